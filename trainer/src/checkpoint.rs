@@ -1,0 +1,263 @@
+//! Checkpoints: a safetensors file that appears whole or not at all.
+
+use std::{
+    collections::HashMap,
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use serde::{Deserialize, Serialize};
+use tch::{Kind, Tensor, no_grad};
+use thiserror::Error;
+
+use crate::{config::NetworkConfig, evaluate::floats, network::Network, optimiser::Adam};
+
+/// What a checkpoint says about itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Header {
+    /// The layout of this header; 1.
+    pub version: u32,
+    /// The layers.
+    pub network: NetworkConfig,
+    /// Class names, in label order.
+    pub classes: Vec<String>,
+    /// The data set's name.
+    pub dataset: String,
+    /// Mean and standard deviation of each image channel.
+    pub normalisation: Vec<(f32, f32)>,
+    /// Height and width of the images.
+    pub image_size: u32,
+    /// Epochs finished.
+    pub epoch: usize,
+    /// Optimiser steps taken.
+    pub steps: i64,
+    /// The seed of the run.
+    pub seed: i64,
+}
+
+/// Why a checkpoint could not be written or read.
+#[derive(Debug, Error)]
+pub enum CheckpointError {
+    /// The system's reason.
+    #[error("cannot {what} {}: {source}", path.display())]
+    File {
+        /// What was tried.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: std::io::Error,
+    },
+    /// Not a checkpoint of this program, or a damaged one.
+    #[error("{} is no checkpoint of bagcert-train, or it is damaged: {reason}", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        reason: String,
+    },
+    /// A checkpoint of another network.
+    #[error("{} holds another network: {reason}; use the configuration that it was trained with", path.display())]
+    OtherNetwork {
+        /// The file.
+        path: PathBuf,
+        /// The first difference.
+        reason: String,
+    },
+}
+
+const HEADER: &str = "bagcert";
+const FIRST_MOMENT: &str = "adam.first";
+const SECOND_MOMENT: &str = "adam.second";
+
+/// Writes `bytes` to `path` so that a kill at any moment leaves the old file or the new one, never a part.
+///
+/// # Errors
+/// The system's reason, for example a full disk; the old file is then untouched.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let write = || -> std::io::Result<()> {
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        file.persist(path)?;
+        fs::File::open(folder)?.sync_all()
+    };
+    write().map_err(|source| CheckpointError::File {
+        what: "write",
+        path: path.into(),
+        source,
+    })
+}
+
+/// Writes the network, and the optimiser where given.
+///
+/// # Errors
+/// Where the file cannot be written.
+pub fn save(
+    path: &Path,
+    header: &Header,
+    network: &Network,
+    adam: Option<&Adam>,
+) -> Result<(), CheckpointError> {
+    let mut tensors = network.parameters.named();
+    if let Some(adam) = adam {
+        tensors.push((FIRST_MOMENT.into(), adam.first.shallow_clone()));
+        tensors.push((SECOND_MOMENT.into(), adam.second.shallow_clone()));
+    }
+    let format = |reason: String| CheckpointError::Format {
+        path: path.into(),
+        reason,
+    };
+    let mut bytes = Vec::with_capacity(tensors.len());
+    for (name, tensor) in &tensors {
+        let values = floats(tensor).map_err(|error| format(error.to_string()))?;
+        let shape: Vec<usize> = tensor.size().iter().map(|&len| len as usize).collect();
+        bytes.push((
+            name,
+            shape,
+            values
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect::<Vec<u8>>(),
+        ));
+    }
+    let views: Result<Vec<_>, _> = bytes
+        .iter()
+        .map(|(name, shape, data)| {
+            Ok((
+                name.as_str(),
+                TensorView::new(Dtype::F32, shape.clone(), data)?,
+            ))
+        })
+        .collect();
+    let views = views.map_err(|error: safetensors::SafeTensorError| format(error.to_string()))?;
+    let text = serde_json::to_string(header).map_err(|error| format(error.to_string()))?;
+    let metadata = HashMap::from([(HEADER.to_string(), text)]);
+    let data =
+        safetensors::serialize(views, Some(metadata)).map_err(|error| format(error.to_string()))?;
+    write_whole(path, &data)
+}
+
+/// A checkpoint in memory, not yet applied to a network.
+#[derive(Debug)]
+pub struct Checkpoint {
+    /// What it says about itself.
+    pub header: Header,
+    path: PathBuf,
+    data: Vec<u8>,
+}
+
+impl Checkpoint {
+    /// Reads a file and its header.
+    ///
+    /// # Errors
+    /// Where it cannot be read, or is no checkpoint of this program.
+    pub fn read(path: &Path) -> Result<Self, CheckpointError> {
+        let data = fs::read(path).map_err(|source| CheckpointError::File {
+            what: "read",
+            path: path.into(),
+            source,
+        })?;
+        let format = |reason: String| CheckpointError::Format {
+            path: path.into(),
+            reason,
+        };
+        let (_, metadata) =
+            SafeTensors::read_metadata(&data).map_err(|error| format(error.to_string()))?;
+        // Also checks that every tensor lies inside the file.
+        SafeTensors::deserialize(&data).map_err(|error| format(error.to_string()))?;
+        let text = metadata.metadata().as_ref().and_then(|map| map.get(HEADER));
+        let text = text.ok_or_else(|| format(format!("it has no {HEADER:?} header")))?;
+        let header: Header =
+            serde_json::from_str(text).map_err(|error| format(error.to_string()))?;
+        if header.version != 1 {
+            return Err(format(format!(
+                "its version is {}, this program reads 1",
+                header.version
+            )));
+        }
+        Ok(Self {
+            header,
+            path: path.into(),
+            data,
+        })
+    }
+
+    /// Fails where this is a checkpoint of another network than `expected`.
+    ///
+    /// # Errors
+    /// Says both networks.
+    pub fn expect_network(&self, expected: &NetworkConfig) -> Result<(), CheckpointError> {
+        if self.header.network == *expected {
+            return Ok(());
+        }
+        let reason = format!(
+            "it has {:?}, the configuration {expected:?}",
+            self.header.network
+        );
+        Err(CheckpointError::OtherNetwork {
+            path: self.path.clone(),
+            reason,
+        })
+    }
+
+    /// Copies the weights into `network` and, where given, the moments into `adam`.
+    ///
+    /// # Errors
+    /// Where a tensor is missing or has another shape.
+    pub fn restore(
+        &self,
+        network: &mut Network,
+        adam: Option<&mut Adam>,
+    ) -> Result<(), CheckpointError> {
+        let format = |reason: String| CheckpointError::Format {
+            path: self.path.clone(),
+            reason,
+        };
+        let tensors =
+            SafeTensors::deserialize(&self.data).map_err(|error| format(error.to_string()))?;
+        let load = |name: &str| -> Result<Tensor, CheckpointError> {
+            let view = tensors
+                .tensor(name)
+                .map_err(|_| format(format!("it has no tensor {name:?}")))?;
+            if view.dtype() != Dtype::F32 {
+                return Err(format(format!("tensor {name:?} is not f32")));
+            }
+            let shape: Vec<i64> = view.shape().iter().map(|&len| len as i64).collect();
+            Ok(Tensor::from_data_size(view.data(), &shape, Kind::Float))
+        };
+        for (name, _) in network.parameters.named() {
+            let tensor = load(&name)?;
+            if !network.parameters.set(&name, &tensor) {
+                let reason = format!("tensor {name:?} has shape {:?}", tensor.size());
+                return Err(CheckpointError::OtherNetwork {
+                    path: self.path.clone(),
+                    reason,
+                });
+            }
+        }
+        if let Some(adam) = adam {
+            for (name, place) in [
+                (FIRST_MOMENT, &mut adam.first),
+                (SECOND_MOMENT, &mut adam.second),
+            ] {
+                let tensor = load(name)?;
+                if tensor.size() != place.size() {
+                    return Err(format(format!(
+                        "tensor {name:?} has shape {:?}",
+                        tensor.size()
+                    )));
+                }
+                no_grad(|| place.copy_(&tensor));
+            }
+            adam.steps = self.header.steps;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,52 @@
+//! Images and labels, and how they are varied while training.
+
+mod augment;
+mod cifar10;
+
+pub use augment::Augmentation;
+pub use cifar10::{CLASS_NAMES, DataError, Part, read};
+
+use tch::Tensor;
+
+/// Labelled images on one device.
+#[derive(Debug)]
+pub struct Dataset {
+    /// N x 3 x H x W bytes.
+    pub images: Tensor,
+    /// N class indices.
+    pub labels: Tensor,
+}
+
+impl Dataset {
+    /// How many images there are.
+    pub fn len(&self) -> i64 {
+        self.labels.size().first().copied().unwrap_or(0)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The images `start .. start + count`, as far as they exist.
+    pub fn slice(&self, start: i64, count: i64) -> Self {
+        let count = count.min(self.len() - start).max(0);
+        Self {
+            images: self.images.narrow(0, start, count),
+            labels: self.labels.narrow(0, start, count),
+        }
+    }
+
+    /// The same on `device`.
+    pub fn to_device(&self, device: tch::Device) -> Self {
+        Self {
+            images: self.images.to_device(device),
+            labels: self.labels.to_device(device),
+        }
+    }
+}
+
+/// N x C x H x W in [0, 1] from bytes of the same shape.
+pub fn to_unit(images: &Tensor) -> Tensor {
+    images.to_kind(tch::Kind::Float) / 255.0
+}

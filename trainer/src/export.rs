@@ -1,0 +1,162 @@
+//! ONNX export: the network in evaluation, batch normalisation folded into its convolutions.
+//!
+//! The file holds nothing but Sub, Mul (by constants, the input's normalisation), Conv with bias, Relu and Add.
+
+mod onnx;
+
+use std::path::Path;
+
+use tch::{Kind, Tensor};
+use thiserror::Error;
+
+use self::onnx::GraphBuilder;
+use crate::{
+    checkpoint::{CheckpointError, Header, write_whole},
+    evaluate::floats,
+    network::{BATCH_NORM_EPSILON, Convolution, Network},
+};
+
+/// Why a network could not be exported.
+#[derive(Debug, Error)]
+pub enum ExportError {
+    /// libtorch failed.
+    #[error("libtorch: {0}")]
+    Torch(#[from] tch::TchError),
+    /// A weight is NaN or infinite after folding.
+    #[error("layer {layer} has a weight that is not finite; this checkpoint cannot be exported")]
+    NotFinite {
+        /// The convolution's name.
+        layer: String,
+    },
+    /// The network's parameters do not match its layers.
+    #[error("layer {layer} has no {part}")]
+    Missing {
+        /// The convolution's name.
+        layer: String,
+        /// The tensor.
+        part: &'static str,
+    },
+    /// The file could not be written.
+    #[error(transparent)]
+    File(#[from] CheckpointError),
+}
+
+/// Writes `network` as ONNX: input "image" [1, 3, H, W] f32 in [0, 1], output "logits" [1, C, h, w].
+///
+/// # Errors
+/// Where a weight is not finite, or the file cannot be written; an older file is then untouched.
+pub fn export(path: &Path, header: &Header, network: &Network) -> Result<(), ExportError> {
+    let bytes = onnx_bytes(header, network)?;
+    Ok(write_whole(path, &bytes)?)
+}
+
+/// The bytes of the ONNX file.
+///
+/// # Errors
+/// Where a weight is not finite.
+pub fn onnx_bytes(header: &Header, network: &Network) -> Result<Vec<u8>, ExportError> {
+    let mut folded = Folded::new(network);
+    let mut graph = GraphBuilder::new();
+    let size = i64::from(header.image_size);
+    let channels = header.normalisation.len();
+    graph.input("image", &[1, channels as i64, size, size]);
+    let shape = [1, channels as i64, 1, 1];
+    let means: Vec<f32> = header.normalisation.iter().map(|n| n.0).collect();
+    let scales: Vec<f32> = header.normalisation.iter().map(|n| 1.0 / n.1).collect();
+    let mean = graph.constant("normalise.mean", &shape, &means);
+    let scale = graph.constant("normalise.scale", &shape, &scales);
+    let centred = graph.node("Sub", "normalise.centre", &["image", &mean]);
+    let mut x = graph.node("Mul", "normalise", &[&centred, &scale]);
+    let mut len = size;
+    let plan = &network.plan;
+    let mut convolve = |graph: &mut GraphBuilder, x: &str, c: &Convolution, weight_scale: f64| {
+        folded
+            .next(c, weight_scale)
+            .map(|(weight, bias)| graph.convolution(x, c, &weight, &bias))
+    };
+    let stem = convolve(&mut graph, &x, &plan.stem, 1.0)?;
+    len = plan.stem.output_len(len).unwrap_or(0);
+    x = graph.node("Relu", "stem.relu", &[&stem]);
+    for (index, block) in plan.blocks.iter().enumerate() {
+        let name = format!("b{}", index + 1);
+        let share = 1.0 / block.paths.len() as f64;
+        let mut sum: Option<String> = None;
+        for (path, [first, second]) in (1..).zip(&block.paths) {
+            let middle = convolve(&mut graph, &x, first, 1.0)?;
+            let middle = graph.node("Relu", &format!("{}.relu", first.name), &[&middle]);
+            // In evaluation the paths are averaged: the share is folded in as well.
+            let end = convolve(&mut graph, &middle, second, share)?;
+            sum = Some(match sum {
+                None => end,
+                Some(others) => graph.node("Add", &format!("{name}.mix{path}"), &[&others, &end]),
+            });
+        }
+        let shortcut = match &block.shortcut {
+            Some(c) => convolve(&mut graph, &x, c, 1.0)?,
+            None => x.clone(),
+        };
+        let stride = block
+            .paths
+            .first()
+            .map_or(1, |path| path.iter().map(|c| c.stride).product());
+        len = (len - 1) / stride + 1;
+        let sum = sum.unwrap_or_default();
+        let added = graph.node("Add", &format!("{name}.add"), &[&shortcut, &sum]);
+        x = graph.node("Relu", &format!("{name}.relu"), &[&added]);
+    }
+    let logits = convolve(&mut graph, &x, &plan.head, 1.0)?;
+    graph.output(&logits, "logits", &[1, plan.head.output, len, len]);
+    let names = serde_json::to_string(&header.classes).unwrap_or_default();
+    graph.metadata("bagcert.class_names", &names);
+    graph.metadata("bagcert.dataset", &header.dataset);
+    graph.metadata("bagcert.normalisation", "inside");
+    Ok(graph.finish())
+}
+
+/// Hands out each convolution's weight and bias, batch normalisation folded in, in the plan's order.
+struct Folded {
+    parameters: std::vec::IntoIter<Tensor>,
+    statistics: std::vec::IntoIter<Tensor>,
+}
+
+impl Folded {
+    fn new(network: &Network) -> Self {
+        let parameters = network.parameters.parameters().into_iter();
+        Self {
+            parameters,
+            statistics: network.parameters.statistics().into_iter(),
+        }
+    }
+
+    /// Weight [out, in, k, k] and bias [out], both times `scale`; folded in f64.
+    fn next(&mut self, c: &Convolution, scale: f64) -> Result<(Vec<f32>, Vec<f32>), ExportError> {
+        let double = |tensor: Option<Tensor>, part| {
+            let missing = || ExportError::Missing {
+                layer: c.name.clone(),
+                part,
+            };
+            tensor
+                .map(|tensor| tensor.detach().to_kind(Kind::Double))
+                .ok_or_else(missing)
+        };
+        let weight = double(self.parameters.next(), "weight")?;
+        let (weight, bias) = if c.normalised {
+            let gain = double(self.parameters.next(), "scale")?;
+            let shift = double(self.parameters.next(), "shift")?;
+            let mean = double(self.statistics.next(), "mean")?;
+            let variance = double(self.statistics.next(), "variance")?;
+            let gain = gain / (variance + BATCH_NORM_EPSILON).sqrt();
+            (weight * gain.view([-1, 1, 1, 1]), shift - mean * gain)
+        } else {
+            (weight, double(self.parameters.next(), "bias")?)
+        };
+        let (weight, bias) = (floats(&(weight * scale))?, floats(&(bias * scale))?);
+        if weight.iter().chain(&bias).all(|value| value.is_finite()) {
+            Ok((weight, bias))
+        } else {
+            Err(ExportError::NotFinite {
+                layer: c.name.clone(),
+            })
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! Trains BagCert networks (Metzen & Yatsura, ICLR 2021) with libtorch.
+//!
+//! A run is one TOML file ([`config`]): it names the data ([`data`]), the network ([`network`]), the loss of
+//! Section 3.3 ([`loss`]) and the optimiser ([`optimiser`]). [`run::train`] trains it, writes checkpoints
+//! ([`checkpoint`]) and measures clean and certified accuracy after each epoch ([`evaluate`]);
+//! [`export`] writes the network as ONNX, in which batch normalisation is folded into the convolutions.
+
+pub mod checkpoint;
+pub mod config;
+pub mod data;
+pub mod device;
+pub mod evaluate;
+pub mod export;
+pub mod loss;
+pub mod network;
+pub mod optimiser;
+pub mod run;

@@ -1,0 +1,9 @@
+//! The region scorer f: a residual network with a small receptive field (Section A.1).
+
+mod forward;
+mod parameters;
+mod plan;
+
+pub use forward::{BATCH_NORM_EPSILON, Mode, Network};
+pub use parameters::Parameters;
+pub use plan::{Block, Convolution, Plan};

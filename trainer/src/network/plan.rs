@@ -1,0 +1,295 @@
+//! The layers of a network, worked out from its configuration before any memory is taken.
+
+use bagcert_certifier::{Axis, Geometry, GeometryError};
+
+use crate::config::NetworkConfig;
+
+/// A convolution, followed by batch normalisation unless it is the head.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Convolution {
+    /// Its name, unique in the network.
+    pub name: String,
+    /// Channels in.
+    pub input: i64,
+    /// Channels out.
+    pub output: i64,
+    /// Kernel size, the same along both axes.
+    pub kernel: i64,
+    /// Stride, the same along both axes.
+    pub stride: i64,
+    /// Followed by batch normalisation; otherwise it has a bias of its own.
+    pub normalised: bool,
+}
+
+impl Convolution {
+    /// Zeros added on every side: (kernel - 1) / 2, so that stride 1 and an odd kernel keep the size.
+    pub fn padding(&self) -> i64 {
+        (self.kernel - 1) / 2
+    }
+
+    /// Cells along an axis that had `input` cells; `None` where the kernel does not fit.
+    pub fn output_len(&self, input: i64) -> Option<i64> {
+        let room = input + 2 * self.padding() - self.kernel;
+        (room >= 0).then(|| room / self.stride + 1)
+    }
+}
+
+/// A residual block: one or two paths of two convolutions each, and a shortcut.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// The convolutions of each path, in order.
+    pub paths: Vec<[Convolution; 2]>,
+    /// A 1x1 convolution where the block changes width or stride; otherwise the identity.
+    pub shortcut: Option<Convolution>,
+}
+
+/// The whole network: stem, blocks, head.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// The first convolution.
+    pub stem: Convolution,
+    /// The residual blocks.
+    pub blocks: Vec<Block>,
+    /// The 1x1 convolution to one logit per class.
+    pub head: Convolution,
+}
+
+impl Plan {
+    /// The layers that `config` asks for, from `channels` image channels to `classes` classes.
+    pub fn new(config: &NetworkConfig, channels: i64, classes: i64) -> Self {
+        let count = config.kernels.len();
+        let strides = config.strides.clone().unwrap_or_else(|| vec![1; count]);
+        let widths = config
+            .widths
+            .clone()
+            .unwrap_or_else(|| vec![config.width; count]);
+        let stem = unit(
+            "stem".into(),
+            channels,
+            config.width,
+            config.stem_kernel,
+            config.stem_stride,
+        );
+        let mut input = config.width;
+        let mut blocks = Vec::with_capacity(count);
+        for (index, ((&kernel, &stride), &width)) in
+            config.kernels.iter().zip(&strides).zip(&widths).enumerate()
+        {
+            let name = format!("b{}", index + 1);
+            blocks.push(block(&name, input, width, kernel, stride, config.paths));
+            input = width;
+        }
+        let head = Convolution {
+            normalised: false,
+            ..unit("head".into(), input, classes, 1, 1)
+        };
+        Self { stem, blocks, head }
+    }
+
+    /// Every convolution, in the order of evaluation.
+    pub fn convolutions(&self) -> impl Iterator<Item = &Convolution> {
+        let blocks = self
+            .blocks
+            .iter()
+            .flat_map(|block| block.paths.iter().flatten().chain(&block.shortcut));
+        std::iter::once(&self.stem)
+            .chain(blocks)
+            .chain(std::iter::once(&self.head))
+    }
+
+    /// Trainable numbers: weights, biases, and scale and shift of each batch normalisation.
+    pub fn parameter_count(&self) -> i64 {
+        self.convolutions()
+            .map(|c| {
+                let weights = c.output * c.input * c.kernel * c.kernel;
+                weights + if c.normalised { 2 * c.output } else { c.output }
+            })
+            .sum()
+    }
+
+    /// Which inputs each output cell reads, by propagating intervals through the layers, for square images of
+    /// `size` pixels.
+    ///
+    /// # Errors
+    /// Where an image is too small for the layers.
+    pub fn geometry(&self, size: u32) -> Result<Geometry, GeometryError> {
+        let mut reach = Reach {
+            stride: 1,
+            lo: 0,
+            hi: 0,
+            len: i64::from(size),
+        };
+        reach = reach.through(&self.stem);
+        for block in &self.blocks {
+            let before = reach;
+            let ends = block
+                .paths
+                .iter()
+                .map(|path| path.iter().fold(before, |reach, c| reach.through(c)));
+            let shortcut = block
+                .shortcut
+                .as_ref()
+                .map_or(before, |c| before.through(c));
+            reach = ends.fold(shortcut, Reach::hull);
+        }
+        reach = reach.through(&self.head);
+        let narrow = |value: i64| i32::try_from(value).map_err(|_| GeometryError::ExtentTooLarge);
+        let outputs = u32::try_from(reach.len).map_err(|_| GeometryError::ExtentTooLarge)?;
+        let stride = u32::try_from(reach.stride).map_err(|_| GeometryError::ExtentTooLarge)?;
+        let axis = Axis::new(size, outputs, stride, narrow(reach.lo)?, narrow(reach.hi)?)?;
+        Ok(Geometry { x: axis, y: axis })
+    }
+}
+
+/// Cell i reads inputs `stride * i + lo ..= stride * i + hi`; there are `len` cells.
+#[derive(Clone, Copy)]
+struct Reach {
+    stride: i64,
+    lo: i64,
+    hi: i64,
+    len: i64,
+}
+
+impl Reach {
+    fn through(self, c: &Convolution) -> Self {
+        let first = -c.padding();
+        let last = first + c.kernel - 1;
+        Self {
+            stride: self.stride * c.stride,
+            lo: self.lo + self.stride * first,
+            hi: self.hi + self.stride * last,
+            len: c.output_len(self.len).unwrap_or(0),
+        }
+    }
+
+    fn hull(self, other: Self) -> Self {
+        Self {
+            lo: self.lo.min(other.lo),
+            hi: self.hi.max(other.hi),
+            ..self
+        }
+    }
+}
+
+fn unit(name: String, input: i64, output: i64, kernel: i64, stride: i64) -> Convolution {
+    Convolution {
+        name,
+        input,
+        output,
+        kernel,
+        stride,
+        normalised: true,
+    }
+}
+
+fn block(name: &str, input: i64, width: i64, kernel: i64, stride: i64, paths: usize) -> Block {
+    let paths = (1..=paths)
+        .map(|path| {
+            // The second path has its kernels in the other order: more diverse, the same receptive field.
+            let kernels = if path == 1 { [kernel, 1] } else { [1, kernel] };
+            // The stride sits at the larger kernel, so that no input cell is skipped by a 1x1 convolution.
+            let strides = if kernels[1] > kernels[0] {
+                [1, stride]
+            } else {
+                [stride, 1]
+            };
+            [
+                unit(
+                    format!("{name}.path{path}.conv1"),
+                    input,
+                    width,
+                    kernels[0],
+                    strides[0],
+                ),
+                unit(
+                    format!("{name}.path{path}.conv2"),
+                    width,
+                    width,
+                    kernels[1],
+                    strides[1],
+                ),
+            ]
+        })
+        .collect();
+    let changes = input != width || stride != 1;
+    let shortcut = changes.then(|| unit(format!("{name}.shortcut"), input, width, 1, stride));
+    Block { paths, shortcut }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paper(kernels: &[i64]) -> NetworkConfig {
+        NetworkConfig {
+            width: 768,
+            stem_kernel: 3,
+            stem_stride: 1,
+            kernels: kernels.to_vec(),
+            strides: None,
+            widths: None,
+            paths: 2,
+            shake: true,
+        }
+    }
+
+    /// Table 1: the parameters and receptive fields of the paper's five CIFAR-10 networks.
+    #[test]
+    fn table_1() {
+        let table: [(&[i64], u32, f64); 5] = [
+            (&[3, 1, 1, 1, 1, 1, 1, 1], 5, 28.3),
+            (&[3, 1, 3, 1, 1, 1, 1, 1], 7, 37.8),
+            (&[3, 1, 3, 1, 3, 1, 1, 1], 9, 47.2),
+            (&[3, 1, 3, 1, 3, 1, 3, 1], 11, 56.7),
+            (&[3, 3, 3, 1, 3, 1, 3, 1], 13, 66.1),
+        ];
+        for (kernels, receptive_field, millions) in table {
+            let plan = Plan::new(&paper(kernels), 3, 10);
+            let axis = plan.geometry(32).unwrap().x;
+            assert_eq!(axis.receptive_field(), receptive_field);
+            assert_eq!((axis.outputs(), axis.stride()), (32, 1));
+            let found = plan.parameter_count() as f64 / 1e6;
+            assert!(
+                (found - millions).abs() < 0.06,
+                "rf {receptive_field}: {found} M, the paper has {millions} M"
+            );
+        }
+    }
+
+    /// The ImageNet networks of Section A.1.2: strides 2 in blocks 1 and 3.
+    #[test]
+    fn imagenet_receptive_fields() {
+        let table: [(&[i64], u32); 3] = [
+            (&[3, 1, 3, 1, 3, 1, 1, 1], 17),
+            (&[3, 1, 3, 1, 3, 1, 3, 1], 25),
+            (&[3, 3, 3, 1, 3, 1, 3, 1], 29),
+        ];
+        for (kernels, receptive_field) in table {
+            let config = NetworkConfig {
+                width: 64,
+                strides: Some(vec![2, 1, 2, 1, 1, 1, 1, 1]),
+                widths: Some(vec![64, 64, 128, 128, 256, 256, 512, 512]),
+                ..paper(kernels)
+            };
+            let axis = Plan::new(&config, 3, 1000).geometry(224).unwrap().x;
+            assert_eq!(
+                (axis.receptive_field(), axis.outputs(), axis.stride()),
+                (receptive_field, 56, 4)
+            );
+        }
+    }
+
+    #[test]
+    fn an_even_stem_has_an_even_receptive_field() {
+        let config = NetworkConfig {
+            stem_kernel: 4,
+            stem_stride: 2,
+            ..paper(&[3, 1])
+        };
+        let axis = Plan::new(&config, 3, 10).geometry(32).unwrap().x;
+        assert_eq!(
+            (axis.outputs(), axis.stride(), axis.lo(), axis.hi()),
+            (16, 2, -3, 4)
+        );
+    }
+}

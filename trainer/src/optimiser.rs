@@ -1,0 +1,100 @@
+//! Adam over one flat tensor, and the learning-rate schedule.
+//!
+//! libtorch's own Adam hides its moments from this side, so a run could not be resumed to the same result.
+
+use std::f64::consts::PI;
+
+use tch::{Tensor, no_grad};
+
+const BETA1: f64 = 0.9;
+const BETA2: f64 = 0.999;
+const EPSILON: f64 = 1e-8;
+
+/// Adam (Kingma & Ba, 2015) without weight decay.
+#[derive(Debug)]
+pub struct Adam {
+    /// First moment, as long as the parameters.
+    pub first: Tensor,
+    /// Second moment, as long as the parameters.
+    pub second: Tensor,
+    /// Steps taken.
+    pub steps: i64,
+}
+
+impl Adam {
+    /// Moments of zero for `parameters`.
+    pub fn new(parameters: &Tensor) -> Self {
+        let zero = || parameters.detach().zeros_like();
+        Self {
+            first: zero(),
+            second: zero(),
+            steps: 0,
+        }
+    }
+
+    /// One step along `gradient`, both as long as the moments.
+    pub fn step(&mut self, parameters: &Tensor, gradient: &Tensor, learning_rate: f64) {
+        self.steps += 1;
+        let bias1 = 1.0 - BETA1.powf(self.steps as f64);
+        let bias2 = 1.0 - BETA2.powf(self.steps as f64);
+        no_grad(|| {
+            let _ = self.first.lerp_(gradient, 1.0 - BETA1);
+            let _ = self.second.lerp_(&gradient.square(), 1.0 - BETA2);
+            let mut scale = self.second.sqrt();
+            let _ = scale.g_div_scalar_(bias2.sqrt());
+            let _ = scale.g_add_scalar_(EPSILON);
+            let _ = scale.g_mul_scalar_(-bias1 / learning_rate);
+            let _ = parameters.shallow_clone().addcdiv_(&self.first, &scale);
+        });
+    }
+}
+
+/// The learning rate at `step` of `total`: linear over the first `warmup` steps, then cosine to zero.
+pub fn learning_rate(step: i64, warmup: i64, total: i64, peak: f64) -> f64 {
+    if step < warmup {
+        return peak * (step + 1) as f64 / warmup as f64;
+    }
+    let progress = (step - warmup) as f64 / (total - warmup).max(1) as f64;
+    peak * 0.5 * (1.0 + (PI * progress).cos())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::{Device, Kind};
+
+    #[test]
+    fn the_schedule_warms_up_and_decays_to_zero() {
+        assert!((learning_rate(0, 10, 100, 1.0) - 0.1).abs() < 1e-12);
+        assert!((learning_rate(9, 10, 100, 1.0) - 1.0).abs() < 1e-12);
+        assert!((learning_rate(55, 10, 100, 1.0) - 0.5).abs() < 1e-12);
+        assert!(learning_rate(100, 10, 100, 1.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_first_step_has_the_size_of_the_learning_rate() {
+        let parameters = Tensor::zeros([3], (Kind::Float, Device::Cpu));
+        let gradient = Tensor::from_slice(&[5.0f32, -0.01, 2.0]);
+        Adam::new(&parameters).step(&parameters, &gradient, 0.1);
+        let found = Vec::<f32>::try_from(&parameters).unwrap();
+        for (found, expected) in found.iter().zip([-0.1f32, 0.1, -0.1]) {
+            assert!((found - expected).abs() < 1e-5, "{found} is not {expected}");
+        }
+    }
+
+    #[test]
+    fn it_agrees_with_the_formula_over_several_steps() {
+        let parameters = Tensor::from_slice(&[1.0f32]);
+        let mut adam = Adam::new(&parameters);
+        let (mut p, mut m, mut v) = (1.0f64, 0.0f64, 0.0f64);
+        for step in 1..=20 {
+            let gradient = (step as f64 * 0.7).sin();
+            adam.step(&parameters, &Tensor::from_slice(&[gradient as f32]), 0.01);
+            m = BETA1 * m + (1.0 - BETA1) * gradient;
+            v = BETA2 * v + (1.0 - BETA2) * gradient * gradient;
+            let corrected = (m / (1.0 - BETA1.powi(step)), v / (1.0 - BETA2.powi(step)));
+            p -= 0.01 * corrected.0 / (corrected.1.sqrt() + EPSILON);
+        }
+        assert!((parameters.double_value(&[0]) - p).abs() < 1e-5);
+    }
+}

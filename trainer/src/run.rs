@@ -1,0 +1,352 @@
+//! A training run: epochs, checkpoints, log.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use bagcert_certifier::{Geometry, GeometryError, PatchSize};
+use serde::{Deserialize, Serialize};
+use tch::{Device, Kind, Tensor};
+use thiserror::Error;
+
+use crate::{
+    checkpoint::{self, Checkpoint, CheckpointError, Header},
+    config::Config,
+    data::{self, Augmentation, DataError, Dataset},
+    evaluate::{Accuracy, EvaluationError, evaluate},
+    loss,
+    network::{Mode, Network, Plan},
+    optimiser::{Adam, learning_rate},
+};
+
+/// The newest state of a run, in its folder.
+pub const CHECKPOINT: &str = "checkpoint.safetensors";
+/// The log of a run, one JSON object per epoch.
+pub const LOG: &str = "log.jsonl";
+/// Images per forward pass when evaluating.
+pub const EVALUATION_BATCH: i64 = 250;
+/// Mean and standard deviation of CIFAR-10's training images, per channel.
+const CIFAR10_NORMALISATION: [(f32, f32); 3] =
+    [(0.4914, 0.2470), (0.4822, 0.2435), (0.4465, 0.2616)];
+/// Height and width of CIFAR-10's images.
+const CIFAR10_SIZE: u32 = 32;
+
+/// One line of the log.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EpochLog {
+    /// Epochs finished, from 1.
+    pub epoch: usize,
+    /// Mean loss over the epoch.
+    pub loss: f64,
+    /// Learning rate of the last step.
+    pub learning_rate: f64,
+    /// Training images per second, without validation.
+    pub images_per_second: f64,
+    /// Accuracy on the validation images, where it was measured.
+    pub validation: Option<serde_json::Value>,
+}
+
+/// Where a run reports to.
+pub trait Observer {
+    /// A step was taken: steps of this epoch so far and in all.
+    fn step(&mut self, epoch: usize, step: i64, steps: i64);
+    /// An epoch is over.
+    fn epoch(&mut self, log: &EpochLog);
+}
+
+/// Why a run stopped.
+#[derive(Debug, Error)]
+pub enum TrainError {
+    /// The images.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A checkpoint or the log.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The network does not fit the images.
+    #[error("the network does not fit {CIFAR10_SIZE}x{CIFAR10_SIZE} images: {0}")]
+    Geometry(#[from] GeometryError),
+    /// The validation.
+    #[error("validation failed: {0}")]
+    Evaluation(#[from] EvaluationError),
+    /// The run's folder is in use.
+    #[error("{} already holds a run; add --resume to go on with it, or give another folder", folder.display())]
+    Occupied {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A run of another configuration.
+    #[error("{} was started with another configuration ({key} differs); resume it with its own, {}", folder.display(), folder.join("config.toml").display())]
+    OtherConfiguration {
+        /// The folder.
+        folder: PathBuf,
+        /// The first table that differs.
+        key: &'static str,
+    },
+    /// The loss became NaN or infinite.
+    #[error(
+        "the run diverged: the loss was {loss} in epoch {epoch}; try a lower training.learning_rate or a longer warm-up. The last good checkpoint is kept"
+    )]
+    Diverged {
+        /// The epoch, from 1.
+        epoch: usize,
+        /// The loss.
+        loss: f64,
+    },
+    /// Fewer images than the validation split or a batch needs.
+    #[error(
+        "the data set has {images} training images, too few for data.validation = {validation} and training.batch = {batch}"
+    )]
+    TooFewImages {
+        /// Images found.
+        images: i64,
+        /// Images to keep aside.
+        validation: usize,
+        /// Images per step.
+        batch: i64,
+    },
+    /// libtorch failed.
+    #[error("libtorch: {0}")]
+    Torch(#[from] tch::TchError),
+}
+
+/// A CIFAR-10 network by its configuration, with its geometry.
+///
+/// # Errors
+/// Where the layers do not fit 32x32 images.
+pub fn build(header: &Header, device: Device) -> Result<(Network, Geometry), GeometryError> {
+    let plan = Plan::new(&header.network, 3, header.classes.len() as i64);
+    let geometry = plan.geometry(header.image_size)?;
+    Ok((
+        Network::new(plan, header.normalisation.clone(), device),
+        geometry,
+    ))
+}
+
+/// Trains by `config` on the images in `data_folder`; writes log and checkpoints to `folder`.
+///
+/// Each epoch draws from a generator seeded by the run's seed and the epoch alone, and a checkpoint is written
+/// after each: a run that was killed and resumed gives the same result as one that was not (on one device,
+/// with one number of threads).
+///
+/// # Errors
+/// Whatever stopped the run; the last checkpoint is then whole.
+pub fn train(
+    config: &Config,
+    data_folder: &Path,
+    folder: &Path,
+    resume: bool,
+    device: Device,
+    observer: &mut dyn Observer,
+) -> Result<(), TrainError> {
+    let checkpoint_path = folder.join(CHECKPOINT);
+    let checkpoint = prepare_folder(config, folder, resume)?;
+    let images = data::read(data_folder, data::Part::Train)?;
+    let (training, validation) = split(&images, config)?;
+    let (training, validation) = (training.to_device(device), validation.to_device(device));
+
+    tch::manual_seed(config.seed);
+    let mut header = Header {
+        version: 1,
+        network: config.network.clone(),
+        classes: data::CLASS_NAMES.map(String::from).to_vec(),
+        dataset: "CIFAR-10".into(),
+        normalisation: CIFAR10_NORMALISATION.to_vec(),
+        image_size: CIFAR10_SIZE,
+        epoch: 0,
+        steps: 0,
+        seed: config.seed,
+    };
+    let (mut network, geometry) = build(&header, device)?;
+    let mut adam = Adam::new(&network.parameters.flat);
+    if let Some(checkpoint) = checkpoint {
+        checkpoint.expect_network(&config.network)?;
+        checkpoint.restore(&mut network, Some(&mut adam))?;
+        header.epoch = checkpoint.header.epoch;
+    }
+    let patches = validation_patches()?;
+    let mut log = read_log(&folder.join(LOG), header.epoch);
+    while header.epoch < config.training.epochs {
+        let started = Instant::now();
+        let (loss, rate) = train_epoch(
+            config,
+            &training,
+            &network,
+            &mut adam,
+            header.epoch,
+            observer,
+        )?;
+        let seconds = started.elapsed().as_secs_f64();
+        header.epoch += 1;
+        header.steps = adam.steps;
+        if !loss.is_finite() {
+            return Err(TrainError::Diverged {
+                epoch: header.epoch,
+                loss,
+            });
+        }
+        let due = header.epoch.is_multiple_of(config.training.validate_every)
+            || header.epoch == config.training.epochs;
+        let accuracy = if due && !validation.is_empty() {
+            Some(evaluate(
+                &network,
+                &validation,
+                &geometry,
+                &patches,
+                EVALUATION_BATCH,
+                &mut |_| {},
+            )?)
+        } else {
+            None
+        };
+        let entry = EpochLog {
+            epoch: header.epoch,
+            loss,
+            learning_rate: rate,
+            images_per_second: training.len() as f64 / seconds,
+            validation: accuracy
+                .as_ref()
+                .and_then(|accuracy: &Accuracy| serde_json::to_value(accuracy).ok()),
+        };
+        observer.epoch(&entry);
+        log.push_str(&serde_json::to_string(&entry).unwrap_or_default());
+        log.push('\n');
+        checkpoint::write_whole(&folder.join(LOG), log.as_bytes())?;
+        // Last: a kill before it repeats the epoch, and its line of the log is dropped.
+        checkpoint::save(&checkpoint_path, &header, &network, Some(&adam))?;
+    }
+    Ok(())
+}
+
+fn prepare_folder(
+    config: &Config,
+    folder: &Path,
+    resume: bool,
+) -> Result<Option<Checkpoint>, TrainError> {
+    let file_error = |what, path: &Path| {
+        let path = path.to_path_buf();
+        move |source| CheckpointError::File { what, path, source }
+    };
+    fs::create_dir_all(folder).map_err(file_error("create", folder))?;
+    let path = folder.join(CHECKPOINT);
+    let saved = folder.join("config.toml");
+    if path.exists() && !resume {
+        return Err(TrainError::Occupied {
+            folder: folder.into(),
+        });
+    }
+    if path.exists() && saved.exists() {
+        let text = fs::read_to_string(&saved).map_err(file_error("read", &saved))?;
+        let earlier: Config = toml::from_str(&text).map_err(|error| CheckpointError::Format {
+            path: saved.clone(),
+            reason: error.to_string(),
+        })?;
+        let differs = [
+            ("seed", earlier.seed != config.seed),
+            ("[network]", earlier.network != config.network),
+            ("[data]", earlier.data != config.data),
+            ("[loss]", earlier.loss != config.loss),
+            ("[training]", earlier.training != config.training),
+        ];
+        if let Some((key, _)) = differs.into_iter().find(|(_, differs)| *differs) {
+            return Err(TrainError::OtherConfiguration {
+                folder: folder.into(),
+                key,
+            });
+        }
+    }
+    if path.exists() {
+        return Ok(Some(Checkpoint::read(&path)?));
+    }
+    let text = toml::to_string(config).map_err(|error| CheckpointError::Format {
+        path: saved.clone(),
+        reason: error.to_string(),
+    })?;
+    checkpoint::write_whole(&saved, text.as_bytes())?;
+    Ok(None)
+}
+
+fn split(images: &Dataset, config: &Config) -> Result<(Dataset, Dataset), TrainError> {
+    let aside = config.data.validation as i64;
+    let count = images.len() - aside;
+    if count < config.training.batch {
+        return Err(TrainError::TooFewImages {
+            images: images.len(),
+            validation: config.data.validation,
+            batch: config.training.batch,
+        });
+    }
+    Ok((images.slice(0, count), images.slice(count, aside)))
+}
+
+fn validation_patches() -> Result<Vec<PatchSize>, GeometryError> {
+    [2, 5, 10]
+        .into_iter()
+        .map(|side| PatchSize::new(side, side))
+        .collect()
+}
+
+fn read_log(path: &Path, epochs: usize) -> String {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let kept = text.lines().filter(|line| {
+        serde_json::from_str::<EpochLog>(line).is_ok_and(|entry| entry.epoch <= epochs)
+    });
+    kept.flat_map(|line| [line, "\n"]).collect()
+}
+
+/// One pass over the training images; the mean loss and the last learning rate.
+fn train_epoch(
+    config: &Config,
+    data: &Dataset,
+    network: &Network,
+    adam: &mut Adam,
+    epoch: usize,
+    observer: &mut dyn Observer,
+) -> Result<(f64, f64), TrainError> {
+    let batch = config.training.batch;
+    let steps = data.len() / batch;
+    let total = steps * config.training.epochs as i64;
+    let warmup = (config.training.warmup_epochs * steps as f64) as i64;
+    let device = data.images.device();
+    let augmentation = Augmentation {
+        flip: config.data.flip,
+        crop_padding: config.data.crop_padding,
+    };
+    // A stream of its own for each epoch, whatever was drawn before.
+    tch::manual_seed(
+        config
+            .seed
+            .wrapping_mul(1_000_003)
+            .wrapping_add(epoch as i64 + 1),
+    );
+    let order = Tensor::randperm(data.len(), (Kind::Int64, Device::Cpu)).to_device(device);
+    let mut sum = Tensor::zeros([1], (Kind::Double, device));
+    let mut rate = 0.0;
+    for step in 0..steps {
+        let chosen = order.narrow(0, step * batch, batch);
+        let images = augmentation.apply(&data.images.index_select(0, &chosen));
+        let labels = data.labels.index_select(0, &chosen);
+        let logits = network.forward(
+            &data::to_unit(&images),
+            Mode::Train {
+                shake: config.network.shake,
+            },
+        );
+        let loss = loss::total(&logits, &labels, &config.loss);
+        let gradient = Tensor::f_run_backward(&[&loss], &[&network.parameters.flat], false, false)?;
+        rate = learning_rate(
+            epoch as i64 * steps + step,
+            warmup,
+            total,
+            config.training.learning_rate,
+        );
+        if let Some(gradient) = gradient.first() {
+            adam.step(&network.parameters.flat, gradient, rate);
+        }
+        sum += loss.detach().to_kind(Kind::Double);
+        observer.step(epoch, step + 1, steps);
+    }
+    Ok((sum.double_value(&[0]) / steps as f64, rate))
+}
