@@ -1,0 +1,77 @@
+//! The chores of the workspace, run as `cargo xtask ...`.
+//!
+//! `setup` fetches libtorch, `lint` and `test` are what `.ci/run` runs, and
+//! `peers` times the certificate beside the same one in Python.
+
+mod exec;
+mod libtorch;
+mod lint;
+mod peers;
+mod python;
+mod test;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// The chores of the bagcert workspace.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    /// Folder that holds libtorch (default: .libtorch in the repository).
+    #[arg(long, global = true, value_name = "DIR")]
+    libtorch_dir: Option<PathBuf>,
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Debug, Subcommand)]
+enum Chore {
+    /// Fetch libtorch from the Python package index, check it by hash, and say what else is missing.
+    Setup,
+    /// Set up what is missing, then run every test of every crate.
+    Test,
+    /// Check formatting, clippy and rustdoc, with every warning an error.
+    Lint,
+    /// Time the certificate beside numpy and PyTorch, and compare the verdicts.
+    Peers {
+        /// Leave PyTorch (some 550 MB to fetch) out of the comparison.
+        #[arg(long)]
+        no_torch: bool,
+        /// Only install the Python packages into .peers, and compare nothing.
+        #[arg(long)]
+        setup_only: bool,
+        /// Also write the table to this Markdown file.
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+}
+
+fn run(cli: Cli) -> Result<()> {
+    let site = libtorch::Site::choose(cli.libtorch_dir)?;
+    match cli.chore {
+        Chore::Setup => {
+            libtorch::ensure(&site)?;
+            python::report_other_tools();
+            Ok(())
+        }
+        Chore::Test => test::run(&site),
+        Chore::Lint => lint::run(&site),
+        Chore::Peers {
+            no_torch,
+            setup_only,
+            output,
+        } => peers::run(!no_torch, setup_only, output.as_deref()),
+    }
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
