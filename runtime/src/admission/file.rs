@@ -1,0 +1,73 @@
+//! Reading the file, and decoding it into ONNX's own structures.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+use tract_onnx::pb::ModelProto;
+use tract_onnx::prelude::Framework;
+
+use super::error::{AdmissionError, Refusal};
+
+/// Larger files are refused before they are read.
+pub(crate) const MAX_FILE_BYTES: u64 = 1 << 30;
+
+/// The bytes of a regular file of at most `limit` bytes.
+pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, AdmissionError> {
+    let in_path = |source| AdmissionError::Read {
+        path: path.to_path_buf(),
+        source,
+    };
+    // Asked before opening: opening a pipe would wait for its other end.
+    let about = std::fs::metadata(path).map_err(in_path)?;
+    if !about.is_file() {
+        return Err(AdmissionError::NotAFile {
+            path: path.to_path_buf(),
+        });
+    }
+    let too_large = || AdmissionError::TooLarge {
+        path: path.to_path_buf(),
+        limit,
+    };
+    if about.len() > limit {
+        return Err(too_large());
+    }
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(in_path)?;
+    // One byte more than allowed, so that a file that grows meanwhile is noticed.
+    file.take(limit.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(in_path)?;
+    if bytes.len() as u64 > limit {
+        return Err(too_large());
+    }
+    Ok(bytes)
+}
+
+/// SHA-256 in lower-case hexadecimal.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// Decodes the protocol buffer. What it holds is not checked here.
+pub(crate) fn decode(bytes: &[u8]) -> Result<ModelProto, Refusal> {
+    if bytes.is_empty() {
+        return Err(Refusal::NotOnnx("the file is empty".into()));
+    }
+    let mut rest = bytes;
+    let model = tract_onnx::onnx()
+        .proto_model_for_read(&mut rest)
+        .map_err(|error| Refusal::NotOnnx(format!("{error:#}")))?;
+    if model.graph.is_none() {
+        return Err(Refusal::NotOnnx("it holds no graph".into()));
+    }
+    // ONNX asks for it, and most exporters write it last: a file cut off there is noticed.
+    if model.opset_import.is_empty() {
+        return Err(Refusal::NotOnnx("it names no operator set".into()));
+    }
+    Ok(model)
+}

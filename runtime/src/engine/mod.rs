@@ -1,0 +1,172 @@
+//! Running an admitted model: tract, batch 1, f32, state kept between frames.
+//!
+//! That the graph is local is proved by admission. That its execution is local to the last bit
+//! depends on how an engine computes (Winograd and FFT convolutions share rounding between
+//! distant cells), so it is checked on the very engine that will run, see [`check_numerics`].
+
+mod error;
+mod numerics;
+
+use std::sync::Arc;
+
+use tract_core::internal::{
+    IntoRunnable, IntoTValue, Tensor, TypedSimplePlan, TypedSimpleState, tvec,
+};
+
+use crate::admission::AdmittedModel;
+use crate::guard;
+use crate::network::ImageShape;
+pub use error::EngineError;
+pub use numerics::{FORWARD_PASSES, check_numerics};
+
+/// A forward pass from an image to logits.
+pub trait ForwardPass {
+    /// `image`: channels x height x width in [0,1], row-major, channel slowest. Gives the logits,
+    /// classes x height x width of the score map, row-major, class slowest.
+    ///
+    /// # Errors
+    /// Where the image is of the wrong size or outside [0,1], or the pass itself fails.
+    fn forward(&mut self, image: &[f32]) -> Result<&[f32], EngineError>;
+}
+
+/// A model ready to run. Every engine has passed the numerics check.
+pub struct Engine {
+    state: TypedSimpleState,
+    input: ImageShape,
+    image_len: usize,
+    logits: Vec<f32>,
+    broken: bool,
+}
+
+impl Engine {
+    /// Prepares `model` and checks its numerics with [`FORWARD_PASSES`] forward passes.
+    ///
+    /// # Errors
+    /// Where the model cannot be prepared, and where a logit outside the affected region of a
+    /// patch changed by even one bit.
+    pub fn new(model: &AdmittedModel) -> Result<Engine, EngineError> {
+        let mut engine = Engine::unchecked(model)?;
+        check_numerics(&mut engine, model.input(), model.shape(), &model.geometry())?;
+        Ok(engine)
+    }
+
+    fn unchecked(model: &AdmittedModel) -> Result<Engine, EngineError> {
+        let build = || -> Result<TypedSimpleState, String> {
+            let plan: Arc<TypedSimplePlan> = model
+                .typed()
+                .clone()
+                .into_optimized()
+                .and_then(|model| model.into_runnable())
+                .map_err(|error| format!("{error:#}"))?;
+            plan.spawn().map_err(|error| format!("{error:#}"))
+        };
+        let state = guard::contained(build)
+            .unwrap_or_else(|panic| Err(format!("the ONNX library failed on it ({panic})")))
+            .map_err(EngineError::Build)?;
+        let input = model.input();
+        let image_len = input
+            .volume()
+            .ok_or_else(|| EngineError::Build("the image is too large".into()))?;
+        let shape = model.shape();
+        let logits_len = shape
+            .cells()
+            .checked_mul(shape.classes())
+            .ok_or_else(|| EngineError::Build("the score map is too large".into()))?;
+        Ok(Engine {
+            state,
+            input,
+            image_len,
+            logits: vec![0.0; logits_len],
+            broken: false,
+        })
+    }
+
+    /// The logits of one image, as in [`ForwardPass::forward`]. Values that are not finite are
+    /// passed on: they are a fault for the certifier, not for the engine.
+    ///
+    /// # Errors
+    /// Where the image has the wrong number of values, or one outside [0,1], or where the pass
+    /// fails.
+    pub fn logits(&mut self, image: &[f32]) -> Result<&[f32], EngineError> {
+        if self.broken {
+            return Err(EngineError::Broken);
+        }
+        if image.len() != self.image_len {
+            return Err(EngineError::ImageLength {
+                expected: self.image_len,
+                found: image.len(),
+                shape: self.input.to_string(),
+            });
+        }
+        // NaN is in no range.
+        let outside = image
+            .iter()
+            .enumerate()
+            .find(|(_, value)| !(0.0..=1.0).contains(*value));
+        if let Some((index, value)) = outside {
+            return Err(EngineError::ImageValue {
+                index,
+                value: *value,
+            });
+        }
+        self.run(image)?;
+        Ok(&self.logits)
+    }
+
+    /// One pass; fills `self.logits`.
+    fn run(&mut self, image: &[f32]) -> Result<(), EngineError> {
+        let ImageShape {
+            channels,
+            height,
+            width,
+        } = self.input;
+        let state = &mut self.state;
+        let logits = &mut self.logits;
+        let expected = logits.len();
+        let pass = || -> Result<(), EngineError> {
+            let failed = |error| EngineError::Forward(format!("{error:#}"));
+            let tensor =
+                Tensor::from_shape(&[1, channels, height, width], image).map_err(failed)?;
+            let outputs = state.run(tvec!(tensor.into_tvalue())).map_err(failed)?;
+            let found = outputs.first().map_or(0, |output| output.len());
+            let output = match outputs.as_slice() {
+                [output] if found == expected => output,
+                _ => return Err(EngineError::OutputLength { expected, found }),
+            };
+            let view = output.to_plain_array_view::<f32>().map_err(failed)?;
+            for (logit, value) in logits.iter_mut().zip(view.iter()) {
+                *logit = *value;
+            }
+            Ok(())
+        };
+        match guard::contained(pass) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => {
+                // What an interrupted pass left in the state is not known.
+                self.broken = true;
+                Err(error)
+            }
+            Err(panic) => {
+                self.broken = true;
+                Err(EngineError::Forward(format!(
+                    "the ONNX library failed ({panic})"
+                )))
+            }
+        }
+    }
+}
+
+impl ForwardPass for Engine {
+    fn forward(&mut self, image: &[f32]) -> Result<&[f32], EngineError> {
+        self.logits(image)
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine")
+            .field("input", &self.input)
+            .field("broken", &self.broken)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,265 @@
+//! The numerics check: outside R(l), not one bit may change.
+
+use bagcert_certifier::{CellRect, Geometry, PatchSize, Pixel, Shape};
+
+use super::{EngineError, ForwardPass};
+use crate::network::ImageShape;
+
+/// Forward passes of one check: two images, eleven patches on each, and each image once more.
+pub const FORWARD_PASSES: usize = 2 * (1 + PATCHES + 1);
+/// Patches tried on each image.
+const PATCHES: usize = 11;
+/// Fixed, so that a check can be repeated.
+const SEED: u64 = 0x5eed_ba9c_e127_0001;
+
+/// Checks on `pass` itself that patches leave every logit outside their affected region R(l)
+/// (Section 3) bit-identical, and that the same image gives the same logits again.
+///
+/// Patches of several sizes, from one pixel to a third of the image, go to the corners, the
+/// middle of the edges, the centre and random places of random images; they are filled with 0, 1,
+/// a checkerboard of both, or noise. A sum of Winograd or FFT kind, a scale taken over the map or
+/// a state that carries over from frame to frame shows as a change of some far bit. It is a
+/// check, not a proof: what it can miss is a leak too rare to show in [`FORWARD_PASSES`] passes.
+///
+/// # Errors
+/// The first changed logit, or what `pass` itself failed with.
+pub fn check_numerics<P: ForwardPass + ?Sized>(
+    pass: &mut P,
+    input: ImageShape,
+    shape: Shape,
+    geometry: &Geometry,
+) -> Result<(), EngineError> {
+    let mut random = SplitMix(SEED);
+    let image_len = input
+        .volume()
+        .ok_or_else(|| placement("the image is too large"))?;
+    let logits_len = shape
+        .cells()
+        .checked_mul(shape.classes())
+        .ok_or_else(|| placement("the score map is too large"))?;
+    for extreme in [false, true] {
+        // One image of noise, one of pixels that are all the way up or down.
+        let base: Vec<f32> = (0..image_len)
+            .map(|_| {
+                if extreme {
+                    random.unit().round()
+                } else {
+                    random.unit()
+                }
+            })
+            .collect();
+        let clean = whole(pass.forward(&base)?, logits_len)?.to_vec();
+        let mut image = base.clone();
+        for trial in 0..PATCHES {
+            let patch = size(trial + usize::from(extreme), input)?;
+            let at = position(trial, patch, input, &mut random)?;
+            paint(
+                &mut image,
+                input,
+                patch,
+                at,
+                trial + usize::from(extreme),
+                &mut random,
+            );
+            let logits = whole(pass.forward(&image)?, logits_len)?;
+            compare(&clean, logits, shape, geometry.affected(patch, at)).map_err(|change| {
+                let Change {
+                    class,
+                    y,
+                    x,
+                    before,
+                    after,
+                } = change;
+                EngineError::Leak {
+                    patch,
+                    at,
+                    class,
+                    y,
+                    x,
+                    before,
+                    after,
+                }
+            })?;
+            image.copy_from_slice(&base);
+        }
+        compare(
+            &clean,
+            whole(pass.forward(&base)?, logits_len)?,
+            shape,
+            None,
+        )
+        .map_err(
+            |Change {
+                 class,
+                 y,
+                 x,
+                 before,
+                 after,
+             }| EngineError::NotRepeatable {
+                class,
+                y,
+                x,
+                before,
+                after,
+            },
+        )?;
+    }
+    Ok(())
+}
+
+fn placement(reason: impl ToString) -> EngineError {
+    EngineError::Placement(reason.to_string())
+}
+
+fn whole(logits: &[f32], expected: usize) -> Result<&[f32], EngineError> {
+    if logits.len() == expected {
+        Ok(logits)
+    } else {
+        Err(EngineError::OutputLength {
+            expected,
+            found: logits.len(),
+        })
+    }
+}
+
+struct Change {
+    class: usize,
+    y: usize,
+    x: usize,
+    before: f32,
+    after: f32,
+}
+
+/// The first logit outside `affected` whose bits differ.
+fn compare(
+    clean: &[f32],
+    patched: &[f32],
+    shape: Shape,
+    affected: Option<CellRect>,
+) -> Result<(), Change> {
+    let inside = |y: usize, x: usize| {
+        affected.is_some_and(|cells| {
+            (cells.y.first as usize..=cells.y.last as usize).contains(&y)
+                && (cells.x.first as usize..=cells.x.last as usize).contains(&x)
+        })
+    };
+    for (index, (before, after)) in clean.iter().zip(patched).enumerate() {
+        if before.to_bits() == after.to_bits() {
+            continue;
+        }
+        let (class, cell) = (index / shape.cells(), index % shape.cells());
+        let (y, x) = (cell / shape.width(), cell % shape.width());
+        if !inside(y, x) {
+            return Err(Change {
+                class,
+                y,
+                x,
+                before: *before,
+                after: *after,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The size of the patch of one trial, at most the image's.
+fn size(trial: usize, input: ImageShape) -> Result<PatchSize, EngineError> {
+    let part = |length: usize, divisor: usize| (length / divisor).max(1);
+    let (width, height) = match trial % 5 {
+        0 => (part(input.width, 6), part(input.height, 6)),
+        1 => (1, 1),
+        2 => (part(input.width, 3), part(input.height, 3)),
+        3 => (1, part(input.height, 2)),
+        _ => (part(input.width, 2), 1),
+    };
+    let (Ok(width), Ok(height)) = (u32::try_from(width), u32::try_from(height)) else {
+        return Err(placement("the image is too large"));
+    };
+    PatchSize::new(width, height).map_err(placement)
+}
+
+/// The top-left pixel of the patch of one trial.
+fn position(
+    trial: usize,
+    patch: PatchSize,
+    input: ImageShape,
+    random: &mut SplitMix,
+) -> Result<Pixel, EngineError> {
+    let last = |length: usize, patch: u32| {
+        u32::try_from(length)
+            .ok()
+            .and_then(|length| length.checked_sub(patch))
+    };
+    let (Some(right), Some(bottom)) = (
+        last(input.width, patch.width()),
+        last(input.height, patch.height()),
+    ) else {
+        return Err(placement("a patch is larger than the image"));
+    };
+    let (x, y) = match trial {
+        0 => (0, 0),
+        1 => (right, 0),
+        2 => (0, bottom),
+        3 => (right, bottom),
+        4 => (right / 2, 0),
+        5 => (right / 2, bottom),
+        6 => (0, bottom / 2),
+        7 => (right, bottom / 2),
+        8 => (right / 2, bottom / 2),
+        _ => (random.below(right), random.below(bottom)),
+    };
+    Ok(Pixel { x, y })
+}
+
+/// Fills the patch, in every channel.
+fn paint(
+    image: &mut [f32],
+    input: ImageShape,
+    patch: PatchSize,
+    at: Pixel,
+    fill: usize,
+    random: &mut SplitMix,
+) {
+    let columns = at.x as usize..at.x as usize + patch.width() as usize;
+    let rows = at.y as usize..at.y as usize + patch.height() as usize;
+    for (line, values) in image.chunks_exact_mut(input.width).enumerate() {
+        let y = line % input.height;
+        if !rows.contains(&y) {
+            continue;
+        }
+        for (x, value) in values.iter_mut().enumerate() {
+            if columns.contains(&x) {
+                *value = match fill % 4 {
+                    0 => random.unit(),
+                    1 => 1.0,
+                    2 => f32::from(u8::from((x + y) % 2 == 0)),
+                    _ => 0.0,
+                };
+            }
+        }
+    }
+}
+
+/// A small random generator (Steele, Lea and Flood 2014), so that checks do not vary.
+struct SplitMix(u64);
+
+impl SplitMix {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// In [0,1), on a grid of 2^-16.
+    fn unit(&mut self) -> f32 {
+        let bits = u16::try_from(self.next() >> 48).unwrap_or(0);
+        f32::from(bits) / 65536.0
+    }
+
+    /// In 0..=most.
+    fn below(&mut self, most: u32) -> u32 {
+        u32::try_from(self.next() % (u64::from(most) + 1)).unwrap_or(0)
+    }
+}

@@ -1,0 +1,6 @@
+//! What several test binaries share. Each uses a part of it.
+#![allow(dead_code, unreachable_pub, missing_docs)]
+
+pub mod onnx;
+pub mod oracle;
+pub mod reference;
