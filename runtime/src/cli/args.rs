@@ -1,0 +1,268 @@
+//! The command line as declared to clap.
+
+use std::ffi::OsString;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use bagcert::admission::{self, AdmittedModel};
+use bagcert_certifier::{Condition, PatchSize, rectangles_of_area};
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use bagcert::frames::{Input, Size};
+
+use super::stop::{Stop, with_causes};
+
+/// Image classification with answers certified against adversarial patches.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    about,
+    after_help = "\
+Exit status: 0 done; 1 the results could not be written; 2 wrong usage; 3 the model was refused;
+4 an input could not be read (the others are done)."
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Classify frames and certify each answer against patches.
+    Certify(CertifyArgs),
+    /// Measure clean and certified accuracy on a labelled data set.
+    Eval(EvalArgs),
+    /// Say what a model is, and whether it can be certified at all.
+    Inspect(InspectArgs),
+    /// Time the forward pass and the certificate.
+    Bench(BenchArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CertifyArgs {
+    /// The model, an ONNX file.
+    #[arg(long, value_name = "M.onnx")]
+    pub(crate) model: PathBuf,
+    #[command(flatten)]
+    pub(crate) patches: PatchArgs,
+    /// How to write the results.
+    #[arg(long, value_enum, default_value_t = RowFormat::Table)]
+    pub(crate) format: RowFormat,
+    #[command(flatten)]
+    pub(crate) targets: TargetArgs,
+    /// PNG, JPEG or PPM files, folders of them, cifar10:DIR[:test|:train] or cifar10:FILE.
+    ///
+    /// An image file named <anything>-<class>.<ending>, for example 0003-cat.png, carries its label.
+    #[arg(required = true, value_name = "INPUT", value_parser = input_parser())]
+    pub(crate) inputs: Vec<Input>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EvalArgs {
+    /// The model, an ONNX file.
+    #[arg(long, value_name = "M.onnx")]
+    pub(crate) model: PathBuf,
+    /// The labelled data: cifar10:DIR[:test|:train] or cifar10:FILE (plain or .xz).
+    #[arg(long, value_name = "cifar10:DIR", value_parser = data_parser())]
+    pub(crate) data: Input,
+    #[command(flatten)]
+    pub(crate) patches: PatchArgs,
+    /// Use the first N frames only.
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<NonZeroUsize>,
+    /// Threads, each with its own engine; the verdicts do not depend on it [default: all cores].
+    #[arg(long, value_name = "T", value_parser = parse_threads)]
+    pub(crate) threads: Option<NonZeroUsize>,
+    /// How to write the results: the summary (table, json) or every frame (jsonl, csv).
+    #[arg(long, value_enum, default_value_t = EvalFormat::Table)]
+    pub(crate) format: EvalFormat,
+    #[command(flatten)]
+    pub(crate) targets: TargetArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InspectArgs {
+    /// The model, an ONNX file.
+    #[arg(value_name = "M.onnx")]
+    pub(crate) model: PathBuf,
+    /// Count the cells that a patch of this size affects at most; may be repeated.
+    #[arg(long, value_name = "WxH", value_parser = parse_patch)]
+    pub(crate) patch: Vec<PatchSize>,
+    /// How to write the result.
+    #[arg(long, value_enum, default_value_t = InspectFormat::Table)]
+    pub(crate) format: InspectFormat,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// The model, an ONNX file.
+    #[arg(value_name = "M.onnx")]
+    pub(crate) model: PathBuf,
+    /// Frames to time, after a warm-up.
+    #[arg(long, value_name = "N", default_value = "1000")]
+    pub(crate) frames: NonZeroUsize,
+    /// Threads, each with its own engine and its share of the frames.
+    #[arg(long, value_name = "T", default_value = "1", value_parser = parse_threads)]
+    pub(crate) threads: NonZeroUsize,
+    /// The patch size of the certificate.
+    #[arg(long, value_name = "WxH", default_value = "5x5", value_parser = parse_patch)]
+    pub(crate) patch: PatchSize,
+}
+
+/// What is certified.
+#[derive(Debug, Args)]
+pub(crate) struct PatchArgs {
+    /// A patch size in pixels, width first; may be repeated.
+    #[arg(
+        long,
+        value_name = "WxH",
+        value_parser = parse_patch,
+        required_unless_present = "area"
+    )]
+    patch: Vec<PatchSize>,
+    /// Every patch of N pixels that fits the image, from 1xN to Nx1.
+    #[arg(long, value_name = "N")]
+    area: Option<u32>,
+    /// The sufficient condition: 3.2 and 3.1 are exact for summed votes, 3.3 is cheaper and weaker.
+    #[arg(long, default_value = "3.2", value_parser = parse_condition)]
+    pub(crate) condition: Condition,
+}
+
+/// Where results go.
+#[derive(Debug, Args)]
+pub(crate) struct TargetArgs {
+    /// Write the results to this file, which appears only once it is whole [default: standard output].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Write an HTML report into this folder, which must be new, empty, or an earlier report.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) report: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RowFormat {
+    /// For people: one line per frame.
+    Table,
+    /// One JSON object per frame and patch.
+    Jsonl,
+    /// One line per frame and patch, with a header.
+    Csv,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EvalFormat {
+    /// The summary, for people.
+    Table,
+    /// The summary as one JSON object.
+    Json,
+    /// One JSON object per frame and patch; the summary goes to the standard error.
+    Jsonl,
+    /// One line per frame and patch, with a header; the summary goes to the standard error.
+    Csv,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum InspectFormat {
+    /// For people.
+    Table,
+    /// One JSON object.
+    Json,
+}
+
+impl PatchArgs {
+    /// The patch sizes asked for, in order and without repeats, all of them fitting the image.
+    pub(crate) fn sizes(&self, image: Size) -> Result<Vec<PatchSize>, Stop> {
+        let mut sizes: Vec<PatchSize> = Vec::new();
+        for &patch in &self.patch {
+            check_fits(patch, image)?;
+            sizes.push(patch);
+        }
+        if let Some(area) = self.area {
+            let before = sizes.len();
+            sizes.extend(rectangles_of_area(area, image.width, image.height));
+            if sizes.len() == before {
+                return Err(Stop::Usage(format!(
+                    "--area {area}: no rectangle of {area} pixels fits an image of {image} pixels"
+                )));
+            }
+        }
+        let mut unique: Vec<PatchSize> = Vec::with_capacity(sizes.len());
+        for patch in sizes {
+            if !unique.contains(&patch) {
+                unique.push(patch);
+            }
+        }
+        Ok(unique)
+    }
+}
+
+/// A patch must lie inside the image.
+pub(crate) fn check_fits(patch: PatchSize, image: Size) -> Result<(), Stop> {
+    if patch.width() <= image.width && patch.height() <= image.height {
+        return Ok(());
+    }
+    Err(Stop::Usage(format!(
+        "--patch {patch}: a patch of {patch} pixels does not fit the model's image of {image} pixels \
+         (width first)"
+    )))
+}
+
+/// Admits the model, or says why it is refused.
+pub(crate) fn admit(path: &Path) -> Result<(AdmittedModel, Size), Stop> {
+    let model = admission::admit(path).map_err(|error| Stop::Refused(with_causes(&error)))?;
+    let input = model.input();
+    let too_large = |_| {
+        let reason = "its image is larger than this program can address";
+        Stop::Refused(format!("{}: refused: {reason}", path.display()))
+    };
+    let size = Size {
+        width: u32::try_from(input.width).map_err(too_large)?,
+        height: u32::try_from(input.height).map_err(too_large)?,
+    };
+    Ok((model, size))
+}
+
+fn parse_patch(text: &str) -> Result<PatchSize, String> {
+    let number = |digits: &str| {
+        let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+        plain.then(|| digits.parse::<u32>().ok()).flatten()
+    };
+    let (width, height) = text
+        .split_once(['x', 'X'])
+        .and_then(|(w, h)| Some((number(w)?, number(h)?)))
+        .ok_or_else(|| format!("{text:?} is not WIDTHxHEIGHT in whole pixels, for example 5x5"))?;
+    PatchSize::new(width, height).map_err(|_| {
+        format!("a patch of {width}x{height} covers no pixel; both sides must be 1 or more")
+    })
+}
+
+fn parse_condition(text: &str) -> Result<Condition, String> {
+    text.parse().map_err(|_| {
+        format!("{text:?} is not a condition that this program knows: 3.1, 3.2 or 3.3")
+    })
+}
+
+/// More threads than this would be a slip of the finger.
+const MAX_THREADS: usize = 1024;
+
+fn parse_threads(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse()
+        .ok()
+        .filter(|threads: &NonZeroUsize| threads.get() <= MAX_THREADS)
+        .ok_or_else(|| format!("{text:?} is not a number from 1 to {MAX_THREADS}"))
+}
+
+fn input_parser() -> impl TypedValueParser<Value = Input> {
+    OsStringValueParser::new().map(|argument: OsString| Input::parse(&argument))
+}
+
+fn data_parser() -> impl TypedValueParser<Value = Input> {
+    OsStringValueParser::new().try_map(|argument: OsString| match Input::parse(&argument) {
+        data @ Input::Cifar10 { .. } => Ok(data),
+        Input::Path(path) => Err(format!(
+            "{}: a data set is written cifar10:DIR, cifar10:DIR:train or cifar10:FILE",
+            path.display()
+        )),
+    })
+}

@@ -1,0 +1,108 @@
+//! `bagcert certify`: frames to verdicts.
+
+use std::time::Instant;
+
+use bagcert::frames::Frames;
+use bagcert::pipeline::Query;
+use bagcert::report::Gallery;
+use bagcert::tally::Tally;
+
+use super::args::{CertifyArgs, RowFormat, admit};
+use super::output::Output;
+use super::rows::{CSV_HEADER, Row, csv_lines, json_lines};
+use super::stop::Stop;
+use super::table::{FrameTable, summary};
+use super::workers::{Job, progress};
+use super::{page, say};
+
+/// Frames drawn in a report; the page says how many there were.
+const SHOWN: usize = 48;
+
+/// Runs the command; the number of inputs that could not be used.
+pub(crate) fn run(args: &CertifyArgs) -> Result<usize, Stop> {
+    let (model, size) = admit(&args.model)?;
+    let patches = args.patches.sizes(size)?;
+    let condition = args.patches.condition;
+    page::check(args.targets.report.as_deref())?;
+    let mut output = Output::open(args.targets.output.as_deref())?;
+    let (frames, errors) = Frames::open(&args.inputs, size);
+    for error in &errors {
+        say(&format!("bagcert: {error}"));
+    }
+    let mut failures = errors.len();
+
+    let table = FrameTable::new(&frames, model.class_names(), &patches);
+    match args.format {
+        RowFormat::Table => output.write(&table.head(condition))?,
+        RowFormat::Csv => output.write(CSV_HEADER)?,
+        RowFormat::Jsonl => {}
+    }
+    let query = Query {
+        patches: patches.clone(),
+        condition,
+        largest_square: true,
+        keep_scores: args.targets.report.is_some(),
+    };
+    let job = Job {
+        path: &args.model,
+        model: &model,
+        size,
+        frames: &frames,
+        query: &query,
+    };
+    let mut tally = Tally::new(&patches);
+    let mut gallery = args.targets.report.as_ref().map(|_| Gallery::first(SHOWN));
+    let bar = progress(frames.len());
+    let start = Instant::now();
+    // One thread: the times shown are those of one engine that has the machine to itself.
+    job.run(1, |answer| {
+        bar.inc(1);
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(reason) => {
+                failures += 1;
+                bar.suspend(|| say(&format!("bagcert: {reason}")));
+                return Ok(());
+            }
+        };
+        tally.add(answer.frame.label, &answer.outcome);
+        let row = Row {
+            id: &answer.frame.id,
+            label: answer.frame.label,
+            outcome: &answer.outcome,
+            class_names: model.class_names(),
+        };
+        let lines = match args.format {
+            RowFormat::Table => table.line(&row),
+            RowFormat::Csv => csv_lines(&row),
+            RowFormat::Jsonl => json_lines(&row)?,
+        };
+        bar.suspend(|| output.write(&lines))?;
+        if let Some(gallery) = &mut gallery {
+            gallery.offer(answer.frame, answer.outcome);
+        }
+        Ok(())
+    })?;
+    bar.finish_and_clear();
+    let seconds = start.elapsed().as_secs_f64();
+
+    if args.format == RowFormat::Table {
+        output.write(&format!("\n{}", summary(&tally, condition)))?;
+    }
+    output.finish()?;
+    if let (Some(folder), Some(gallery)) = (&args.targets.report, &gallery) {
+        let report = page::Page {
+            title: "Certified frames",
+            path: &args.model,
+            model: &model,
+            condition,
+            tally: &tally,
+            gallery,
+            failures,
+            seconds,
+            data: None,
+        };
+        report.write(folder)?;
+    }
+    Ok(failures)
+}

@@ -1,0 +1,236 @@
+//! `bagcert eval`: clean and certified accuracy on labelled data.
+
+use std::num::NonZeroUsize;
+use std::time::{Duration, Instant};
+
+use bagcert::frames::{CIFAR10_CLASSES, Frames, Input, Part};
+use bagcert::pipeline::Query;
+use bagcert::report::Gallery;
+use bagcert::tally::{PatchTally, Tally};
+use bagcert_certifier::Condition;
+use serde::Serialize;
+
+use super::args::{EvalArgs, EvalFormat, admit};
+use super::output::Output;
+use super::rows::{CSV_HEADER, Row, csv_lines, json, json_lines};
+use super::stop::Stop;
+use super::table::{milliseconds, summary};
+use super::workers::{Job, progress};
+use super::{page, say};
+
+/// Frames of each kind (certified and right, certified and wrong, ...) drawn in a report.
+const SHOWN_PER_KIND: usize = 8;
+
+/// Runs the command; the number of inputs that could not be used.
+pub(crate) fn run(args: &EvalArgs) -> Result<usize, Stop> {
+    let (model, size) = admit(&args.model)?;
+    let patches = args.patches.sizes(size)?;
+    let condition = args.patches.condition;
+    let classes = model.shape().classes();
+    if classes != CIFAR10_CLASSES {
+        return Err(Stop::Usage(format!(
+            "--data: CIFAR-10 has {CIFAR10_CLASSES} classes, but the model {} has {classes}",
+            args.model.display()
+        )));
+    }
+    page::check(args.targets.report.as_deref())?;
+    let mut output = Output::open(args.targets.output.as_deref())?;
+    let (mut frames, errors) = Frames::open(std::slice::from_ref(&args.data), size);
+    for error in &errors {
+        say(&format!("bagcert: {error}"));
+    }
+    let mut failures = errors.len();
+    if let Some(limit) = args.limit {
+        frames.truncate(limit.get());
+    }
+
+    let query = Query {
+        patches: patches.clone(),
+        condition,
+        largest_square: args.targets.report.is_some(),
+        keep_scores: args.targets.report.is_some(),
+    };
+    let job = Job {
+        path: &args.model,
+        model: &model,
+        size,
+        frames: &frames,
+        query: &query,
+    };
+    let threads = args
+        .threads
+        .or_else(|| std::thread::available_parallelism().ok())
+        .map_or(1, NonZeroUsize::get)
+        .min(frames.len().max(1));
+    if args.format == EvalFormat::Csv {
+        output.write(CSV_HEADER)?;
+    }
+    let mut tally = Tally::new(&patches);
+    let mut times = Times::default();
+    let mut gallery = args
+        .targets
+        .report
+        .as_ref()
+        .map(|_| Gallery::of_each_kind(SHOWN_PER_KIND));
+    let bar = progress(frames.len());
+    let start = Instant::now();
+    job.run(threads, |answer| {
+        bar.inc(1);
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(reason) => {
+                failures += 1;
+                bar.suspend(|| say(&format!("bagcert: {reason}")));
+                return Ok(());
+            }
+        };
+        tally.add(answer.frame.label, &answer.outcome);
+        times.forward += answer.outcome.forward;
+        times.certificate += answer.outcome.certificate;
+        let row = Row {
+            id: &answer.frame.id,
+            label: answer.frame.label,
+            outcome: &answer.outcome,
+            class_names: model.class_names(),
+        };
+        match args.format {
+            EvalFormat::Jsonl => bar.suspend(|| output.write(&json_lines(&row)?))?,
+            EvalFormat::Csv => bar.suspend(|| output.write(&csv_lines(&row)))?,
+            EvalFormat::Table | EvalFormat::Json => {}
+        }
+        if let Some(gallery) = &mut gallery {
+            gallery.offer(answer.frame, answer.outcome);
+        }
+        Ok(())
+    })?;
+    bar.finish_and_clear();
+    times.whole = start.elapsed();
+
+    let data = data_name(&args.data);
+    let text = format!(
+        "data {data}\n{}\n{}",
+        summary(&tally, condition),
+        times.line(tally.frames, threads)
+    );
+    match args.format {
+        EvalFormat::Table => output.write(&text)?,
+        EvalFormat::Json => {
+            let object = Summary::new(&data, &tally, condition, failures, &times);
+            output.write(&(json(&object)? + "\n"))?;
+        }
+        EvalFormat::Jsonl | EvalFormat::Csv => say(text.trim_end()),
+    }
+    output.finish()?;
+    if let (Some(folder), Some(gallery)) = (&args.targets.report, &gallery) {
+        let report = page::Page {
+            title: "Certified accuracy",
+            path: &args.model,
+            model: &model,
+            condition,
+            tally: &tally,
+            gallery,
+            failures,
+            seconds: times.whole.as_secs_f64(),
+            data: Some(&data),
+        };
+        report.write(folder)?;
+    }
+    Ok(failures)
+}
+
+fn data_name(data: &Input) -> String {
+    match data {
+        Input::Path(path) => path.display().to_string(),
+        Input::Cifar10 { path, .. } if path.is_file() => format!("cifar10:{}", path.display()),
+        Input::Cifar10 { path, part } => {
+            let part = match part {
+                Part::Test => "test",
+                Part::Train => "train",
+            };
+            format!("cifar10:{}:{part}", path.display())
+        }
+    }
+}
+
+#[derive(Default)]
+struct Times {
+    forward: Duration,
+    certificate: Duration,
+    whole: Duration,
+}
+
+impl Times {
+    fn line(&self, frames: usize, threads: usize) -> String {
+        let Some(frames) = u32::try_from(frames).ok().filter(|&n| n > 0) else {
+            return String::new();
+        };
+        format!(
+            "time {:.1} s on {threads} thread{}; mean per frame: forward {}, certificates {}\n",
+            self.whole.as_secs_f64(),
+            if threads == 1 { "" } else { "s" },
+            milliseconds(self.forward / frames),
+            milliseconds(self.certificate / frames),
+        )
+    }
+}
+
+/// The summary as JSON.
+#[derive(Serialize)]
+struct Summary<'a> {
+    data: &'a str,
+    frames: usize,
+    failures: usize,
+    right: usize,
+    clean_accuracy: Option<f64>,
+    condition: String,
+    patches: Vec<PatchSummary>,
+    seconds: f64,
+}
+
+#[derive(Serialize)]
+struct PatchSummary {
+    patch: [u32; 2],
+    certified: usize,
+    certified_accuracy: Option<f64>,
+    certified_right: usize,
+    certified_wrong: usize,
+    right_not_certified: usize,
+    wrong_not_certified: usize,
+    median_slack: Option<f64>,
+}
+
+impl<'a> Summary<'a> {
+    fn new(
+        data: &'a str,
+        tally: &Tally,
+        condition: Condition,
+        failures: usize,
+        times: &Times,
+    ) -> Summary<'a> {
+        Summary {
+            data,
+            frames: tally.frames,
+            failures,
+            right: tally.right,
+            clean_accuracy: tally.clean_accuracy(),
+            condition: condition.to_string(),
+            patches: tally.patches.iter().map(PatchSummary::new).collect(),
+            seconds: times.whole.as_secs_f64(),
+        }
+    }
+}
+
+impl PatchSummary {
+    fn new(tally: &PatchTally) -> PatchSummary {
+        PatchSummary {
+            patch: [tally.patch.width(), tally.patch.height()],
+            certified: tally.certified,
+            certified_accuracy: tally.certified_accuracy(),
+            certified_right: tally.certified_right,
+            certified_wrong: tally.certified_wrong,
+            right_not_certified: tally.right_uncertified,
+            wrong_not_certified: tally.wrong_uncertified,
+            median_slack: tally.median_slack(),
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Arguments, commands and output of `bagcert`.
+
+mod args;
+mod bench;
+mod certify;
+mod eval;
+mod inspect;
+mod output;
+mod page;
+mod rows;
+mod stop;
+mod table;
+mod workers;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command};
+use stop::Stop;
+
+/// Parses the arguments, runs the command and says how it ended.
+pub(crate) fn run() -> ExitCode {
+    let command = match Cli::try_parse() {
+        Ok(cli) => cli.command,
+        Err(error) => {
+            // Help and version go to the standard output and are no error.
+            let status = if error.use_stderr() { stop::USAGE } else { 0 };
+            // A reader that has gone away is no reason to fail louder.
+            drop(error.print());
+            return ExitCode::from(status);
+        }
+    };
+    let done = match command {
+        Command::Certify(args) => certify::run(&args),
+        Command::Eval(args) => eval::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Bench(args) => bench::run(&args),
+    };
+    match done {
+        Ok(0) => ExitCode::SUCCESS,
+        Ok(failures) => {
+            let them = if failures == 1 { "input" } else { "inputs" };
+            say(&format!(
+                "bagcert: {failures} {them} could not be used; the others are done"
+            ));
+            ExitCode::from(stop::INPUT)
+        }
+        Err(Stop::ReaderGone) => ExitCode::SUCCESS,
+        Err(stop) => {
+            say(&format!("bagcert: {stop}"));
+            ExitCode::from(stop.status())
+        }
+    }
+}
+
+/// One line on the standard error. A closed or full standard error is not worth dying for.
+pub(crate) fn say(line: &str) {
+    drop(writeln!(std::io::stderr(), "{line}"));
+}

@@ -1,0 +1,117 @@
+//! What can be wrong with an input.
+
+use std::path::PathBuf;
+
+use super::Size;
+
+/// Why a frame, or a file of frames, could not be used. Each message names the file.
+#[derive(Debug, thiserror::Error)]
+pub enum FrameError {
+    /// The file or folder could not be opened or read.
+    #[error("{}: cannot be read: {source}", path.display())]
+    Unreadable {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A folder without a single image file.
+    #[error(
+        "{}: the folder holds no image file (.png, .jpg, .jpeg, .ppm, .pgm, .pnm); \
+         for the CIFAR-10 binary files write cifar10:{0}", path.display()
+    )]
+    EmptyFolder {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// An image of another size than the model takes. It is never resized.
+    #[error(
+        "{}: the image is {found} pixels, the model takes {expected}; \
+         crop or rescale it yourself, and certify for patches of the rescaled image", path.display()
+    )]
+    WrongSize {
+        /// The file.
+        path: PathBuf,
+        /// Its size.
+        found: Size,
+        /// The model's size.
+        expected: Size,
+    },
+    /// The bytes are no image of a known format, or are damaged.
+    #[error("{}: not a sound PNG, JPEG or PPM image: {reason}", path.display())]
+    BadImage {
+        /// The file.
+        path: PathBuf,
+        /// What the decoder found.
+        reason: String,
+    },
+    /// A pixel is not opaque, so its colour depends on a background that is not in the file.
+    #[error(
+        "{}: pixel ({x}, {y}) is not opaque; flatten the image onto a background first", path.display()
+    )]
+    Transparent {
+        /// The file.
+        path: PathBuf,
+        /// Column of the first such pixel.
+        x: u32,
+        /// Row of the first such pixel.
+        y: u32,
+    },
+    /// A folder that does not hold the CIFAR-10 binary files.
+    #[error(
+        "{}: no CIFAR-10 data here: neither {wanted} nor {wanted}.xz is in the folder", path.display()
+    )]
+    NoCifar {
+        /// The folder.
+        path: PathBuf,
+        /// The first file missed.
+        wanted: String,
+    },
+    /// A compressed file that does not unpack.
+    #[error("{}: the xz data is damaged or cut short: {source}", path.display())]
+    BadXz {
+        /// The file.
+        path: PathBuf,
+        /// What the decoder found.
+        source: std::io::Error,
+    },
+    /// A file that is not a whole number of records.
+    #[error(
+        "{}: {len} bytes are not a whole number of CIFAR-10 records of {} bytes ({} left over); \
+         the file is cut short or of another kind",
+        path.display(), super::RECORD_LEN, len % super::RECORD_LEN
+    )]
+    OddLength {
+        /// The file.
+        path: PathBuf,
+        /// Its length in bytes, unpacked.
+        len: usize,
+    },
+    /// A file larger than any CIFAR-10 file, unpacked.
+    #[error("{}: unpacks to more than {limit} bytes, which no CIFAR-10 file does", path.display())]
+    TooLong {
+        /// The file.
+        path: PathBuf,
+        /// The most that is read.
+        limit: usize,
+    },
+    /// A label byte that is no class.
+    #[error(
+        "{}: record {record} has label {label}, but CIFAR-10 has the labels 0 to 9; \
+         the file is damaged or of another kind (CIFAR-100?)", path.display()
+    )]
+    BadLabel {
+        /// The file.
+        path: PathBuf,
+        /// The record, counted from 0.
+        record: usize,
+        /// The byte found.
+        label: u8,
+    },
+    /// A frame asked for past the end of the list.
+    #[error("there is no frame {at} in the list")]
+    NoSuchFrame {
+        /// The position asked for.
+        at: usize,
+    },
+}

@@ -1,0 +1,227 @@
+//! Where frames come from: image files, folders of them, and the CIFAR-10 binary files.
+//!
+//! Inputs are listed first ([`Frames::open`]) and decoded one by one ([`Frames::load`]), so that a
+//! folder of any length is read in bounded memory and one bad file does not stop the others. A frame
+//! of another size than the model's is an error that says both sizes: resizing would spread a patch
+//! over pixels that its certificate does not cover.
+
+mod cifar;
+mod error;
+mod picture;
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use cifar::{CLASSES as CIFAR10_CLASSES, Part, RECORD_LEN};
+pub use error::FrameError;
+pub use picture::{Picture, label_of_file_name};
+
+/// Width and height of an image in pixels. Shown as `32x32`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Pixels from left to right.
+    pub width: u32,
+    /// Pixels from top to bottom.
+    pub height: u32,
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}", self.width, self.height)
+    }
+}
+
+/// One input as named on the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// An image file, or a folder whose image files are taken in order of their names.
+    Path(PathBuf),
+    /// CIFAR-10 in the official binary layout: one file, or the folder that holds the set.
+    Cifar10 {
+        /// The file or folder.
+        path: PathBuf,
+        /// Which part of the set a folder stands for; a single file is taken whole.
+        part: Part,
+    },
+}
+
+impl Input {
+    /// Reads `cifar10:PATH`, `cifar10:PATH:test`, `cifar10:PATH:train`, or a plain path.
+    ///
+    /// A file whose own name starts with `cifar10:` can be given as `./cifar10:...`.
+    #[must_use]
+    pub fn parse(argument: &OsStr) -> Input {
+        let Some(rest) = argument.to_str().and_then(|a| a.strip_prefix("cifar10:")) else {
+            return Input::Path(PathBuf::from(argument));
+        };
+        let (path, part) = match rest.rsplit_once(':') {
+            Some((path, "test")) => (path, Part::Test),
+            Some((path, "train")) => (path, Part::Train),
+            _ => (rest, Part::Test),
+        };
+        Input::Cifar10 {
+            path: PathBuf::from(path),
+            part,
+        }
+    }
+}
+
+/// A decoded frame.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// The path of an image file as it was given, or the index of a CIFAR-10 record.
+    pub id: String,
+    /// The true class, where it is known.
+    pub label: Option<usize>,
+    /// Its pixels.
+    pub picture: Picture,
+}
+
+/// Frames that were found but not yet decoded, in input order.
+#[derive(Debug, Default)]
+pub struct Frames {
+    entries: Vec<Entry>,
+}
+
+#[derive(Debug)]
+enum Entry {
+    Image(PathBuf),
+    Record {
+        records: Arc<cifar::Records>,
+        /// Position in its file.
+        at: usize,
+        /// Position in the whole set.
+        index: usize,
+    },
+}
+
+impl Frames {
+    /// Lists the frames of all inputs. `size` is the model's input size in pixels.
+    ///
+    /// What could not be opened comes back beside the frames that could.
+    #[must_use]
+    pub fn open(inputs: &[Input], size: Size) -> (Frames, Vec<FrameError>) {
+        let mut frames = Frames::default();
+        let mut failures = Vec::new();
+        for input in inputs {
+            match input {
+                Input::Path(path) => match list(path) {
+                    Ok(paths) => frames.entries.extend(paths.into_iter().map(Entry::Image)),
+                    Err(error) => failures.push(error),
+                },
+                Input::Cifar10 { path, part } => {
+                    frames.add_cifar(path, *part, size, &mut failures);
+                }
+            }
+        }
+        (frames, failures)
+    }
+
+    fn add_cifar(&mut self, path: &Path, part: Part, size: Size, failures: &mut Vec<FrameError>) {
+        let files = match cifar::files(path, part) {
+            Ok(files) => files,
+            Err(error) => return failures.push(error),
+        };
+        for file in files {
+            match cifar::Records::read(&file.path, size) {
+                Ok(records) => {
+                    let records = Arc::new(records);
+                    for at in 0..records.len() {
+                        self.entries.push(Entry::Record {
+                            records: Arc::clone(&records),
+                            at,
+                            index: file.first_index + at,
+                        });
+                    }
+                }
+                Err(error) => failures.push(error),
+            }
+        }
+    }
+
+    /// Number of frames.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether no frame was found.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Keeps the first `limit` frames only.
+    pub fn truncate(&mut self, limit: usize) {
+        self.entries.truncate(limit);
+    }
+
+    /// The id of frame `at`; `None` past the end.
+    #[must_use]
+    pub fn id(&self, at: usize) -> Option<String> {
+        self.entries.get(at).map(|entry| match entry {
+            Entry::Image(path) => path.display().to_string(),
+            Entry::Record { index, .. } => index.to_string(),
+        })
+    }
+
+    /// Decodes frame `at`. `class_names` gives an image file its label (see [`label_of_file_name`]).
+    ///
+    /// # Errors
+    /// A file that cannot be read or decoded, an image of another size than `size`, or one whose
+    /// colours have no plain RGB meaning (see [`Picture::read`]).
+    pub fn load(&self, at: usize, size: Size, class_names: &[String]) -> Result<Frame, FrameError> {
+        let (Some(entry), Some(id)) = (self.entries.get(at), self.id(at)) else {
+            return Err(FrameError::NoSuchFrame { at });
+        };
+        match entry {
+            Entry::Image(path) => Ok(Frame {
+                id,
+                label: label_of_file_name(path, class_names),
+                picture: Picture::read(path, size)?,
+            }),
+            Entry::Record { records, at, .. } => {
+                let (label, picture) = records.get(*at)?;
+                Ok(Frame {
+                    id,
+                    label: Some(label),
+                    picture,
+                })
+            }
+        }
+    }
+}
+
+/// Endings of the files that are taken from a folder, in lower case.
+const ENDINGS: [&str; 6] = ["png", "jpg", "jpeg", "ppm", "pgm", "pnm"];
+
+/// A file itself, or the image files directly in a folder, sorted by name.
+fn list(path: &Path) -> Result<Vec<PathBuf>, FrameError> {
+    let unreadable = |source| FrameError::Unreadable {
+        path: path.to_owned(),
+        source,
+    };
+    if !std::fs::metadata(path).map_err(unreadable)?.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(unreadable)? {
+        let file = entry.map_err(unreadable)?.path();
+        let is_image = file
+            .extension()
+            .and_then(OsStr::to_str)
+            .is_some_and(|e| ENDINGS.contains(&e.to_ascii_lowercase().as_str()));
+        if is_image && !file.is_dir() {
+            found.push(file);
+        }
+    }
+    if found.is_empty() {
+        return Err(FrameError::EmptyFolder {
+            path: path.to_owned(),
+        });
+    }
+    found.sort();
+    Ok(found)
+}

@@ -1,0 +1,180 @@
+//! One image as the network takes it.
+
+use std::ffi::OsStr;
+use std::io::{BufReader, Cursor};
+use std::path::Path;
+
+use image::codecs::pnm::PnmDecoder;
+use image::{DynamicImage, ImageFormat, ImageReader};
+
+use super::{FrameError, Size};
+
+/// Pixels of one frame: three planes (red, green, blue) of `height` rows of `width` values in [0, 1].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Picture {
+    size: Size,
+    planes: Vec<f32>,
+}
+
+impl Picture {
+    /// Takes 3 x height x width values, row-major, plane by plane.
+    pub(super) fn from_planes(size: Size, planes: Vec<f32>) -> Picture {
+        Picture { size, planes }
+    }
+
+    /// Decodes a PNG, JPEG or PNM file of exactly `size` pixels.
+    ///
+    /// - A sample v of 8 bits becomes v / 255, one of 16 bits v / 65535. Colour profiles, gamma and
+    ///   orientation tags are not applied.
+    /// - Grey is expanded to three equal channels.
+    /// - An alpha channel is dropped where every pixel is opaque, else the image is refused: there is
+    ///   no saying what lies behind it.
+    ///
+    /// # Errors
+    /// [`FrameError::Unreadable`], [`FrameError::BadImage`], [`FrameError::WrongSize`] or
+    /// [`FrameError::Transparent`].
+    pub fn read(path: &Path, size: Size) -> Result<Picture, FrameError> {
+        let bytes = std::fs::read(path).map_err(|source| FrameError::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
+        let bad = |reason: String| FrameError::BadImage {
+            path: path.to_owned(),
+            reason,
+        };
+        let reader = || ImageReader::new(Cursor::new(bytes.as_slice())).with_guessed_format();
+        let header = reader().map_err(|e| bad(e.to_string()))?;
+        let format = header.format();
+        match format {
+            Some(ImageFormat::Png) => {}
+            Some(ImageFormat::Jpeg) => check_jpeg_end(&bytes).map_err(bad)?,
+            Some(ImageFormat::Pnm) => check_pnm_range(&bytes).map_err(bad)?,
+            Some(other) => return Err(bad(format!("{other:?} files are not read"))),
+            None => return Err(bad("the first bytes belong to no such format".to_owned())),
+        }
+        // The header alone first: a hostile size is refused before any pixel is allocated.
+        let (width, height) = header.into_dimensions().map_err(|e| bad(e.to_string()))?;
+        let found = Size { width, height };
+        if found != size {
+            return Err(FrameError::WrongSize {
+                path: path.to_owned(),
+                found,
+                expected: size,
+            });
+        }
+        let image = reader()
+            .map_err(|e| bad(e.to_string()))?
+            .decode()
+            .map_err(|e| bad(e.to_string()))?;
+        if let Some((x, y)) = first_transparent(&image) {
+            return Err(FrameError::Transparent {
+                path: path.to_owned(),
+                x,
+                y,
+            });
+        }
+        Ok(Picture {
+            size,
+            planes: planes(&image),
+        })
+    }
+
+    /// Its size in pixels.
+    #[must_use]
+    pub const fn size(&self) -> Size {
+        self.size
+    }
+
+    /// 3 x height x width values in [0, 1], row-major, plane by plane: what the engine takes.
+    #[must_use]
+    pub fn planes(&self) -> &[f32] {
+        &self.planes
+    }
+
+    /// The pixels as interleaved 8-bit RGB, for display.
+    #[must_use]
+    pub fn to_rgb8(&self) -> Vec<u8> {
+        let plane = self.size.width as usize * self.size.height as usize;
+        let mut planes = self.planes.chunks(plane.max(1));
+        let (Some(red), Some(green), Some(blue)) = (planes.next(), planes.next(), planes.next())
+        else {
+            return Vec::new();
+        };
+        red.iter()
+            .zip(green)
+            .zip(blue)
+            .flat_map(|((r, g), b)| [*r, *g, *b])
+            // `as` saturates, and the values are in [0, 1].
+            .map(|v| (v * 255.0).round() as u8)
+            .collect()
+    }
+}
+
+/// The class in a file name `<anything>-<class>.<ending>`, for example `0003-cat.png`.
+///
+/// The label is the class whose whole name follows the last matching `-`; where several fit
+/// (`fly`, `butter-fly`), the longest. `None` where the name ends in no class of the model.
+#[must_use]
+pub fn label_of_file_name(path: &Path, class_names: &[String]) -> Option<usize> {
+    let stem = path.file_stem().and_then(OsStr::to_str)?;
+    class_names
+        .iter()
+        .enumerate()
+        .filter(|(_, name)| {
+            !name.is_empty()
+                && stem
+                    .strip_suffix(name.as_str())
+                    .is_some_and(|rest| rest.ends_with('-'))
+        })
+        .max_by_key(|(_, name)| name.len())
+        .map(|(class, _)| class)
+}
+
+/// The decoder fills what is missing from a cut-off JPEG with grey; such a picture is not the frame.
+fn check_jpeg_end(bytes: &[u8]) -> Result<(), String> {
+    let padding = |b: &u8| *b == 0 || b.is_ascii_whitespace();
+    let end = bytes.iter().rposition(|b| !padding(b)).map_or(0, |i| i + 1);
+    if bytes.get(..end).is_some_and(|b| b.ends_with(&[0xFF, 0xD9])) {
+        Ok(())
+    } else {
+        Err("it does not end with the end-of-image marker; the file is cut short".to_owned())
+    }
+}
+
+/// The decoder leaves samples as they are, whatever the declared maximum; only a full range may pass.
+fn check_pnm_range(bytes: &[u8]) -> Result<(), String> {
+    let decoder = PnmDecoder::new(BufReader::new(Cursor::new(bytes))).map_err(|e| e.to_string())?;
+    match decoder.into_inner().1.maximal_sample() {
+        255 | 65535 => Ok(()),
+        other => Err(format!(
+            "its samples reach up to {other}; only 255 and 65535 are read"
+        )),
+    }
+}
+
+fn first_transparent(image: &DynamicImage) -> Option<(u32, u32)> {
+    if !image.color().has_alpha() {
+        return None;
+    }
+    let rgba = image.to_rgba16();
+    rgba.enumerate_pixels()
+        .find(|(_, _, pixel)| pixel.0[3] != u16::MAX)
+        .map(|(x, y, _)| (x, y))
+}
+
+fn planes(image: &DynamicImage) -> Vec<f32> {
+    let deep = image.color().bytes_per_pixel() / image.color().channel_count().max(1) > 1;
+    if deep {
+        split(image.to_rgb16().as_raw(), |v| f32::from(v) / 65535.0)
+    } else {
+        split(image.to_rgb8().as_raw(), |v| f32::from(v) / 255.0)
+    }
+}
+
+/// Interleaved samples to three planes.
+fn split<T: Copy>(samples: &[T], to_unit: impl Fn(T) -> f32) -> Vec<f32> {
+    (0..3)
+        .flat_map(|channel| samples.iter().skip(channel).step_by(3))
+        .map(|&v| to_unit(v))
+        .collect()
+}

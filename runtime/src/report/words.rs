@@ -1,0 +1,91 @@
+//! Verdicts in words.
+
+use bagcert_certifier::{CellRect, Condition, Verdict};
+
+use super::ModelFacts;
+use crate::pipeline::Outcome;
+
+/// The name of a class, or its number where it has none.
+pub(super) fn class_name(model: &ModelFacts<'_>, class: usize) -> String {
+    model
+        .class_names
+        .get(class)
+        .map_or_else(|| format!("class {class}"), String::clone)
+}
+
+/// Number of cells in a region.
+pub(super) fn cells(region: &CellRect) -> u64 {
+    let along = |first: u32, last: u32| u64::from(last.saturating_sub(first)) + 1;
+    along(region.x.first, region.x.last) * along(region.y.first, region.y.last)
+}
+
+/// Cells that the worst patch affects, 0 where it affects none.
+pub(super) fn affected_cells(model: &ModelFacts<'_>, verdict: &Verdict) -> u64 {
+    model
+        .geometry
+        .affected(verdict.patch, verdict.worst)
+        .map_or(0, |region| cells(&region))
+}
+
+/// The claim of a verdict in one sentence.
+pub(super) fn claim(verdict: &Verdict, predicted: &str) -> String {
+    let patch = verdict.patch;
+    if verdict.certified {
+        format!("No {patch} patch, anywhere in this frame, can change the answer {predicted}.")
+    } else {
+        format!("A {patch} patch might change the answer {predicted}; it must not be relied on.")
+    }
+}
+
+/// The sum behind a verdict: lead, what an attacker can gain, what is left.
+pub(super) fn reckoning(
+    model: &ModelFacts<'_>,
+    condition: Condition,
+    outcome: &Outcome,
+    verdict: &Verdict,
+) -> String {
+    let votes = |class: usize| i64::from(outcome.votes.get(class).copied().unwrap_or_default());
+    let lead = votes(verdict.predicted) - votes(verdict.rival);
+    let gain = lead - verdict.slack;
+    let (predicted, rival) = (
+        class_name(model, verdict.predicted),
+        class_name(model, verdict.rival),
+    );
+    let region = affected_cells(model, verdict);
+    let worst = format!("at x {}, y {}", verdict.worst.x, verdict.worst.y);
+    let bound = match condition {
+        Condition::SumGlobal33 => format!(
+            "Condition 3.3 grants an attacker two votes in each cell of the largest affected region \
+             ({region} cells), {gain} in all."
+        ),
+        Condition::SumWindow32 | Condition::WorstCase31 => format!(
+            "The worst patch, {worst}, affects {region} cells, in which an attacker can gain {gain} \
+             on {rival}."
+        ),
+    };
+    let left = if verdict.certified {
+        format!("a slack of {} is left.", votes_text(verdict.slack))
+    } else {
+        format!(
+            "the slack is {}, and only more than 0 certifies.",
+            votes_text(verdict.slack)
+        )
+    };
+    format!(
+        "{predicted} has {} and its strongest rival {rival} {}: a lead of {lead}. {bound} \
+         {lead} \u{2212} {gain}: {left}",
+        votes_text(votes(verdict.predicted)),
+        votes(verdict.rival),
+    )
+}
+
+/// A number of votes with a true minus sign.
+pub(super) fn votes_text(votes: i64) -> String {
+    let sign = if votes < 0 { "\u{2212}" } else { "" };
+    let unit = if votes.unsigned_abs() == 1 {
+        "vote"
+    } else {
+        "votes"
+    };
+    format!("{sign}{} {unit}", votes.unsigned_abs())
+}

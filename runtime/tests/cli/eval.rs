@@ -1,0 +1,231 @@
+//! `eval`: its counts, and that they depend on nothing but the data.
+
+use std::fs;
+use std::path::Path;
+
+use crate::model::colour_model;
+use crate::{run, sample, text};
+
+fn sample_data() -> String {
+    format!("cifar10:{}", text(&sample()))
+}
+
+/// The four counts and the slacks of one patch size, from JSON lines.
+fn count(lines: &[serde_json::Value], patch: &serde_json::Value) -> ([u64; 4], Vec<i64>) {
+    let mut counts = [0; 4];
+    let mut slacks = Vec::new();
+    for line in lines.iter().filter(|line| line["patch"] == *patch) {
+        let right = line["predicted"] == line["label"];
+        let certified = line["certified"].as_bool().unwrap();
+        let kind = match (certified, right) {
+            (true, true) => 0,
+            (true, false) => 1,
+            (false, true) => 2,
+            (false, false) => 3,
+        };
+        counts[kind] += 1;
+        slacks.push(line["slack"].as_i64().unwrap());
+    }
+    slacks.sort_unstable();
+    (counts, slacks)
+}
+
+#[test]
+fn the_summary_counts_what_the_lines_say() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = text(&colour_model(folder.path(), 32, 10));
+    let data = sample_data();
+    let common = [
+        "eval", "--model", &model, "--data", &data, "--patch", "5x5", "--patch", "9x3",
+    ];
+    let lines = run(common.iter().chain(&["--format", "jsonl"])).ended(0);
+    let summary = run(common.iter().chain(&["--format", "json"])).ended(0);
+    assert_eq!(lines.json().len(), 200);
+    let summary = &summary.json()[0];
+    assert_eq!(summary["frames"], 100);
+    assert_eq!(summary["failures"], 0);
+    assert_eq!(summary["condition"], "3.2");
+    let patches = summary["patches"].as_array().unwrap();
+    assert_eq!(patches.len(), 2);
+    let mut seen = [0; 4];
+    for patch in patches {
+        let (counts, slacks) = count(&lines.json(), &patch["patch"]);
+        let [both, wrong, open, neither] = counts;
+        assert_eq!(patch["certified"], both + wrong);
+        assert_eq!(patch["certified_right"], both);
+        assert_eq!(patch["certified_wrong"], wrong);
+        assert_eq!(patch["right_not_certified"], open);
+        assert_eq!(patch["wrong_not_certified"], neither);
+        assert_eq!(patch["certified_accuracy"], both as f64 / 100.0);
+        assert_eq!(summary["right"], both + open);
+        assert_eq!(summary["clean_accuracy"], (both + open) as f64 / 100.0);
+        assert_eq!(
+            patch["median_slack"],
+            (slacks[49] + slacks[50]) as f64 / 2.0
+        );
+        for (seen, count) in seen.iter_mut().zip(counts) {
+            *seen += count;
+        }
+    }
+    // Every kind occurs, or the comparison would say little.
+    assert!(seen.iter().all(|&count| count > 0), "{seen:?}");
+
+    let table = run(common).ended(0);
+    let clean = format!("({} of 100)", summary["right"]);
+    assert!(table.stdout.contains(&clean), "{}", table.stdout);
+    for patch in patches {
+        let [w, h] = [&patch["patch"][0], &patch["patch"][1]];
+        let row = table
+            .stdout
+            .lines()
+            .find(|l| l.starts_with(&format!("{w}x{h} ")))
+            .unwrap();
+        let cells: Vec<&str> = row.split_whitespace().collect();
+        for (cell, key) in [
+            (1, "certified"),
+            (4, "certified_right"),
+            (5, "certified_wrong"),
+            (6, "right_not_certified"),
+            (7, "wrong_not_certified"),
+        ] {
+            assert_eq!(cells[cell], patch[key].to_string(), "{row}");
+        }
+    }
+    // The summary of the lines goes to the standard error.
+    lines.says(&["clean accuracy", "certified and wrong"]);
+}
+
+#[test]
+fn threads_change_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let model =
+        text(&crate::common::onnx::small_classifier(32, 32).write(folder.path(), "small.onnx"));
+    let data = sample_data();
+    let with = |threads: &str| {
+        run([
+            "eval",
+            "--model",
+            &model,
+            "--data",
+            &data,
+            "--area",
+            "12",
+            "--format",
+            "jsonl",
+            "--threads",
+            threads,
+        ])
+        .ended(0)
+        .stdout
+    };
+    let one = with("1");
+    assert_eq!(one.lines().count(), 600);
+    assert_eq!(one, with("4"));
+    assert_eq!(one, with("200"));
+}
+
+#[test]
+fn eval_and_certify_agree() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = text(&colour_model(folder.path(), 32, 10));
+    let data = sample_data();
+    for format in ["jsonl", "csv"] {
+        let tail = ["--patch", "4x7", "--condition", "3.3", "--format", format];
+        let eval = run(["eval", "--model", &model, "--data", &data]
+            .iter()
+            .chain(&tail))
+        .ended(0);
+        let certify = run(["certify", "--model", &model, &data].iter().chain(&tail)).ended(0);
+        assert_eq!(eval.stdout, certify.stdout);
+    }
+}
+
+#[test]
+fn a_limit() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = text(&colour_model(folder.path(), 32, 10));
+    for (limit, frames) in [("7", 7), ("1", 1), ("1000", 100)] {
+        let ran = run([
+            "eval",
+            "--model",
+            &model,
+            "--data",
+            &sample_data(),
+            "--patch",
+            "5x5",
+            "--limit",
+            limit,
+            "--format",
+            "json",
+        ])
+        .ended(0);
+        assert_eq!(ran.json()[0]["frames"], frames);
+    }
+}
+
+/// A small set in the official layout: folder, nested folder, packed files, indices over all files.
+#[test]
+fn folders_of_data() {
+    use std::io::Write as _;
+    let folder = tempfile::tempdir().unwrap();
+    let model = text(&colour_model(folder.path(), 32, 10));
+    let bytes = fs::read(sample()).unwrap();
+    let set = folder.path().join("cifar-10-batches-bin");
+    fs::create_dir(&set).unwrap();
+    fs::write(set.join("test_batch.bin"), &bytes[..3073 * 3]).unwrap();
+    for batch in 1..=4 {
+        fs::write(
+            set.join(format!("data_batch_{batch}.bin")),
+            &bytes[3073 * batch..][..3073],
+        )
+        .unwrap();
+    }
+    let mut encoder = liblzma::write::XzEncoder::new(Vec::new(), 6);
+    encoder.write_all(&bytes[..3073]).unwrap();
+    fs::write(set.join("data_batch_5.bin.xz"), encoder.finish().unwrap()).unwrap();
+    let ids = |input: String| -> Vec<String> {
+        run([
+            "eval", "--model", &model, "--patch", "5x5", "--format", "jsonl", "--data", &input,
+        ])
+        .ended(0)
+        .json()
+        .iter()
+        .map(|line| line["id"].as_str().unwrap().to_owned())
+        .collect()
+    };
+    let test = ["0", "1", "2"];
+    assert_eq!(ids(format!("cifar10:{}", text(&set))), test);
+    assert_eq!(ids(format!("cifar10:{}", text(folder.path()))), test);
+    assert_eq!(ids(format!("cifar10:{}:test", text(&set))), test);
+    assert_eq!(
+        ids(format!("cifar10:{}:train", text(&set))),
+        ["0", "10000", "20000", "30000", "40000"]
+    );
+}
+
+/// The whole set, where it is at hand.
+#[test]
+fn the_whole_test_set() {
+    let Ok(data) = std::env::var("BAGCERT_DATA") else {
+        eprintln!("skipped: BAGCERT_DATA names no folder with the CIFAR-10 binary files");
+        return;
+    };
+    assert!(
+        Path::new(&data).is_dir(),
+        "BAGCERT_DATA={data} is no folder"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let model = text(&colour_model(folder.path(), 32, 10));
+    let eval = |data: String| {
+        run([
+            "eval", "--model", &model, "--patch", "5x5", "--data", &data, "--format", "json",
+        ])
+        .ended(0)
+        .json()
+        .remove(0)
+    };
+    let test = eval(format!("cifar10:{data}"));
+    assert_eq!(test["frames"], 10_000);
+    let train = eval(format!("cifar10:{data}:train"));
+    assert_eq!(train["frames"], 50_000);
+}
