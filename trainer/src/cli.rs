@@ -99,7 +99,7 @@ struct EvalArgs {
 }
 
 /// Parses the arguments and does what they say.
-pub fn run() -> Result<()> {
+pub(crate) fn run() -> Result<()> {
     match Cli::parse().command {
         Command::Train(args) => train(&args),
         Command::Export(args) => {

@@ -59,6 +59,7 @@ pub fn learning_rate(step: i64, warmup: i64, total: i64, peak: f64) -> f64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use super::*;
     use tch::{Device, Kind};

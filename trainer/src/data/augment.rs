@@ -47,6 +47,7 @@ impl Augmentation {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use super::*;
     use tch::Device;

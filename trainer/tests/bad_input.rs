@@ -1,0 +1,263 @@
+//! Each bad input is a clear error that names it; nothing half-written is left.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use std::{fs, path::Path};
+
+use common::{command, records, run, text, write_config, write_dataset};
+
+/// Trains in `folder/run`; the error text.
+fn fails(folder: &Path, config: &Path, more: &[&str]) -> String {
+    let output = folder.join("run");
+    let mut arguments = vec![
+        "train",
+        "--config",
+        text(config),
+        "--data",
+        text(folder),
+        "--output",
+        text(&output),
+    ];
+    arguments.extend(more);
+    let (result, errors) = run(&arguments);
+    assert!(!result.status.success(), "it should have failed");
+    errors
+}
+
+fn expect(errors: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(errors.contains(part), "{part:?} is not in: {errors}");
+    }
+}
+
+#[test]
+fn an_unknown_key_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    write_dataset(folder.path(), 20);
+    let config = write_config(folder.path(), 1, "depht = 3");
+    expect(
+        &fails(folder.path(), &config, &[]),
+        &["config.toml", "depht"],
+    );
+}
+
+#[test]
+fn a_value_out_of_range_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    write_dataset(folder.path(), 20);
+    let config = write_config(folder.path(), 0, "");
+    expect(
+        &fails(folder.path(), &config, &[]),
+        &["training.epochs", "0"],
+    );
+}
+
+#[test]
+fn damaged_data_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    write_dataset(folder.path(), 20);
+    let config = write_config(folder.path(), 1, "");
+    let third = folder.path().join("data_batch_3.bin");
+
+    let mut odd = records(20, 1);
+    odd.pop();
+    fs::write(&third, odd).unwrap();
+    expect(
+        &fails(folder.path(), &config, &[]),
+        &["data_batch_3.bin", "3073"],
+    );
+
+    let mut label = records(20, 1);
+    label[3073 * 4] = 10;
+    fs::write(&third, label).unwrap();
+    expect(
+        &fails(folder.path(), &config, &[]),
+        &["data_batch_3.bin", "record 4", "label 10"],
+    );
+
+    fs::remove_file(&third).unwrap();
+    expect(
+        &fails(folder.path(), &config, &[]),
+        &["data_batch_3.bin", "neither"],
+    );
+
+    fs::write(
+        folder.path().join("data_batch_3.bin.xz"),
+        b"\xfd7zXZ\x00 cut",
+    )
+    .unwrap();
+    expect(
+        &fails(folder.path(), &config, &[]),
+        &["data_batch_3.bin.xz", "cannot read"],
+    );
+}
+
+#[test]
+fn a_run_is_never_overwritten_or_mixed_with_another() {
+    let folder = tempfile::tempdir().unwrap();
+    write_dataset(folder.path(), 20);
+    let config = write_config(folder.path(), 1, "");
+    let output = folder.path().join("run");
+    let arguments = [
+        "train",
+        "--config",
+        text(&config),
+        "--data",
+        text(folder.path()),
+        "--output",
+        text(&output),
+    ];
+    assert!(run(&arguments).0.status.success());
+    let checkpoint = output.join("checkpoint.safetensors");
+    let before = fs::read(&checkpoint).unwrap();
+
+    expect(
+        &fails(folder.path(), &config, &[]),
+        &["already holds a run", "--resume"],
+    );
+    let other = write_config(folder.path(), 1, "paths = 1");
+    expect(
+        &fails(folder.path(), &other, &["--resume"]),
+        &["another configuration", "[network]"],
+    );
+    // Without the saved configuration, the checkpoint itself tells.
+    fs::remove_file(output.join("config.toml")).unwrap();
+    expect(
+        &fails(folder.path(), &other, &["--resume"]),
+        &["checkpoint.safetensors", "another network"],
+    );
+    assert!(fs::read(&checkpoint).unwrap() == before);
+
+    let cut = folder.path().join("cut.safetensors");
+    fs::write(&cut, &before[..before.len() - 5]).unwrap();
+    let onnx = folder.path().join("out.onnx");
+    let (result, errors) = run(&[
+        "export",
+        "--checkpoint",
+        text(&cut),
+        "--output",
+        text(&onnx),
+    ]);
+    assert!(!result.status.success() && !onnx.exists());
+    expect(&errors, &["cut.safetensors", "damaged"]);
+}
+
+#[test]
+fn a_full_disk_leaves_no_half_file() {
+    let folder = tempfile::tempdir().unwrap();
+    write_dataset(folder.path(), 20);
+    let config = write_config(folder.path(), 1, "");
+    let output = folder.path().join("run");
+    let limited = |arguments: &[&str], kibibytes: u32| {
+        // A file-size limit stands for the full disk: writing past it fails in the same place.
+        let mut shell = std::process::Command::new("bash");
+        shell.arg("-c").arg(format!(
+            "trap '' XFSZ; ulimit -f {kibibytes}; exec \"$0\" \"$@\""
+        ));
+        shell
+            .arg(command(&[]).get_program())
+            .args(arguments)
+            .env("OMP_NUM_THREADS", "1");
+        shell.output().unwrap()
+    };
+    let arguments = [
+        "train",
+        "--config",
+        text(&config),
+        "--data",
+        text(folder.path()),
+        "--output",
+        text(&output),
+    ];
+    let result = limited(&arguments, 4);
+    let errors = String::from_utf8_lossy(&result.stderr);
+    assert!(!result.status.success());
+    expect(&errors, &["cannot write", "checkpoint.safetensors"]);
+    let left: Vec<_> = fs::read_dir(&output)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert!(
+        !left.iter().any(|name| name == "checkpoint.safetensors"),
+        "{left:?}"
+    );
+    assert_eq!(
+        left.len(),
+        2,
+        "config.toml and log.jsonl, no leftovers: {left:?}"
+    );
+
+    assert!(run(&arguments).0.status.success());
+    let (checkpoint, onnx) = (
+        output.join("checkpoint.safetensors"),
+        folder.path().join("out.onnx"),
+    );
+    fs::write(&onnx, b"older").unwrap();
+    let result = limited(
+        &[
+            "export",
+            "--checkpoint",
+            text(&checkpoint),
+            "--output",
+            text(&onnx),
+        ],
+        4,
+    );
+    assert!(!result.status.success());
+    assert_eq!(fs::read(&onnx).unwrap(), b"older");
+}
+
+#[test]
+fn asking_for_cuda_where_there_is_none_is_an_error() {
+    if tch::Cuda::is_available() {
+        eprintln!("skipped: this machine has CUDA");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    write_dataset(folder.path(), 20);
+    let config = write_config(folder.path(), 1, "");
+    expect(
+        &fails(folder.path(), &config, &["--device", "cuda"]),
+        &["--device cuda", "--device cpu"],
+    );
+    assert!(!folder.path().join("run").exists());
+}
+
+#[test]
+fn a_diverged_run_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    write_dataset(folder.path(), 20);
+    let config = write_config(folder.path(), 3, "");
+    let output = folder.path().join("run");
+    let short = [
+        "train",
+        "--config",
+        text(&config),
+        "--data",
+        text(folder.path()),
+        "--output",
+        text(&output),
+    ];
+    assert!(run(&short).0.status.success());
+    // A checkpoint whose weights are not numbers: the next epoch cannot have a finite loss.
+    let path = output.join("checkpoint.safetensors");
+    let mut bytes = fs::read(&path).unwrap();
+    let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    for value in bytes[8 + header..].chunks_exact_mut(4) {
+        value.copy_from_slice(&f32::NAN.to_le_bytes());
+    }
+    let text_header = String::from_utf8(bytes[8..8 + header].to_vec()).unwrap();
+    let earlier = text_header.replace("\\\"epoch\\\":3", "\\\"epoch\\\":2");
+    assert_ne!(earlier, text_header);
+    bytes.splice(8..8 + header, earlier.into_bytes());
+    fs::write(&path, &bytes).unwrap();
+    expect(
+        &fails(folder.path(), &config, &["--resume"]),
+        &["diverged", "epoch 3", "learning_rate"],
+    );
+    assert!(
+        fs::read(&path).unwrap() == bytes,
+        "the checkpoint was overwritten"
+    );
+}

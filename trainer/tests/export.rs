@@ -1,0 +1,145 @@
+//! The same image gives the same scores in libtorch and, through the exported file, in tract.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::io::Cursor;
+
+use bagcert_certifier::{Certifier, Condition, Geometry, PatchSize, ScoreMap, Shape, Verdict};
+use bagcert_trainer::{
+    checkpoint::{Checkpoint, Header, save},
+    config::NetworkConfig,
+    data::CLASS_NAMES,
+    export::onnx_bytes,
+    network::{Mode, Network},
+    run::build,
+};
+use tch::{Device, Kind, Tensor, no_grad};
+use tract_onnx::prelude::*;
+
+fn header(network: NetworkConfig) -> Header {
+    Header {
+        version: 1,
+        network,
+        classes: CLASS_NAMES.map(String::from).to_vec(),
+        dataset: "CIFAR-10".into(),
+        normalisation: vec![(0.4914, 0.2470), (0.4822, 0.2435), (0.4465, 0.2616)],
+        image_size: 32,
+        epoch: 0,
+        steps: 0,
+        seed: 0,
+    }
+}
+
+fn config(text: &str) -> NetworkConfig {
+    toml::from_str(text).unwrap()
+}
+
+/// A network whose batch-normalisation statistics and scales are not the initial ones.
+fn network(header: &Header) -> (Network, Geometry) {
+    tch::manual_seed(5);
+    let (network, geometry) = build(header, Device::Cpu).unwrap();
+    no_grad(|| {
+        let images = Tensor::rand([64, 3, 32, 32], (Kind::Float, Device::Cpu));
+        for _ in 0..20 {
+            let _ = network.forward(&images, Mode::Train { shake: true });
+        }
+        let flat = network.parameters.flat.shallow_clone();
+        let _ = flat.shallow_clone().g_add_(&(flat.randn_like() * 0.02));
+    });
+    (network, geometry)
+}
+
+fn tract_logits(bytes: &[u8], images: &[Vec<f32>]) -> Vec<Vec<f32>> {
+    let model = tract_onnx::onnx()
+        .model_for_read(&mut Cursor::new(bytes))
+        .unwrap();
+    let plan = model.into_optimized().unwrap().into_runnable().unwrap();
+    let run = |image: &Vec<f32>| {
+        let input = tract_ndarray::Array4::from_shape_vec((1, 3, 32, 32), image.clone()).unwrap();
+        let output = plan.run(tvec!(Tensor4::from(input).into_tvalue())).unwrap();
+        output[0]
+            .to_plain_array_view::<f32>()
+            .unwrap()
+            .iter()
+            .copied()
+            .collect()
+    };
+    images.iter().map(run).collect()
+}
+
+type Tensor4 = tract_onnx::prelude::Tensor;
+
+fn verdict(logits: &[f32], geometry: &Geometry) -> (Vec<u32>, Verdict) {
+    let shape = Shape::new(
+        10,
+        geometry.y.outputs() as usize,
+        geometry.x.outputs() as usize,
+    )
+    .unwrap();
+    let (mut scores, mut table) = (vec![0; shape.score_len()], vec![0; shape.table_len()]);
+    let map = ScoreMap::from_logits(shape, logits, &mut scores).unwrap();
+    let certifier = Certifier::new(&map, geometry, &mut table).unwrap();
+    let verdict = certifier
+        .certify(PatchSize::new(5, 5).unwrap(), Condition::SumWindow32)
+        .unwrap();
+    (map.votes().collect(), verdict)
+}
+
+#[test]
+fn libtorch_and_tract_agree_on_every_kind_of_network() {
+    let networks = [
+        "width = 16\nkernels = [3, 1, 3, 1]\n",
+        "width = 16\nkernels = [3, 1, 1]\npaths = 1\nstem_kernel = 4\nstem_stride = 2\n",
+        "width = 12\nkernels = [3, 1, 3]\nstrides = [2, 1, 2]\nwidths = [12, 16, 24]\n",
+    ];
+    for text in networks {
+        let header = header(config(text));
+        let (network, geometry) = network(&header);
+        let images = Tensor::rand([6, 3, 32, 32], (Kind::Float, Device::Cpu));
+        let logits = no_grad(|| network.forward(&images, Mode::Evaluate));
+        let rows = |tensor: &Tensor| -> Vec<Vec<f32>> {
+            (0..6)
+                .map(|index| {
+                    Vec::<f32>::try_from(tensor.get(index).contiguous().flatten(0, -1)).unwrap()
+                })
+                .collect()
+        };
+        let bytes = onnx_bytes(&header, &network).unwrap();
+        let mut votes = std::collections::BTreeSet::new();
+        for (ours, theirs) in rows(&logits)
+            .iter()
+            .zip(tract_logits(&bytes, &rows(&images)))
+        {
+            assert_eq!(ours.len(), theirs.len(), "{text}");
+            let scale = ours
+                .iter()
+                .fold(1.0f32, |scale, value| scale.max(value.abs()));
+            for (ours, theirs) in ours.iter().zip(&theirs) {
+                assert!(
+                    (ours - theirs).abs() <= 2e-5 * scale,
+                    "{text}: {ours} in libtorch, {theirs} in tract"
+                );
+            }
+            let (ours, theirs) = (verdict(ours, &geometry), verdict(&theirs, &geometry));
+            assert_eq!(ours, theirs, "{text}");
+            votes.extend(ours.0);
+        }
+        assert!(
+            votes.len() > 10,
+            "{text}: the score maps are all alike: {votes:?}"
+        );
+    }
+}
+
+#[test]
+fn a_checkpoint_gives_the_same_network_back() {
+    let header = header(config("width = 16\nkernels = [3, 1]\n"));
+    let (network, _) = network(&header);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("net.safetensors");
+    save(&path, &header, &network, None).unwrap();
+    let checkpoint = Checkpoint::read(&path).unwrap();
+    assert_eq!(checkpoint.header, header);
+    let (mut restored, _) = build(&checkpoint.header, Device::Cpu).unwrap();
+    checkpoint.restore(&mut restored, None).unwrap();
+    assert!(onnx_bytes(&header, &network).unwrap() == onnx_bytes(&header, &restored).unwrap());
+}
