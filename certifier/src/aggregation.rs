@@ -2,9 +2,9 @@
 
 use crate::certifier::check_grid;
 use crate::fault::Fault;
-use crate::geometry::{Geometry, PatchSize, Pixel};
+use crate::geometry::{Geometry, PatchSize};
 use crate::score_map::{ScoreMap, place};
-use crate::search::{Cells, lowest_worst};
+use crate::search::{Attains, Cells, lowest_worst};
 use crate::shape::{ScoreWord, Shape};
 use crate::verdict::{Condition, Verdict};
 
@@ -128,33 +128,24 @@ pub fn certify_monotone(
         }
     }
     let (slack, row) = least;
-    let attains = |cells| worst(cells).0 == slack;
-    let (cells, pixel) = lowest_worst(
-        geometry,
-        &windows,
-        patch,
-        row,
-        |y, y_end| {
-            (0..windows.x.count).find(|column| {
-                attains(Cells {
-                    y,
-                    y_end,
-                    ..windows.cells(0, *column)
-                })
-            })
-        },
-        attains,
-    );
+    let attains = At(|cells| worst(cells).0 == slack);
+    let (cells, worst_pixel) = lowest_worst(geometry, &windows, patch, row, &attains);
     Ok(Verdict {
         predicted,
         certified: slack > 0,
         slack,
         rival: worst(cells).1,
-        worst: Pixel {
-            x: pixel.x,
-            y: pixel.y,
-        },
+        worst: worst_pixel,
         patch,
         condition: Condition::WorstCase31,
     })
+}
+
+/// Windows that attain the least slack, by a function.
+struct At<F>(F);
+
+impl<F: Fn(Cells) -> bool> Attains for At<F> {
+    fn window(&self, cells: Cells) -> bool {
+        self.0(cells)
+    }
 }

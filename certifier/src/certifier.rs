@@ -3,9 +3,10 @@
 use crate::fault::Fault;
 use crate::geometry::{Geometry, PatchSize, Pixel, Windows};
 use crate::score_map::ScoreMap;
-use crate::search::{lowest, lowest_worst};
+use crate::search::{Attains, Cells, lowest, lowest_worst};
 use crate::shape::{LANES, Shape, TableWord};
-use crate::table::{self, Chunk, Vector};
+use crate::table::{self, Chunk, Target, lane_of};
+use crate::vector::Vector;
 use crate::verdict::{Condition, Verdict};
 
 /// Certificates for one frame: summed-area tables over `E_c` for every class, built once, then any
@@ -25,9 +26,23 @@ struct Candidate<'t> {
     class: usize,
     chunk: Chunk<'t>,
     /// Gain that leaves `slack`, for the lanes that attain it.
-    target: [Option<u32>; LANES],
+    target: Target,
     /// First row of maximal windows where one of them does.
     row: u32,
+}
+
+impl Attains for Candidate<'_> {
+    fn window(&self, cells: Cells) -> bool {
+        lane_of(&self.chunk.gain(cells), &self.target).is_some()
+    }
+
+    fn column(&self, windows: &Windows, y: u32, y_end: u32) -> Option<u32> {
+        self.chunk.column(windows, y, y_end, &self.target)
+    }
+
+    fn row(&self, windows: &Windows, y: u32, y_end: u32) -> bool {
+        self.chunk.row_attains(windows, y, y_end, &self.target)
+    }
 }
 
 /// A slack, where it is attained and by which class; ordered as a verdict prefers them.
@@ -220,30 +235,13 @@ impl<'m> Certifier<'m> {
 
     /// The lowest position where the candidate's slack is attained, and the lowest class there.
     fn locate(&self, candidate: &Candidate<'_>, patch: PatchSize, windows: &Windows) -> Worst {
-        let lane = |cells| {
-            let gain = candidate.chunk.gain(cells);
-            let mut lanes = gain.iter().zip(&candidate.target);
-            lanes.position(|(gain, target)| Some(*gain) == *target)
-        };
-        let (cells, pixel) = lowest_worst(
-            &self.geometry,
-            windows,
-            patch,
-            candidate.row,
-            |y, y_end| {
-                (0..windows.x.count).find(|column| {
-                    let mut cells = windows.cells(0, *column);
-                    (cells.y, cells.y_end) = (y, y_end);
-                    lane(cells).is_some()
-                })
-            },
-            |cells| lane(cells).is_some(),
-        );
+        let (cells, pixel) = lowest_worst(&self.geometry, windows, patch, candidate.row, candidate);
+        let lane = lane_of(&candidate.chunk.gain(cells), &candidate.target);
         Worst {
             slack: candidate.slack,
             y: pixel.y,
             x: pixel.x,
-            rival: candidate.class.saturating_add(lane(cells).unwrap_or(0)),
+            rival: candidate.class.saturating_add(lane.unwrap_or(0)),
         }
     }
 

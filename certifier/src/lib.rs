@@ -17,6 +17,7 @@ mod score_map;
 mod search;
 mod shape;
 mod table;
+mod vector;
 mod verdict;
 
 pub use aggregation::{ClassScores, MonotoneAggregation, Sum, certify_monotone};

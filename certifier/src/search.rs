@@ -27,41 +27,30 @@ impl Windows {
 
 /// The window that attains the worst slack at the lowest position, and that position.
 ///
-/// `row` is the first row of maximal windows where one attains it. `column` finds, for cells
-/// `y..y_end`, the first column of maximal windows that attains it there; `attains` asks one
-/// window. A larger window must attain it wherever a smaller one does; the regions that the border
-/// clips, all of them inside maximal ones, therefore need only a binary search.
+/// `row` is the first row of maximal windows where one attains it. A larger window must attain it
+/// wherever a smaller one does; the regions that the border clips, all of them inside maximal
+/// ones, therefore need only a binary search.
 pub(crate) fn lowest_worst(
     geometry: &Geometry,
     windows: &Windows,
     patch: PatchSize,
     row: u32,
-    mut column: impl FnMut(u32, u32) -> Option<u32>,
-    mut attains: impl FnMut(Cells) -> bool,
+    attains: &impl Attains,
 ) -> (Cells, Pixel) {
     let mut cells = windows.cells(row, 0);
-    let mut found = None;
     if row == 0 {
         // Regions of the positions above the first maximal one: same start, smaller end.
         cells.y_end = lowest(windows.y.first_end.min(cells.y_end), cells.y_end, |end| {
-            let hit = column(cells.y, end);
-            if hit.is_some() {
-                found = Some((end, hit));
-            }
-            hit.is_some()
+            attains.row(windows, cells.y, end)
         });
     }
-    let hit = match found {
-        Some((end, hit)) if end == cells.y_end => hit,
-        _ => column(cells.y, cells.y_end),
-    };
     // A maximal window of this row attains it, by the choice of `row`.
-    let hit = hit.unwrap_or(0);
-    let across = windows.cells(row, hit);
+    let column = attains.column(windows, cells.y, cells.y_end).unwrap_or(0);
+    let across = windows.cells(row, column);
     (cells.x, cells.x_end) = (across.x, across.x_end);
-    if hit == 0 {
+    if column == 0 {
         cells.x_end = lowest(windows.x.first_end.min(cells.x_end), cells.x_end, |x_end| {
-            attains(Cells { x_end, ..cells })
+            attains.window(Cells { x_end, ..cells })
         });
     }
     let x = geometry
@@ -71,6 +60,28 @@ pub(crate) fn lowest_worst(
         .y
         .lowest_position(patch.height(), cells.y_end, &windows.y);
     (cells, Pixel { x, y })
+}
+
+/// Where the worst slack is attained.
+pub(crate) trait Attains {
+    /// In this window.
+    fn window(&self, cells: Cells) -> bool;
+
+    /// First column of maximal windows over the rows `y..y_end`.
+    fn column(&self, windows: &Windows, y: u32, y_end: u32) -> Option<u32> {
+        (0..windows.x.count).find(|column| {
+            self.window(Cells {
+                y,
+                y_end,
+                ..windows.cells(0, *column)
+            })
+        })
+    }
+
+    /// In any maximal column over the rows `y..y_end`.
+    fn row(&self, windows: &Windows, y: u32, y_end: u32) -> bool {
+        self.column(windows, y, y_end).is_some()
+    }
 }
 
 /// Lowest number in `low..=high` that holds, where it holds at `high` and from the lowest on.

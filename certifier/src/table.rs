@@ -8,9 +8,8 @@ use crate::geometry::Windows;
 use crate::score_map::{ScoreMap, place};
 use crate::search::Cells;
 use crate::shape::{LANES, MARGIN_WORDS, ScoreWord, TableWord};
+use crate::vector::{self, Vector};
 
-/// One value for each of eight classes.
-pub(crate) type Vector = [TableWord; LANES];
 /// Cells of a window whose sum fits a signed word.
 const SIGNED_CELLS: u32 = 16_383;
 /// Cells of a window whose sum fits an unsigned word.
@@ -93,20 +92,11 @@ fn sum_up(
             return;
         };
         *edge = [0; LANES];
-        let mut run: Vector = [0; LANES];
+        let mut run: Vector = vector::ZERO;
         let cells = words.iter().zip(target);
         for (((word, target), sum), above) in cells.zip(sums).zip(above.iter().skip(1)) {
-            let base: TableWord = if target & bit != 0 { 2 } else { 1 };
-            for (lane, ((run, sum), above)) in run.iter_mut().zip(sum).zip(above).enumerate() {
-                let own = ScoreWord::from(1u8) << lane;
-                let gain = if word & own != 0 {
-                    base.wrapping_sub(1)
-                } else {
-                    base
-                };
-                *run = run.wrapping_add(gain);
-                *sum = run.wrapping_add(*above);
-            }
+            run = vector::add(run, &vector::attack_gain(target & bit != 0, *word));
+            *sum = vector::add(run, above);
         }
         above = row;
     }
@@ -137,57 +127,76 @@ impl<'t> Chunk<'t> {
 
     /// Most that any maximal window gives.
     pub(crate) fn gains(&self, windows: &Windows) -> Gains {
-        let area = windows.y.length.saturating_mul(windows.x.length);
-        if area > SIGNED_CELLS {
+        if !is_small(windows) {
             return self.large_gains(windows);
         }
-        let mut gains = Gains {
-            most: [0; LANES],
-            row: [0; LANES],
-        };
-        for row in 0..windows.y.count {
-            let Some(most) = self.row_gains(windows, row) else {
-                return Gains {
-                    most: [UNBOUNDED; LANES],
-                    row: [0; LANES],
-                };
+        let Some((most, row)) = self.small_gains(windows) else {
+            return Gains {
+                most: [UNBOUNDED; LANES],
+                row: [0; LANES],
             };
-            for ((best, at), most) in gains.most.iter_mut().zip(&mut gains.row).zip(most) {
-                let most = u32::from(most.cast_unsigned());
-                if most > *best {
-                    (*best, *at) = (most, row);
-                }
-            }
+        };
+        Gains {
+            most: most.map(unsigned),
+            row: row.map(unsigned),
         }
-        gains
     }
 
-    /// Most that the maximal windows of one row give, for windows of at most [`SIGNED_CELLS`].
-    fn row_gains(&self, windows: &Windows, row: u32) -> Option<Vector> {
-        let cells = windows.cells(row, 0);
-        let count = usize::try_from(windows.x.count).ok()?;
-        let top = self.row(cells.y)?;
-        let bottom = self.row(cells.y_end)?;
-        let (x, x_end) = (
-            usize::try_from(cells.x).ok()?,
-            usize::try_from(cells.x_end).ok()?,
-        );
-        let top_left = top.get(x..)?.get(..count)?;
-        let top_right = top.get(x_end..)?.get(..count)?;
-        let bottom_left = bottom.get(x..)?.get(..count)?;
-        let bottom_right = bottom.get(x_end..)?.get(..count)?;
-        let mut most: Vector = [0; LANES];
-        for (((a, b), c), d) in top_left
-            .iter()
-            .zip(top_right)
-            .zip(bottom_left)
-            .zip(bottom_right)
-        {
-            for ((((most, a), b), c), d) in most.iter_mut().zip(a).zip(b).zip(c).zip(d) {
-                *most = (*most).max(d.wrapping_sub(*c).wrapping_sub(*b).wrapping_add(*a));
-            }
+    /// The same, all in vectors, where every number fits one signed word.
+    // On its own, or the compiler splits its vectors for the wider numbers around it.
+    #[inline(never)]
+    fn small_gains(&self, windows: &Windows) -> Option<(Vector, Vector)> {
+        let first = windows.cells(0, 0);
+        let (mut top, mut bottom) = (self.from_row(first.y)?, self.from_row(first.y_end)?);
+        let columns = Columns::new(windows)?;
+        let (mut most, mut at, mut row) = (vector::ZERO, vector::ZERO, vector::ZERO);
+        for _ in 0..windows.y.count {
+            let here = columns.most(top, bottom)?;
+            at = vector::where_greater(&here, &most, &row, &at);
+            most = vector::max(most, &here);
+            row = vector::add(row, &[1; LANES]);
+            (top, bottom) = (top.get(self.columns..)?, bottom.get(self.columns..)?);
         }
-        Some(most)
+        Some((most, at))
+    }
+
+    /// Whether a maximal window over the rows `y..y_end` gives a lane its target.
+    pub(crate) fn row_attains(
+        &self,
+        windows: &Windows,
+        y: u32,
+        y_end: u32,
+        target: &Target,
+    ) -> bool {
+        if !is_small(windows) {
+            return self.column(windows, y, y_end, target).is_some();
+        }
+        let most = || Columns::new(windows)?.most(self.from_row(y)?, self.from_row(y_end)?);
+        most().is_some_and(|most| lane_of(&most.map(unsigned), target).is_some())
+    }
+
+    /// First column of maximal windows over the rows `y..y_end` that gives a lane its target.
+    pub(crate) fn column(
+        &self,
+        windows: &Windows,
+        y: u32,
+        y_end: u32,
+        target: &Target,
+    ) -> Option<u32> {
+        if is_small(windows) {
+            let target = target.map(|gain| gain.map_or(-1, word));
+            let (top, bottom) = (self.from_row(y)?, self.from_row(y_end)?);
+            let column = Columns::new(windows)?.position(top, bottom, &target)?;
+            return u32::try_from(column).ok();
+        }
+        (0..windows.x.count).find(|column| {
+            let cells = Cells {
+                y,
+                y_end,
+                ..windows.cells(0, *column)
+            };
+            lane_of(&self.gain(cells), target).is_some()
+        })
     }
 
     #[cold]
@@ -224,7 +233,7 @@ impl<'t> Chunk<'t> {
                     return [UNBOUNDED; LANES];
                 };
                 for (gain, tile) in gain.iter_mut().zip(tile) {
-                    *gain = gain.saturating_add(u32::from(tile.cast_unsigned()));
+                    *gain = gain.saturating_add(unsigned(tile));
                 }
                 x = x_end;
             }
@@ -239,23 +248,94 @@ impl<'t> Chunk<'t> {
             usize::try_from(cells.x).ok()?,
             usize::try_from(cells.x_end).ok()?,
         );
-        let (top, bottom) = (self.row(cells.y)?, self.row(cells.y_end)?);
+        let (top, bottom) = (self.from_row(cells.y)?, self.from_row(cells.y_end)?);
         let (a, b, c, d) = (
             top.get(x)?,
             top.get(x_end)?,
             bottom.get(x)?,
             bottom.get(x_end)?,
         );
-        let mut sum: Vector = [0; LANES];
-        for ((((sum, a), b), c), d) in sum.iter_mut().zip(a).zip(b).zip(c).zip(d) {
-            *sum = d.wrapping_sub(*c).wrapping_sub(*b).wrapping_add(*a);
-        }
-        Some(sum)
+        Some(vector::window(a, b, c, d))
     }
 
-    /// Row `y` of the table, `0..=height`.
-    fn row(&self, y: u32) -> Option<&'t [Vector]> {
-        let start = usize::try_from(y).ok()?.checked_mul(self.columns)?;
-        self.corners.get(start..)?.get(..self.columns)
+    /// The table from row `y` on, `0..=height`.
+    fn from_row(&self, y: u32) -> Option<&'t [Vector]> {
+        self.corners
+            .get(usize::try_from(y).ok()?.checked_mul(self.columns)?..)
     }
+}
+
+/// The columns of maximal windows.
+#[derive(Clone, Copy)]
+struct Columns {
+    x: usize,
+    x_end: usize,
+    count: usize,
+}
+
+impl Columns {
+    fn new(windows: &Windows) -> Option<Self> {
+        let first = windows.cells(0, 0);
+        Some(Self {
+            x: usize::try_from(first.x).ok()?,
+            x_end: usize::try_from(first.x_end).ok()?,
+            count: usize::try_from(windows.x.count).ok()?,
+        })
+    }
+
+    /// Most that the windows between two rows of the table give, for windows that fit one word.
+    #[inline(always)]
+    fn most(&self, top: &[Vector], bottom: &[Vector]) -> Option<Vector> {
+        Some(
+            self.windows(top, bottom)?
+                .fold(vector::ZERO, |most, sum| vector::max(most, &sum)),
+        )
+    }
+
+    /// First of these windows that gives a lane its target.
+    #[inline(never)]
+    fn position(&self, top: &[Vector], bottom: &[Vector], target: &Vector) -> Option<usize> {
+        self.windows(top, bottom)?
+            .position(|sum| vector::any_equal(&sum, target))
+    }
+
+    #[inline(always)]
+    fn windows(&self, top: &[Vector], bottom: &[Vector]) -> Option<impl Iterator<Item = Vector>> {
+        let top_left = top.get(self.x..)?.get(..self.count)?;
+        let top_right = top.get(self.x_end..)?.get(..self.count)?;
+        let bottom_left = bottom.get(self.x..)?.get(..self.count)?;
+        let bottom_right = bottom.get(self.x_end..)?.get(..self.count)?;
+        let corners = top_left
+            .iter()
+            .zip(top_right)
+            .zip(bottom_left)
+            .zip(bottom_right);
+        Some(corners.map(|(((a, b), c), d)| vector::window(a, b, c, d)))
+    }
+}
+
+/// Gain sought in each lane; `None` in lanes that do not matter.
+pub(crate) type Target = [Option<u32>; LANES];
+
+/// First lane that has its target.
+pub(crate) fn lane_of(gain: &[u32; LANES], target: &Target) -> Option<usize> {
+    gain.iter()
+        .zip(target)
+        .position(|(gain, target)| Some(*gain) == *target)
+}
+
+/// Whether every gain and every row number fits one signed word.
+fn is_small(windows: &Windows) -> bool {
+    let area = windows.y.length.saturating_mul(windows.x.length);
+    area <= SIGNED_CELLS && windows.y.count <= SIGNED_CELLS
+}
+
+/// A table word as the number that it stands for.
+fn unsigned(word: TableWord) -> u32 {
+    u32::from(word.cast_unsigned())
+}
+
+/// A gain as a table word, or the word -1, which is no gain.
+fn word(gain: u32) -> TableWord {
+    TableWord::try_from(gain).unwrap_or(-1)
 }

@@ -45,6 +45,9 @@ pub(crate) struct Case {
     pub(crate) scores: Vec<Vec<Vec<bool>>>,
 }
 
+/// A patch position (row, column) and the cells (row, column) that it affects.
+type Position = ((i64, i64), Vec<(usize, usize)>);
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Expected {
     pub(crate) slack: i64,
@@ -87,7 +90,7 @@ impl Case {
     }
 
     /// Every patch position in pixel order, with its affected cells.
-    pub(crate) fn positions(&self, w: i64, h: i64) -> Vec<((i64, i64), Vec<(usize, usize)>)> {
+    pub(crate) fn positions(&self, w: i64, h: i64) -> Vec<Position> {
         let mut all = Vec::new();
         for py in 0..=self.y.inputs - h {
             for px in 0..=self.x.inputs - w {

@@ -1,0 +1,144 @@
+//! One run of each job that is benchmarked, for counting instructions with valgrind:
+//!
+//! ```text
+//! cargo build --release -p bagcert-certifier --example count
+//! for job in binarise_cifar certify_cifar areas_cifar squares_cifar largest_cifar \
+//!            binarise_imagenet certify_imagenet; do
+//!     valgrind --tool=callgrind --callgrind-out-file=/dev/null \
+//!         --toggle-collect="count::$job" target/release/examples/count "$job" 2>&1 |
+//!         awk -v job="$job" '/Collected/ { print job, $4 }'
+//! done
+//! ```
+//!
+//! With a second argument N the job runs N times and the shortest time is printed, for machines
+//! that are too busy for criterion's mean.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use bagcert_certifier::{
+    Axis, Certifier, Condition, Geometry, PatchSize, ScoreMap, Shape, rectangles_of_area,
+};
+
+struct Frame {
+    shape: Shape,
+    geometry: Geometry,
+    logits: Vec<f32>,
+    scores: Vec<u8>,
+    table: Vec<i16>,
+}
+
+impl Frame {
+    fn new(classes: usize, axis: Axis) -> Self {
+        let side = axis.outputs() as usize;
+        let shape = Shape::new(classes, side, side).unwrap();
+        let mut state = 1u32;
+        // Noise for every class; class 3 leads.
+        let logits = (0..classes * side * side).map(|index| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let noise = (state >> 8) as f32 / (1u32 << 24) as f32;
+            noise - if index / (side * side) == 3 { 0.1 } else { 0.9 }
+        });
+        Self {
+            shape,
+            geometry: Geometry { x: axis, y: axis },
+            logits: logits.collect(),
+            scores: vec![0; shape.score_len()],
+            table: vec![0; shape.table_len()],
+        }
+    }
+
+    fn binarise(&mut self) -> ScoreMap<'_> {
+        ScoreMap::from_logits(self.shape, black_box(&self.logits), &mut self.scores).unwrap()
+    }
+}
+
+/// Functions that valgrind can find by name.
+macro_rules! jobs {
+    ($($name:ident = |$certifier:ident| $body:expr;)*) => {
+        $(#[inline(never)]
+        fn $name(map: &ScoreMap<'_>, geometry: &Geometry, table: &mut [i16]) -> i64 {
+            let $certifier = Certifier::new(map, geometry, table).unwrap();
+            $body
+        })*
+    };
+}
+
+const CONDITION: Condition = Condition::SumWindow32;
+
+fn square(side: u32) -> PatchSize {
+    PatchSize::new(side, side).unwrap()
+}
+
+jobs! {
+    tables_cifar = |certifier| i64::from(certifier.certify(square(33), CONDITION).is_err());
+    certify_cifar = |certifier| certifier.certify(square(5), CONDITION).unwrap().slack;
+    areas_cifar = |certifier| {
+        certifier.sweep(rectangles_of_area(24, 32, 32), CONDITION).map(|v| v.unwrap().slack).sum()
+    };
+    squares_cifar = |certifier| certifier.squares(CONDITION).map(|v| v.slack).sum();
+    largest_cifar = |certifier| certifier.largest_square().into();
+    certify_imagenet = |certifier| certifier.certify(square(32), CONDITION).unwrap().slack;
+}
+
+#[inline(never)]
+fn binarise_cifar(frame: &mut Frame) -> usize {
+    frame.binarise().predicted()
+}
+
+#[inline(never)]
+fn binarise_imagenet(frame: &mut Frame) -> usize {
+    frame.binarise().predicted()
+}
+
+fn main() {
+    let mut args = std::env::args().skip(1);
+    let job = args.next().unwrap_or_default();
+    let runs: u32 = args.next().map_or(1, |runs| runs.parse().unwrap());
+    let imagenet = job.ends_with("imagenet");
+    let mut frame = if imagenet {
+        Frame::new(1000, Axis::new(224, 56, 4, -8, 8).unwrap())
+    } else {
+        Frame::new(10, Axis::new(32, 32, 1, -3, 3).unwrap())
+    };
+    let mut shortest = Duration::MAX;
+    let mut time = |job: &mut dyn FnMut()| {
+        for _ in 0..runs {
+            let start = Instant::now();
+            job();
+            shortest = shortest.min(start.elapsed());
+        }
+    };
+    match job.as_str() {
+        "binarise_cifar" => time(&mut || {
+            black_box(binarise_cifar(&mut frame));
+        }),
+        "binarise_imagenet" => time(&mut || {
+            black_box(binarise_imagenet(&mut frame));
+        }),
+        _ => {
+            let run = match job.as_str() {
+                "tables_cifar" => tables_cifar,
+                "certify_cifar" => certify_cifar,
+                "areas_cifar" => areas_cifar,
+                "squares_cifar" => squares_cifar,
+                "largest_cifar" => largest_cifar,
+                "certify_imagenet" => certify_imagenet,
+                _ => {
+                    eprintln!("unknown job '{job}'; the source names them");
+                    std::process::exit(2);
+                }
+            };
+            let mut table = std::mem::take(&mut frame.table);
+            let geometry = frame.geometry;
+            let map = frame.binarise();
+            time(&mut || {
+                black_box(run(black_box(&map), &geometry, &mut table));
+            });
+        }
+    }
+    if runs > 1 {
+        println!("{job}: {shortest:?}");
+    }
+}
