@@ -150,3 +150,25 @@ impl PatchTally {
 fn share(part: usize, whole: usize) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_the_middle() {
+        let Ok(patch) = PatchSize::new(5, 5) else {
+            unreachable!("5x5 is a patch size")
+        };
+        let median = |slacks: &[i64]| {
+            let mut tally = PatchTally::new(patch);
+            tally.slacks = slacks.to_vec();
+            tally.median_slack()
+        };
+        assert_eq!(median(&[]), None);
+        assert_eq!(median(&[7]), Some(7.0));
+        assert_eq!(median(&[9, -4]), Some(2.5));
+        assert_eq!(median(&[3, 100, -50]), Some(3.0));
+        assert_eq!(median(&[-3, -4, 8, -100]), Some(-3.5));
+    }
+}

@@ -1,13 +1,17 @@
 //! One image as the network takes it.
 
 use std::ffi::OsStr;
-use std::io::{BufReader, Cursor};
+use std::fs::File;
+use std::io::{BufReader, Cursor, Read};
 use std::path::Path;
 
 use image::codecs::pnm::PnmDecoder;
 use image::{DynamicImage, ImageFormat, ImageReader};
 
 use super::{FrameError, Size};
+
+/// No image that a network takes is larger on disk; a device never ends.
+const MAX_FILE: u64 = 256 << 20;
 
 /// Pixels of one frame: three planes (red, green, blue) of `height` rows of `width` values in [0, 1].
 #[derive(Clone, Debug, PartialEq)]
@@ -34,14 +38,23 @@ impl Picture {
     /// [`FrameError::Unreadable`], [`FrameError::BadImage`], [`FrameError::WrongSize`] or
     /// [`FrameError::Transparent`].
     pub fn read(path: &Path, size: Size) -> Result<Picture, FrameError> {
-        let bytes = std::fs::read(path).map_err(|source| FrameError::Unreadable {
+        let unreadable = |source| FrameError::Unreadable {
             path: path.to_owned(),
             source,
-        })?;
+        };
+        let mut bytes = Vec::new();
+        File::open(path)
+            .map_err(unreadable)?
+            .take(MAX_FILE + 1)
+            .read_to_end(&mut bytes)
+            .map_err(unreadable)?;
         let bad = |reason: String| FrameError::BadImage {
             path: path.to_owned(),
             reason,
         };
+        if bytes.len() as u64 > MAX_FILE {
+            return Err(bad(format!("it has more than {MAX_FILE} bytes")));
+        }
         let reader = || ImageReader::new(Cursor::new(bytes.as_slice())).with_guessed_format();
         let header = reader().map_err(|e| bad(e.to_string()))?;
         let format = header.format();

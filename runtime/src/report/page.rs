@@ -154,7 +154,7 @@ fn guide(report: &Report<'_>) -> Markup {
                     li { (swatch("patch")) "the worst patch: its position decides the slack" }
                     li { (swatch("region")) "its affected region in the score map" }
                     li { (square(&css(VOTE))) "vote for the predicted class" }
-                    li { (square(&css(RIVAL_VOTE))) "vote for the strongest rival" }
+                    li { (square(&css(RIVAL_VOTE))) "vote for the strongest rival: the class that decides the slack, not always the second in votes" }
                     li { (square(&css(NO_VOTE))) "no vote" }
                     li { @for colour in GAIN { (square(&css(colour))) } "attacker's gain of 0, 1, 2 votes" }
                 }
@@ -195,7 +195,7 @@ fn card(report: &Report<'_>, shown: &Shown) -> Result<Markup, ImageError> {
         article {
             h3 {
                 (badge(verdict))
-                " " span.id { (shown.frame.id) }
+                " " span.id { (frame_name(&shown.frame.id)) }
             }
             p.answer {
                 "Predicted " b { (predicted) }
@@ -216,6 +216,15 @@ fn card(report: &Report<'_>, shown: &Shown) -> Result<Markup, ImageError> {
             @if outcome.verdicts.len() > 1 { (all_sizes(report, shown)) }
         }
     })
+}
+
+/// Files keep their path; the records of a data set only have a number.
+fn frame_name(id: &str) -> String {
+    if id.bytes().all(|b| b.is_ascii_digit()) {
+        format!("Record {id}")
+    } else {
+        id.to_owned()
+    }
 }
 
 fn badge(verdict: &Verdict) -> Markup {

@@ -63,19 +63,17 @@ pub(super) fn reckoning(
              on {rival}."
         ),
     };
-    let left = if verdict.certified {
-        format!("a slack of {} is left.", votes_text(verdict.slack))
+    let end = if verdict.certified {
+        "more than 0: certified."
     } else {
-        format!(
-            "the slack is {}, and only more than 0 certifies.",
-            votes_text(verdict.slack)
-        )
+        "not more than 0: not certified."
     };
     format!(
         "{predicted} has {} and its strongest rival {rival} {}: a lead of {lead}. {bound} \
-         {lead} \u{2212} {gain}: {left}",
+         Slack: {lead} \u{2212} {gain} = {}, {end}",
         votes_text(votes(verdict.predicted)),
         votes(verdict.rival),
+        votes_text(verdict.slack),
     )
 }
 

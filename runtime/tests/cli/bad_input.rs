@@ -247,3 +247,58 @@ fn cifar_is_not_resized_either() {
     let ran = run(["eval", "--model", &model, "--patch", "5x5", "--data", &data]).ended(4);
     ran.says(&["32x32", "24x24", &text(&sample())]);
 }
+
+/// A file that never ends is given up, and so is one that may not be read.
+#[test]
+fn devices() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = text(&colour_model(folder.path(), 32, 10));
+    for input in [
+        "/dev/zero",
+        "cifar10:/dev/zero",
+        "/dev/null",
+        "cifar10:/dev/null",
+    ] {
+        let ran = run(["certify", "--model", &model, "--patch", "5x5", input]).ended(4);
+        ran.says(&[input.trim_start_matches("cifar10:")]);
+    }
+    run(["inspect", "/dev/zero"]).ended(3);
+}
+
+/// Names that could steer a terminal, break a line, or are no text at all.
+#[cfg(target_os = "linux")]
+#[test]
+fn strange_names() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let model = colour_model(folder.path(), 32, 3);
+    let frames = folder.path().join("frames");
+    fs::create_dir(&frames).unwrap();
+    let plain = plain(folder.path(), "a.png", RED);
+    for name in [&b"1\x1b[2J.png"[..], b"2\n.png", b"3\xff.png"] {
+        fs::copy(&plain, frames.join(OsStr::from_bytes(name))).unwrap();
+    }
+    let ran = |format: &str| {
+        run([
+            OsStr::new("certify"),
+            "--model".as_ref(),
+            model.as_os_str(),
+            "--patch".as_ref(),
+            "5x5".as_ref(),
+            "--format".as_ref(),
+            format.as_ref(),
+            frames.as_os_str(),
+        ])
+        .ended(0)
+    };
+    let table = ran("table").stdout;
+    assert!(!table.contains('\x1b'));
+    assert_eq!(
+        table.lines().filter(|line| line.contains(".png")).count(),
+        3
+    );
+    let lines = ran("jsonl");
+    assert_eq!(lines.stdout.lines().count(), 3);
+    assert!(lines.json()[1]["id"].as_str().unwrap().ends_with("2\n.png"));
+}

@@ -293,3 +293,41 @@ fn a_full_disk_leaves_no_half_report() {
     assert_eq!(fs::read(out.join("report/index.html")).unwrap(), page);
     assert_eq!(names(&out), ["report"]);
 }
+
+/// Killed in the middle, the command leaves nothing under the file's name.
+#[test]
+fn a_kill_leaves_no_half_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = text(&crate::common::onnx::small_classifier(32, 32).write(folder.path(), "m.onnx"));
+    let data = format!("cifar10:{}", text(&sample()));
+    let out = folder.path().join("out");
+    fs::create_dir(&out).unwrap();
+    let file = text(&out.join("results.csv"));
+    let mut args = vec![
+        "certify", "--model", &model, "--area", "24", "--format", "csv", "--output", &file,
+    ];
+    args.extend([data.as_str(); 50]);
+    let mut child = bagcert(&args).stderr(Stdio::null()).spawn().unwrap();
+    // Something has reached the disk, so the kill comes in the middle.
+    let in_the_middle = || {
+        names(&out)
+            .iter()
+            .any(|name| fs::metadata(out.join(name)).is_ok_and(|file| file.len() > 0))
+    };
+    while !in_the_middle() {
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "ended before it could be killed"
+        );
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!Path::new(&file).exists());
+    // What is left cannot be taken for results.
+    assert!(
+        names(&out)
+            .iter()
+            .all(|name| name.starts_with(".bagcert-") && name.ends_with(".part"))
+    );
+}
