@@ -2,9 +2,10 @@
 //!
 //! A run is one TOML file ([`config`]): it names the data ([`data`]), the network ([`network`]), the loss of
 //! Section 3.3 ([`loss`]) and the optimiser ([`optimiser`]). [`run::train`] trains it, writes checkpoints
-//! ([`checkpoint`]) and measures clean and certified accuracy after each epoch ([`evaluate`]);
-//! [`export`] writes the network as ONNX, in which batch normalisation is folded into the convolutions.
+//! ([`checkpoint`]) and measures clean and certified accuracy after each epoch ([`evaluate`]); [`attack`] is
+//! the patch attack of Section A.2; [`export`] writes the network as ONNX, in which batch normalisation is folded into the convolutions.
 
+pub mod attack;
 pub mod checkpoint;
 pub mod config;
 pub mod data;
