@@ -1,0 +1,131 @@
+//! The shipped models on the shipped frames: verdicts as recorded.
+//!
+//! Each `models/NAME.onnx` has its record in `tests/golden/NAME.jsonl`, the output of
+//! `bagcert certify --patch 5x5 --format jsonl` on `models/frames`. After a model
+//! or a frame was changed on purpose, `BAGCERT_RECORD=1 cargo test --release -p
+//! bagcert-tests --test shipped` writes it anew.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+use bagcert_tests::{programs, repository};
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// On another processor tract may choose other kernels, whose rounding can turn a score
+/// that lies at 0. So many votes may differ; more is a change of behaviour.
+const VOTES_APART: i64 = 2;
+
+fn certify(model: &Path) -> String {
+    let mut command = Command::new(programs::bagcert().unwrap());
+    command
+        .arg("certify")
+        .arg("--model")
+        .arg(model)
+        .args(["--patch", "5x5", "--format", "jsonl"])
+        .arg(repository::root().join("models/frames"));
+    let output = programs::successful(&mut command).unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn lines(text: &str) -> Vec<Value> {
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[test]
+fn verdicts_are_as_recorded() {
+    let models = repository::models().unwrap();
+    if models.is_empty() {
+        println!("skipped: no model is shipped in models/");
+    }
+    for model in models {
+        let name = model.file_stem().unwrap().to_str().unwrap().to_owned();
+        let golden = repository::root()
+            .join("tests/golden")
+            .join(format!("{name}.jsonl"));
+        let found = certify(&model);
+        if std::env::var_os("BAGCERT_RECORD").is_some() {
+            fs::write(&golden, &found).unwrap();
+        }
+        let recorded = fs::read_to_string(&golden)
+            .unwrap_or_else(|error| panic!("{}: {error}; record it", golden.display()));
+        let (found, recorded) = (lines(&found), lines(&recorded));
+        assert_eq!(found.len(), repository::frames().unwrap().len());
+        assert_eq!(found.len(), recorded.len());
+        let mut apart = 0;
+        for (found, recorded) in found.iter().zip(&recorded) {
+            for key in ["id", "label", "patch", "condition"] {
+                assert_eq!(found[key], recorded[key], "{name}");
+            }
+            let id = &recorded["id"];
+            let votes = |line: &Value| -> Vec<i64> {
+                let votes = line["votes"].as_array().unwrap();
+                votes.iter().map(|v| v.as_i64().unwrap()).collect()
+            };
+            let most = votes(found)
+                .iter()
+                .zip(votes(recorded))
+                .map(|(a, b)| (a - b).abs())
+                .max();
+            assert!(
+                most.unwrap() <= VOTES_APART,
+                "{name}, {id}: votes {found} and recorded {recorded}"
+            );
+            if most == Some(0) && found["slack"] == recorded["slack"] {
+                assert_eq!(found, recorded, "{name}, {id}");
+                continue;
+            }
+            apart += 1;
+            let slack = |line: &Value| line["slack"].as_i64().unwrap();
+            assert!(
+                (slack(found) - slack(recorded)).abs() <= 4 * VOTES_APART,
+                "{name}, {id}: slack {} and recorded {}",
+                slack(found),
+                slack(recorded)
+            );
+        }
+        println!(
+            "{name}: {} frames, {apart} apart by rounding",
+            recorded.len()
+        );
+    }
+}
+
+/// Each line of a verdict holds together, and certified answers are not all of one kind.
+#[test]
+fn verdicts_hold_together() {
+    for model in repository::models().unwrap() {
+        let mut certified = 0;
+        let lines = lines(&certify(&model));
+        for line in &lines {
+            let votes: Vec<i64> = line["votes"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|v| v.as_i64().unwrap())
+                .collect();
+            let predicted = line["predicted"].as_u64().unwrap() as usize;
+            let rival = line["rival"].as_u64().unwrap() as usize;
+            let slack = line["slack"].as_i64().unwrap();
+            assert_eq!(votes.iter().max(), Some(&votes[predicted]), "{line}");
+            assert_ne!(predicted, rival, "{line}");
+            assert_eq!(line["certified"], slack > 0, "{line}");
+            // An attacker never loses by a cell: slack is at most the lead over the rival.
+            assert!(slack <= votes[predicted] - votes[rival], "{line}");
+            certified += usize::from(slack > 0);
+        }
+        assert!(
+            certified > 0 && certified < lines.len(),
+            "{}: {certified} of {} certified",
+            model.display(),
+            lines.len()
+        );
+    }
+}
