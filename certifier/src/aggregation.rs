@@ -3,6 +3,7 @@
 use crate::certifier::check_grid;
 use crate::fault::Fault;
 use crate::geometry::{Geometry, PatchSize};
+use crate::pieces::pieces;
 use crate::score_map::{ScoreMap, place};
 use crate::search::{Attains, Cells, lowest_worst};
 use crate::shape::{ScoreWord, Shape};
@@ -32,7 +33,7 @@ impl ClassScores<'_> {
     pub fn rows(&self) -> impl Iterator<Item = impl Iterator<Item = bool>> {
         let (bit, overwritten) = (self.bit, self.overwritten);
         (0u32..)
-            .zip(self.words.chunks_exact(self.shape.width()))
+            .zip(pieces(self.words, self.shape.width()))
             .map(move |(y, row)| {
                 (0u32..).zip(row).map(move |(x, word)| match overwritten {
                     Some((cells, score))

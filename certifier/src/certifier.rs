@@ -2,6 +2,7 @@
 
 use crate::fault::Fault;
 use crate::geometry::{Geometry, PatchSize, Pixel, Windows};
+use crate::pieces::pieces;
 use crate::score_map::ScoreMap;
 use crate::search::{Attains, Cells, lowest, lowest_worst};
 use crate::shape::{LANES, Shape, TableWord};
@@ -158,7 +159,7 @@ impl<'m> Certifier<'m> {
         let len = table::chunk_len(self.shape.height(), width);
         let classes = (0..self.shape.classes()).step_by(LANES);
         classes
-            .zip(self.table.chunks_exact(len))
+            .zip(pieces(self.table, len))
             .filter_map(move |(class, vectors)| Some((class, Chunk::new(vectors, width)?)))
     }
 

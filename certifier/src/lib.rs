@@ -13,6 +13,7 @@ mod aggregation;
 mod certifier;
 mod fault;
 mod geometry;
+mod pieces;
 mod score_map;
 mod search;
 mod shape;

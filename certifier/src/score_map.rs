@@ -1,6 +1,7 @@
 //! Binary region scores `s = H(z)` and their votes (the paper's Sections 3.1 and 3.2).
 
 use crate::fault::Fault;
+use crate::pieces::{pieces, pieces_mut};
 use crate::shape::{LANES, ScoreWord, Shape, VOTE_WORDS};
 
 /// Binary region scores `s[c,y,x] = H(z[c,y,x])`, with `H(0) = 1`, in the caller's memory.
@@ -38,12 +39,12 @@ impl<'m> ScoreMap<'m> {
             });
         }
         let (scores, votes) = split(shape, memory)?;
-        let chunks = scores.chunks_exact_mut(shape.cells());
-        let planes = logits.chunks(shape.cells().saturating_mul(LANES));
+        let chunks = pieces_mut(scores, shape.cells());
+        let planes = logits.chunks(shape.cells().saturating_mul(LANES).max(1));
         let mut finite = true;
         for ((words, planes), votes) in chunks.zip(planes).zip(votes.chunks_mut(LANES)) {
             words.fill(0);
-            let planes = planes.chunks_exact(shape.cells());
+            let planes = pieces(planes, shape.cells());
             for ((lane, plane), vote) in planes.enumerate().zip(votes) {
                 let bit = 1 << lane;
                 let (count, plane_finite) = binarise(plane, words, bit);
@@ -71,11 +72,10 @@ impl<'m> ScoreMap<'m> {
         for (class, vote) in votes.iter_mut().enumerate() {
             let (chunk, bit) = place(class);
             let mut count = 0u32;
-            let cells = scores
-                .chunks_exact_mut(shape.cells())
+            let cells = pieces_mut(scores, shape.cells())
                 .nth(chunk)
                 .unwrap_or_default();
-            for (y, row) in cells.chunks_exact_mut(shape.width()).enumerate() {
+            for (y, row) in pieces_mut(cells, shape.width()).enumerate() {
                 for (x, word) in row.iter_mut().enumerate() {
                     if score(class, y, x) {
                         *word |= bit;
@@ -121,9 +121,7 @@ impl<'m> ScoreMap<'m> {
             return None;
         }
         let (chunk, bit) = place(class);
-        let word = self
-            .chunk(chunk)?
-            .chunks_exact(self.shape.width())
+        let word = pieces(self.chunk(chunk)?, self.shape.width())
             .nth(y)?
             .get(x)?;
         Some(word & bit != 0)
@@ -141,12 +139,12 @@ impl<'m> ScoreMap<'m> {
 
     /// Score words of eight classes, one a cell, row-major.
     pub(crate) fn chunk(&self, chunk: usize) -> Option<&'m [ScoreWord]> {
-        self.scores.chunks_exact(self.shape.cells()).nth(chunk)
+        pieces(self.scores, self.shape.cells()).nth(chunk)
     }
 
     /// [`chunk`](Self::chunk) for every eight classes.
     pub(crate) fn chunks(&self) -> impl Iterator<Item = &'m [ScoreWord]> {
-        self.scores.chunks_exact(self.shape.cells())
+        pieces(self.scores, self.shape.cells())
     }
 }
 
@@ -197,8 +195,8 @@ fn binarise(plane: &[f32], words: &mut [ScoreWord], bit: ScoreWord) -> (u32, boo
 /// The fault for the first logit that is not finite.
 #[cold]
 fn non_finite(shape: Shape, logits: &[f32]) -> Fault {
-    for (class, plane) in logits.chunks_exact(shape.cells()).enumerate() {
-        for (y, row) in plane.chunks_exact(shape.width()).enumerate() {
+    for (class, plane) in pieces(logits, shape.cells()).enumerate() {
+        for (y, row) in pieces(plane, shape.width()).enumerate() {
             if let Some(x) = row.iter().position(|logit| !logit.is_finite()) {
                 return Fault::NonFinite { class, y, x };
             }

@@ -5,6 +5,7 @@
 //! signed. Larger windows are summed in tiles.
 
 use crate::geometry::Windows;
+use crate::pieces::{pieces, pieces_mut};
 use crate::score_map::{ScoreMap, place};
 use crate::search::Cells;
 use crate::shape::{LANES, MARGIN_WORDS, ScoreWord, TableWord};
@@ -53,7 +54,7 @@ pub(crate) fn build(map: &ScoreMap<'_>, table: &mut [Vector]) {
     let mut votes = map.votes();
     for (words, chunk) in map
         .chunks()
-        .zip(table.chunks_exact_mut(chunk_len(height, width)))
+        .zip(pieces_mut(table, chunk_len(height, width)))
     {
         let Some((corners, margins)) = chunk.split_last_chunk_mut::<MARGIN_WORDS>() else {
             return;
@@ -86,8 +87,8 @@ fn sum_up(
     };
     first.fill([0; LANES]);
     let mut above: &[Vector] = first;
-    let rows = words.chunks_exact(width).zip(target.chunks_exact(width));
-    for ((words, target), row) in rows.zip(rest.chunks_exact_mut(columns)) {
+    let rows = pieces(words, width).zip(pieces(target, width));
+    for ((words, target), row) in rows.zip(pieces_mut(rest, columns)) {
         let Some((edge, sums)) = row.split_first_mut() else {
             return;
         };
@@ -286,32 +287,42 @@ impl Columns {
     /// Most that the windows between two rows of the table give, for windows that fit one word.
     #[inline(always)]
     fn most(&self, top: &[Vector], bottom: &[Vector]) -> Option<Vector> {
-        Some(
-            self.windows(top, bottom)?
-                .fold(vector::ZERO, |most, sum| vector::max(most, &sum)),
-        )
+        let [a, b, c, d] = self.corners(top, bottom)?;
+        let (a4, a) = a.as_chunks::<4>();
+        let (b4, b) = b.as_chunks::<4>();
+        let (c4, c) = c.as_chunks::<4>();
+        let (d4, d) = d.as_chunks::<4>();
+        let mut most = vector::ZERO;
+        for (((a, b), c), d) in a4.iter().zip(b4).zip(c4).zip(d4) {
+            most = sums(a, b, c, d).fold(most, |most, sum| vector::max(most, &sum));
+        }
+        Some(sums(a, b, c, d).fold(most, |most, sum| vector::max(most, &sum)))
     }
 
     /// First of these windows that gives a lane its target.
     #[inline(never)]
     fn position(&self, top: &[Vector], bottom: &[Vector], target: &Vector) -> Option<usize> {
-        self.windows(top, bottom)?
-            .position(|sum| vector::any_equal(&sum, target))
+        let [a, b, c, d] = self.corners(top, bottom)?;
+        sums(a, b, c, d).position(|sum| vector::any_equal(&sum, target))
     }
 
+    /// The table at the windows' four corners.
     #[inline(always)]
-    fn windows(&self, top: &[Vector], bottom: &[Vector]) -> Option<impl Iterator<Item = Vector>> {
-        let top_left = top.get(self.x..)?.get(..self.count)?;
-        let top_right = top.get(self.x_end..)?.get(..self.count)?;
-        let bottom_left = bottom.get(self.x..)?.get(..self.count)?;
-        let bottom_right = bottom.get(self.x_end..)?.get(..self.count)?;
-        let corners = top_left
-            .iter()
-            .zip(top_right)
-            .zip(bottom_left)
-            .zip(bottom_right);
-        Some(corners.map(|(((a, b), c), d)| vector::window(a, b, c, d)))
+    fn corners<'r>(&self, top: &'r [Vector], bottom: &'r [Vector]) -> Option<[&'r [Vector]; 4]> {
+        Some([
+            top.get(self.x..)?.get(..self.count)?,
+            top.get(self.x_end..)?.get(..self.count)?,
+            bottom.get(self.x..)?.get(..self.count)?,
+            bottom.get(self.x_end..)?.get(..self.count)?,
+        ])
     }
+}
+
+/// Sums of the windows with these corners.
+#[inline(always)]
+fn sums(a: &[Vector], b: &[Vector], c: &[Vector], d: &[Vector]) -> impl Iterator<Item = Vector> {
+    let corners = a.iter().zip(b).zip(c).zip(d);
+    corners.map(|(((a, b), c), d)| vector::window(a, b, c, d))
 }
 
 /// Gain sought in each lane; `None` in lanes that do not matter.
