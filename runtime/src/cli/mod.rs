@@ -55,7 +55,16 @@ pub(crate) fn run() -> ExitCode {
     }
 }
 
-/// One line on the standard error. A closed or full standard error is not worth dying for.
-pub(crate) fn say(line: &str) {
-    drop(writeln!(std::io::stderr(), "{line}"));
+/// One message on the standard error. A closed or full standard error is not worth dying for.
+pub(crate) fn say(message: &str) {
+    for line in message.lines() {
+        drop(writeln!(std::io::stderr(), "{}", printable(line)));
+    }
+}
+
+/// Text from a file name or a model that cannot steer the terminal.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { '\u{FFFD}' } else { c })
+        .collect()
 }

@@ -103,9 +103,9 @@ fn on_stdout(error: io::Error) -> Stop {
     if error.kind() == ErrorKind::BrokenPipe {
         return Stop::ReaderGone;
     }
-    Stop::Failed(
-        anyhow::Error::new(error).context("the results cannot be written to the standard output"),
-    )
+    Stop::Failed(anyhow::Error::new(error).context(
+        "the results cannot be written to the standard output; where it is a file, free some space",
+    ))
 }
 
 fn on_device(path: &Path, error: io::Error) -> Stop {

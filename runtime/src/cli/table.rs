@@ -6,6 +6,7 @@ use bagcert::frames::Frames;
 use bagcert::tally::Tally;
 use bagcert_certifier::{Condition, PatchSize};
 
+use super::printable;
 use super::rows::{Row, class_name};
 
 /// Lines of aligned columns. The first column is aligned left, as are names; numbers to the right.
@@ -128,7 +129,7 @@ impl FrameTable {
 
     /// One frame.
     pub(crate) fn line(&self, row: &Row<'_>) -> String {
-        let name = |class| class_name(row.class_names, class);
+        let name = |class| printable(&class_name(row.class_names, class));
         let mut cells = vec![
             printable(row.id),
             row.label.map_or_else(|| "-".to_owned(), name),
@@ -153,13 +154,6 @@ impl FrameTable {
     }
 }
 
-/// A file name that cannot steer the terminal.
-fn printable(id: &str) -> String {
-    id.chars()
-        .map(|c| if c.is_control() { '\u{FFFD}' } else { c })
-        .collect()
-}
-
 /// A duration as milliseconds with three places.
 pub(crate) fn milliseconds(time: Duration) -> String {
     format!("{:.3} ms", time.as_secs_f64() * 1e3)
@@ -172,6 +166,9 @@ pub(crate) fn percent(share: Option<f64>) -> String {
 
 /// The counts in words and numbers.
 pub(crate) fn summary(tally: &Tally, condition: Condition) -> String {
+    if tally.frames == 0 {
+        return "no frame was judged\n".to_owned();
+    }
     let mut text = if tally.labelled == tally.frames {
         format!("{} frames\n", tally.frames)
     } else {

@@ -151,16 +151,20 @@ fn guide(report: &Report<'_>) -> Markup {
                     b { "It does not say that the answer is right." } }
                 p { b { "Not certified" } " says that the answer must not be relied on where a patch may be present; it does not say that an attack is known." }
                 ul.key {
-                    li { (swatch("patch")) "the worst patch: its position decides the slack" }
-                    li { (swatch("region")) "its affected region in the score map" }
-                    li { (square(&css(VOTE))) "vote for the predicted class" }
-                    li { (square(&css(RIVAL_VOTE))) "vote for the strongest rival: the class that decides the slack, not always the second in votes" }
-                    li { (square(&css(NO_VOTE))) "no vote" }
-                    li { @for colour in GAIN { (square(&css(colour))) } "attacker's gain of 0, 1, 2 votes" }
+                    (key(swatch("patch"), "the worst patch: its position decides the slack"))
+                    (key(swatch("region"), "its affected region in the score map"))
+                    (key(square(&css(VOTE)), "vote for the predicted class"))
+                    (key(square(&css(RIVAL_VOTE)), "vote for the strongest rival: the class that decides the slack, not always the second in votes"))
+                    (key(square(&css(NO_VOTE)), "no vote"))
+                    (key(html! { @for colour in GAIN { (square(&css(colour))) } }, "attacker's gain of 0, 1 and 2 votes"))
                 }
             }
         }
     }
+}
+
+fn key(sign: Markup, meaning: &str) -> Markup {
+    html! { li { span { (sign) } span { (meaning) } } }
 }
 
 fn swatch(class: &str) -> Markup {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use image::{Rgba, RgbaImage};
 
+use crate::common::onnx::Builder;
 use crate::model::{RED, colour_model, confetti, plain, pooling_model};
 use crate::{run, sample, text};
 
@@ -301,4 +302,25 @@ fn strange_names() {
     let lines = ran("jsonl");
     assert_eq!(lines.stdout.lines().count(), 3);
     assert!(lines.json()[1]["id"].as_str().unwrap().ends_with("2\n.png"));
+}
+
+/// A logit that is not a finite number is a fault of its frame, never a vote or none.
+#[test]
+fn a_fault() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut b = Builder::new(32, 32);
+    let weights = b.constant("w", &[2, 3, 1, 1], &[3e38; 6]);
+    let logits = b.op("Conv", "logits", &["image", &weights], &[]);
+    b.output(&logits);
+    let model = text(&b.write(folder.path(), "huge.onnx"));
+    let red = text(&plain(folder.path(), "red.png", RED));
+    let white = text(&plain(folder.path(), "white.png", image::Rgb([255; 3])));
+    let ran = run([
+        "certify", "--model", &model, "--patch", "5x5", "--format", "jsonl", &white, &red,
+    ])
+    .ended(4);
+    ran.says(&[&white, "fault", "1 input could not be used"]);
+    let lines = ran.json();
+    assert_eq!(lines.len(), 1);
+    assert_eq!(lines[0]["id"], red);
 }
