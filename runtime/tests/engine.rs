@@ -8,33 +8,312 @@
 
 mod common;
 
-use bagcert::admission::admit;
-use bagcert::engine::{Engine, EngineError};
-use common::onnx::small_classifier;
+use bagcert::admission::{AdmittedModel, ImageShape};
+use bagcert::engine::{Engine, EngineError, FORWARD_PASSES, ForwardPass, check_numerics};
+use bagcert_certifier::{Axis, Geometry, Shape};
+use common::onnx::{Attr, Builder, small_classifier};
+use common::oracle::{Noise, admitted, check_reference};
 
 #[test]
-fn a_small_classifier_runs() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = small_classifier(32, 32).write(folder.path(), "small.onnx");
-    let model = admit(&path).unwrap();
-    println!(
-        "{:#?}",
-        model
-            .network()
-            .nodes()
-            .iter()
-            .map(|n| (&n.name, n.shape, n.y, n.x))
-            .collect::<Vec<_>>()
+fn logits_are_those_of_the_description() {
+    let model = admitted(&small_classifier(16, 24));
+    let mut engine = Engine::new(&model).unwrap();
+    for seed in 0..5 {
+        let image = Noise::new(seed).image(&model);
+        check_reference(&model, &mut engine, &image);
+    }
+}
+
+#[test]
+fn only_whole_images_in_range_are_taken() {
+    let model = admitted(&small_classifier(8, 9));
+    let mut engine = Engine::new(&model).unwrap();
+    let good = vec![0.5; 3 * 8 * 9];
+    for wrong in [0, 1, good.len() - 1, good.len() + 1] {
+        let error = engine.logits(&vec![0.5; wrong]).unwrap_err();
+        let text = error.to_string();
+        assert!(matches!(error, EngineError::ImageLength { .. }), "{text}");
+        assert!(
+            text.contains("216") && text.contains(&wrong.to_string()),
+            "{text}"
+        );
+        assert!(text.contains("3x8x9"), "{text}");
+    }
+    for bad in [
+        -1e-6,
+        1.0 + 1e-6,
+        f32::NAN,
+        f32::INFINITY,
+        f32::NEG_INFINITY,
+    ] {
+        let mut image = good.clone();
+        image[100] = bad;
+        let error = engine.logits(&image).unwrap_err();
+        assert!(
+            matches!(error, EngineError::ImageValue { index: 100, .. }),
+            "{error}"
+        );
+    }
+    // A refused image leaves the engine as it was.
+    let first = engine.logits(&good).unwrap().to_vec();
+    assert_eq!(engine.logits(&good).unwrap(), first);
+    assert!(
+        engine.logits(&[0.0, 1.0].repeat(108)).is_ok(),
+        "both ends of the range are taken"
     );
-    println!("{model:?} {} {}", model.parameters(), model.macs());
+}
+
+#[test]
+fn values_that_are_not_finite_are_left_to_the_certifier() {
+    // Within [0,1] the logits overflow to infinity and NaN.
+    let mut b = Builder::new(6, 6);
+    let conv = b.conv("conv", "image", (3, 4), (3, 3), &[]);
+    let huge = b.constant("huge", &[], &[f32::MAX]);
+    let huge = b.op("Mul", "huge.1", &[&conv, &huge], &[]);
+    let huge = b.op("Mul", "huge.2", &[&huge, "huge"], &[]);
+    let logits = b.op("Sub", "logits", &[&huge, &huge], &[]);
+    b.output(&logits);
+    let model = admitted(&b);
+    let mut engine = Engine::new(&model).unwrap();
+    let logits = engine.logits(&[1.0; 108]).unwrap();
+    assert!(logits.iter().any(|logit| logit.is_nan()));
+}
+
+/// Counts passes, and spoils them.
+struct Spoiled<F> {
+    engine: Engine,
+    logits: Vec<f32>,
+    passes: usize,
+    spoil: F,
+}
+
+impl<F: FnMut(usize, &[f32], &mut [f32])> Spoiled<F> {
+    fn new(model: &AdmittedModel, spoil: F) -> Self {
+        Spoiled {
+            engine: Engine::new(model).unwrap(),
+            logits: Vec::new(),
+            passes: 0,
+            spoil,
+        }
+    }
+
+    fn check(&mut self, model: &AdmittedModel) -> Result<(), EngineError> {
+        check_numerics(self, model.input(), model.shape(), &model.geometry())
+    }
+}
+
+impl<F: FnMut(usize, &[f32], &mut [f32])> ForwardPass for Spoiled<F> {
+    fn forward(&mut self, image: &[f32]) -> Result<&[f32], EngineError> {
+        self.logits = self.engine.logits(image)?.to_vec();
+        (self.spoil)(self.passes, image, &mut self.logits);
+        self.passes += 1;
+        Ok(&self.logits)
+    }
+}
+
+fn ulp(value: &mut f32) {
+    *value = f32::from_bits(value.to_bits() ^ 1);
+}
+
+#[test]
+fn a_sound_engine_passes_in_the_stated_number_of_passes() {
+    let model = admitted(&small_classifier(32, 32));
+    let mut engine = Spoiled::new(&model, |_, _, _| {});
+    engine.check(&model).unwrap();
+    assert_eq!(engine.passes, FORWARD_PASSES);
+    assert!(FORWARD_PASSES <= 32);
+}
+
+#[test]
+fn one_ulp_from_any_place_to_any_far_place_is_caught() {
+    let model = admitted(&small_classifier(32, 32));
+    let at = |c: usize, y: usize, x: usize| (c * 32 + y) * 32 + x;
+    let places = [0, 16, 31];
+    for (from_y, from_x) in places
+        .iter()
+        .flat_map(|y| places.iter().map(move |x| (*y, *x)))
+    {
+        for (to_y, to_x) in [(0, 0), (0, 31), (31, 0), (31, 31), (16, 16)] {
+            if (from_y, from_x) == (to_y, to_x) {
+                continue;
+            }
+            // One bit of one logit of one class, only for bright values of one colour.
+            let mut engine = Spoiled::new(&model, |_, image: &[f32], logits: &mut [f32]| {
+                if image[at(1, from_y, from_x)] > 0.5 {
+                    ulp(&mut logits[at(7, to_y, to_x)]);
+                }
+            });
+            match engine.check(&model) {
+                Err(EngineError::Leak { class: 7, y, x, .. }) => assert_eq!((y, x), (to_y, to_x)),
+                other => panic!("from {from_y},{from_x} to {to_y},{to_x}: {other:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_shared_scale_is_caught() {
+    // As dynamic quantisation does: rounding to a grid set by the largest logit of the map.
+    let model = admitted(&small_classifier(32, 32));
+    let mut engine = Spoiled::new(&model, |_, _, logits: &mut [f32]| {
+        let scale = logits
+            .iter()
+            .fold(0f32, |most, logit| most.max(logit.abs()))
+            / 127.0;
+        for logit in logits {
+            *logit = (*logit / scale).round() * scale;
+        }
+    });
+    assert!(matches!(
+        engine.check(&model),
+        Err(EngineError::Leak { .. })
+    ));
+}
+
+#[test]
+fn an_engine_that_varies_is_caught() {
+    let model = admitted(&small_classifier(32, 32));
+    for pass in 1..FORWARD_PASSES {
+        let mut engine = Spoiled::new(&model, move |now, _, logits: &mut [f32]| {
+            if now == pass {
+                // Every cell: some lie outside R(l) whatever the patch.
+                logits.iter_mut().for_each(ulp);
+            }
+        });
+        assert!(engine.check(&model).is_err(), "pass {pass}");
+    }
+    // The very last pass repeats the image.
+    let mut engine = Spoiled::new(&model, |now, _, logits: &mut [f32]| {
+        if now + 1 == FORWARD_PASSES {
+            ulp(&mut logits[0]);
+        }
+    });
+    assert!(matches!(
+        engine.check(&model),
+        Err(EngineError::NotRepeatable { class: 0, .. })
+    ));
+}
+
+#[test]
+fn a_geometry_that_is_too_small_by_one_pixel_is_caught() {
+    let model = admitted(&small_classifier(32, 32));
+    let Geometry { x, y } = model.geometry();
+    assert_eq!((x.lo(), x.hi()), (-2, 2));
+    let axis = |lo, hi| Axis::new(32, 32, 1, lo, hi).unwrap();
+    let wrong = [
+        Geometry { x: axis(-1, 2), y },
+        Geometry { x: axis(-2, 1), y },
+        Geometry { x, y: axis(-1, 2) },
+        Geometry { x, y: axis(-2, 1) },
+    ];
+    for geometry in wrong {
+        let mut engine = Engine::new(&model).unwrap();
+        let outcome = check_numerics(&mut engine, model.input(), model.shape(), &geometry);
+        assert!(
+            matches!(outcome, Err(EngineError::Leak { .. })),
+            "{geometry:?}"
+        );
+    }
+}
+
+/// Gives a map of the wrong size.
+struct Short(Vec<f32>);
+
+impl ForwardPass for Short {
+    fn forward(&mut self, _: &[f32]) -> Result<&[f32], EngineError> {
+        Ok(&self.0)
+    }
+}
+
+#[test]
+fn a_map_of_the_wrong_size_is_an_error() {
+    let image = ImageShape {
+        channels: 3,
+        height: 4,
+        width: 4,
+    };
+    let shape = Shape::new(2, 4, 4).unwrap();
+    let axis = Axis::new(4, 4, 1, 0, 0).unwrap();
+    let geometry = Geometry { x: axis, y: axis };
+    for length in [0, 31, 33] {
+        let mut engine = Short(vec![0.0; length]);
+        let outcome = check_numerics(&mut engine, image, shape, &geometry);
+        assert!(
+            matches!(outcome, Err(EngineError::OutputLength { expected: 32, found })
+            if found == length)
+        );
+    }
+}
+
+#[test]
+fn small_and_narrow_images() {
+    for (height, width) in [(1, 1), (1, 40), (40, 1), (2, 3), (5, 4)] {
+        let mut b = Builder::new(height, width);
+        let conv = b.conv(
+            "conv",
+            "image",
+            (3, 4),
+            (3, 3),
+            &[("pads", [1, 1, 1, 1].into())],
+        );
+        b.output(&conv);
+        let model = admitted(&b);
+        let mut engine = Engine::new(&model).unwrap();
+        assert_eq!(
+            engine
+                .logits(&vec![0.25; 3 * height * width])
+                .unwrap()
+                .len(),
+            4 * height * width
+        );
+    }
+}
+
+/// Kernels and sizes at which libraries like to switch to Winograd, FFT or other methods.
+#[test]
+fn convolutions_of_many_kinds_keep_their_bits() {
+    for (channels, kernel, groups) in [
+        (16, 3, 1),
+        (64, 3, 1),
+        (16, 5, 1),
+        (12, 7, 1),
+        (48, 3, 48),
+        (32, 11, 32),
+        (64, 1, 1),
+    ] {
+        let mut b = Builder::new(40, 40);
+        let pads = || Attr::Ints(vec![(kernel / 2) as i64; 4]);
+        let wide = b.conv("wide", "image", (3, channels), (1, 1), &[]);
+        let wide = b.op("Relu", "relu", &[&wide], &[]);
+        let conv = b.conv(
+            "conv",
+            &wide,
+            (channels, channels),
+            (kernel, kernel),
+            &[("pads", pads()), ("group", (groups as i64).into())],
+        );
+        let logits = b.conv("logits", &conv, (channels, 10), (1, 1), &[]);
+        b.output(&logits);
+        let model = admitted(&b);
+        Engine::new(&model).unwrap_or_else(|error| panic!("{channels} {kernel}: {error}"));
+    }
+}
+
+/// Prints times; asserts none (they depend on the machine).
+#[test]
+fn times() {
+    let model = admitted(&small_classifier(32, 32));
     let start = std::time::Instant::now();
     let mut engine = Engine::new(&model).unwrap();
-    println!("{:?}", start.elapsed());
+    let made = start.elapsed();
     let image = vec![0.5; 3 * 32 * 32];
-    let logits = engine.logits(&image).unwrap();
-    assert_eq!(logits.len(), 10 * 32 * 32);
-    assert!(matches!(
-        engine.logits(&image[1..]),
-        Err(EngineError::ImageLength { .. })
-    ));
+    let start = std::time::Instant::now();
+    for _ in 0..100 {
+        engine.logits(&image).unwrap();
+    }
+    println!(
+        "{} multiply-adds: engine made and checked in {made:?}, {:?} per frame",
+        model.macs(),
+        start.elapsed() / 100
+    );
 }

@@ -9,6 +9,9 @@
 //! The file's metadata names the classes; it is never a reason to admit anything.
 
 mod attributes;
+mod combine;
+mod constants;
+mod cuts;
 mod error;
 mod file;
 mod functions;

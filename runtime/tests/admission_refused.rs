@@ -1,0 +1,412 @@
+//! Models that are not local, or break the contract: each refused, naming the node, the
+//! operation and the reason.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod common;
+
+use common::onnx::{Attr, Builder};
+use common::oracle::{admitted, refusal};
+use tract_onnx::pb::GraphProto;
+
+fn ints(values: &[i64]) -> Attr {
+    Attr::Ints(values.to_vec())
+}
+
+/// A 4-channel map of 8x8 cells, then what `build` makes, as the output. The refusal must hold
+/// all `words`.
+fn refused(words: &[&str], build: impl FnOnce(&mut Builder, &str) -> String) {
+    let mut b = Builder::new(8, 8);
+    let stem = b.conv(
+        "stem",
+        "image",
+        (3, 4),
+        (3, 3),
+        &[("pads", ints(&[1, 1, 1, 1]))],
+    );
+    let last = build(&mut b, &stem);
+    b.output(&last);
+    holds(&refusal(&b), words);
+}
+
+fn holds(text: &str, words: &[&str]) {
+    for word in words {
+        assert!(text.contains(word), "\"{word}\" is not in: {text}");
+    }
+    assert!(!text.contains("panic"), "a panic came through: {text}");
+}
+
+#[test]
+fn what_mixes_distant_cells() {
+    for op in ["GlobalAveragePool", "GlobalMaxPool"] {
+        refused(&["\"far\"", op, "whole map"], |b, x| {
+            let pooled = b.op(op, "far", &[x], &[]);
+            b.op("Add", "sum", &[x, &pooled], &[])
+        });
+    }
+    for op in ["ReduceMean", "ReduceMax", "ReduceL2"] {
+        refused(&["\"far\"", op, "along an axis"], |b, x| {
+            let mean = b.op(op, "far", &[x], &[("axes", ints(&[2]))]);
+            b.op("Sub", "centred", &[x, &mean], &[])
+        });
+    }
+    // Even over channels alone: such an operation is not on the list.
+    refused(&["\"far\"", "ReduceMean"], |b, x| {
+        b.op("ReduceMean", "far", &[x], &[("axes", ints(&[1]))])
+    });
+    refused(
+        &["\"far\"", "InstanceNormalization", "statistics"],
+        |b, x| {
+            let scale = b.weights("scale", &[4], 1.0);
+            let shift = b.weights("shift", &[4], 1.0);
+            b.op("InstanceNormalization", "far", &[x, &scale, &shift], &[])
+        },
+    );
+    for axis in [1i64, 2, 3, -1] {
+        refused(&["\"far\"", "Softmax", "logits"], |b, x| {
+            b.op("Softmax", "far", &[x], &[("axis", axis.into())])
+        });
+    }
+    refused(&["\"far\"", "CumSum"], |b, x| {
+        let axis = b.integers("axis", &[3]);
+        b.op("CumSum", "far", &[x, &axis], &[])
+    });
+    refused(
+        &[
+            "\"q\"",
+            "DynamicQuantizeLinear",
+            "maximum over the whole map",
+        ],
+        |b, x| {
+            b.op("DynamicQuantizeLinear", "q", &[x], &[]);
+            let node = b.graph().node.last_mut().unwrap();
+            node.output
+                .extend(["scale".to_string(), "zero".to_string()]);
+            b.op("DequantizeLinear", "back", &["q", "scale", "zero"], &[])
+        },
+    );
+}
+
+#[test]
+fn squeeze_and_excite() {
+    refused(&["\"squeeze\"", "GlobalAveragePool"], |b, x| {
+        let pooled = b.op("GlobalAveragePool", "squeeze", &[x], &[]);
+        let gate = b.conv("excite", &pooled, (4, 4), (1, 1), &[]);
+        let gate = b.op("Sigmoid", "gate", &[&gate], &[]);
+        b.op("Mul", "scaled", &[x, &gate], &[])
+    });
+    // The same with a pool that is a window over the whole map: it is local by itself, but its
+    // one cell may not be repeated over space.
+    refused(
+        &["\"scaled\"", "Mul", "repeating cells over space"],
+        |b, x| {
+            let pooled = b.op(
+                "AveragePool",
+                "squeeze",
+                &[x],
+                &[("kernel_shape", ints(&[8, 8]))],
+            );
+            let gate = b.conv("excite", &pooled, (4, 4), (1, 1), &[]);
+            b.op("Mul", "scaled", &[x, &gate], &[])
+        },
+    );
+    // Nor one row over all rows.
+    refused(&["\"scaled\"", "repeating cells over space"], |b, x| {
+        let pooled = b.op(
+            "MaxPool",
+            "squeeze",
+            &[x],
+            &[("kernel_shape", ints(&[8, 1]))],
+        );
+        b.op("Mul", "scaled", &[&pooled, x], &[])
+    });
+    // Nor by a constant that is larger than the map.
+    refused(&["\"scaled\"", "constant of 8x8"], |b, x| {
+        let pooled = b.op(
+            "AveragePool",
+            "squeeze",
+            &[x],
+            &[("kernel_shape", ints(&[8, 8]))],
+        );
+        let ones = b.constant("ones", &[1, 1, 8, 8], &[1.0; 64]);
+        b.op("Mul", "scaled", &[&pooled, &ones], &[])
+    });
+}
+
+#[test]
+fn what_moves_cells() {
+    refused(&["\"turned\"", "Transpose"], |b, x| {
+        b.op(
+            "Transpose",
+            "turned",
+            &[x],
+            &[("perm", ints(&[0, 1, 3, 2]))],
+        )
+    });
+    refused(&["\"flat\"", "Flatten"], |b, x| {
+        let flat = b.op("Flatten", "flat", &[x], &[("axis", 1.into())]);
+        let weights = b.weights("weights", &[256, 10], 0.1);
+        b.op("Gemm", "gemm", &[&flat, &weights], &[])
+    });
+    refused(&["\"mixed\"", "MatMul"], |b, x| {
+        let weights = b.weights("weights", &[8, 8], 0.1);
+        b.op("MatMul", "mixed", &[x, &weights], &[])
+    });
+    refused(&["\"larger\"", "Resize"], |b, x| {
+        let roi = b.constant("roi", &[1], &[0.0]);
+        let scales = b.constant("scales", &[4], &[1.0, 1.0, 2.0, 2.0]);
+        b.op("Resize", "larger", &[x, &roi, &scales], &[])
+    });
+    refused(&["\"picked\"", "Gather"], |b, x| {
+        let indices = b.integers("indices", &[7, 6, 5, 4, 3, 2, 1, 0]);
+        b.op("Gather", "picked", &[x, &indices], &[("axis", 3.into())])
+    });
+    refused(&["\"reshaped", "not on the list"], |b, x| {
+        let shape = b.integers("shape", &[1, 4, 64]);
+        b.op("Reshape", "reshaped", &[x, &shape], &[])
+    });
+    // Of rank 4 again, but with space and channels mixed.
+    refused(&["\"reshaped", "not on the list"], |b, x| {
+        let shape = b.integers("shape", &[1, 8, 4, 8]);
+        b.op("Reshape", "reshaped", &[x, &shape], &[])
+    });
+    refused(&["\"flipped\"", "steps other than 1"], |b, x| {
+        let (starts, ends) = (b.integers("starts", &[-1]), b.integers("ends", &[i64::MIN]));
+        let (axes, steps) = (b.integers("axes", &[3]), b.integers("steps", &[-1]));
+        b.op("Slice", "flipped", &[x, &starts, &ends, &axes, &steps], &[])
+    });
+    refused(&["\"joined\"", "only channels"], |b, x| {
+        b.op("Concat", "joined", &[x, x], &[("axis", 3.into())])
+    });
+    refused(&["\"mirrored\"", "repeats cells"], |b, x| {
+        let pads = b.integers("pads", &[0, 0, 2, 2, 0, 0, 2, 2]);
+        b.op(
+            "Pad",
+            "mirrored",
+            &[x, &pads],
+            &[("mode", "reflect".into())],
+        )
+    });
+    refused(&["\"up\"", "ConvTranspose", "resamples"], |b, x| {
+        let weights = b.weights("weights", &[4, 4, 2, 2], 0.1);
+        b.op(
+            "ConvTranspose",
+            "up",
+            &[x, &weights],
+            &[("strides", ints(&[2, 2]))],
+        )
+    });
+}
+
+#[test]
+fn weights_computed_from_the_image() {
+    refused(
+        &["\"dynamic\"", "Conv", "\"kernel\"", "depends on the image"],
+        |b, x| {
+            let kernel = b.conv("kernel", x, (4, 4), (1, 1), &[]);
+            b.op("Conv", "dynamic", &[x, &kernel], &[])
+        },
+    );
+    refused(
+        &["\"bn\"", "BatchNormalization", "depends on the image"],
+        |b, x| {
+            let one = b.positive("one", &[4], 1.0);
+            b.op("BatchNormalization", "bn", &[x, &one, &one, x, &one], &[])
+        },
+    );
+    refused(&["\"clip\"", "Clip", "depends on the image"], |b, x| {
+        b.op("Clip", "clip", &[x, x], &[])
+    });
+}
+
+#[test]
+fn training_mode() {
+    refused(
+        &["\"bn\"", "BatchNormalization", "training mode"],
+        |b, x| {
+            let (scale, shift) = (b.weights("scale", &[4], 1.0), b.weights("shift", &[4], 1.0));
+            let (mean, var) = (b.weights("mean", &[4], 1.0), b.positive("var", &[4], 1.0));
+            let inputs = [x, &scale, &shift, &mean, &var];
+            b.op(
+                "BatchNormalization",
+                "bn",
+                &inputs,
+                &[("training_mode", 1.into())],
+            )
+        },
+    );
+    refused(&["\"drop\"", "Dropout", "training"], |b, x| {
+        b.op("Dropout", "drop", &[x], &[])
+    });
+}
+
+#[test]
+fn control_flow_and_foreign_operators() {
+    refused(&["\"branch\"", "If", "control flow"], |b, _| {
+        let condition = b.constant("condition", &[1], &[1.0]);
+        let graph = Attr::Graph(GraphProto::default());
+        let both = [("then_branch", graph.clone()), ("else_branch", graph)];
+        b.op("If", "branch", &[&condition], &both)
+    });
+    refused(&["\"loop\"", "Loop", "control flow"], |b, x| {
+        b.op(
+            "Loop",
+            "loop",
+            &["", "", x],
+            &[("body", Attr::Graph(GraphProto::default()))],
+        )
+    });
+    // The library would run the standard operator of the same name.
+    refused(&["\"custom\"", "com.example.Relu", "domain"], |b, x| {
+        b.op("Relu", "custom", &[x], &[]);
+        b.graph().node.last_mut().unwrap().domain = "com.example".into();
+        "custom".into()
+    });
+    refused(&["\"unknown\"", "Frobnicate", "not on the list"], |b, x| {
+        b.op("Frobnicate", "unknown", &[x], &[])
+    });
+}
+
+#[test]
+fn a_dead_end_is_refused_too() {
+    refused(&["\"dead\"", "GlobalAveragePool"], |b, x| {
+        b.op("GlobalAveragePool", "dead", &[x], &[]);
+        x.into()
+    });
+}
+
+#[test]
+fn branches_that_do_not_match() {
+    refused(&["\"sum\"", "4x4 and 4x5"], |b, x| {
+        let one = b.conv("one", x, (4, 4), (2, 2), &[("strides", ints(&[2, 2]))]);
+        let two = b.conv("two", x, (4, 4), (5, 4), &[]);
+        b.op("Add", "sum", &[&one, &two], &[])
+    })
+}
+
+#[test]
+fn branches_of_different_stride() {
+    refused(&["\"sum\"", "strides 2 and 1"], |b, x| {
+        let one = b.conv("one", x, (4, 4), (2, 2), &[("strides", ints(&[2, 2]))]);
+        let two = b.conv("two", x, (4, 4), (5, 5), &[]);
+        b.op("Add", "sum", &[&one, &two], &[])
+    });
+    refused(&["\"joined\"", "different strides"], |b, x| {
+        let one = b.conv("one", x, (4, 4), (2, 2), &[("strides", ints(&[2, 2]))]);
+        let two = b.conv("two", x, (4, 4), (5, 5), &[]);
+        b.op("Concat", "joined", &[&one, &two], &[("axis", 1.into())])
+    });
+}
+
+#[test]
+fn values_that_are_not_finite() {
+    for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        refused(&["\"conv\"", "Conv", &value.to_string()], |b, x| {
+            let mut values = [0.5; 16];
+            values[7] = value;
+            let weights = b.constant("weights", &[4, 4, 1, 1], &values);
+            b.op("Conv", "conv", &[x, &weights], &[])
+        });
+        refused(&["\"conv\"", "Conv", &value.to_string()], |b, x| {
+            let weights = b.weights("weights", &[4, 4, 1, 1], 1.0);
+            let bias = b.constant("bias", &[4], &[0.0, value, 0.0, 0.0]);
+            b.op("Conv", "conv", &[x, &weights, &bias], &[])
+        });
+        refused(&["\"scaled\"", "Mul", &value.to_string()], |b, x| {
+            let scale = b.constant("scale", &[4, 1, 1], &[1.0, 1.0, value, 1.0]);
+            b.op("Mul", "scaled", &[x, &scale], &[])
+        });
+    }
+}
+
+#[test]
+fn inputs_and_outputs() {
+    let mut b = Builder::new(8, 8);
+    b.input("second", &["1", "3", "8", "8"]);
+    let sum = b.op("Add", "sum", &["image", "second"], &[]);
+    b.output(&sum);
+    holds(
+        &refusal(&b),
+        &["exactly one input", "\"image\"", "\"second\""],
+    );
+
+    let mut b = Builder::new(8, 8);
+    let one = b.conv("one", "image", (3, 4), (1, 1), &[]);
+    let two = b.conv("two", "image", (3, 4), (1, 1), &[]);
+    b.output(&one).output(&two);
+    holds(&refusal(&b), &["exactly one output", "\"one\"", "\"two\""]);
+
+    let mut b = Builder::new(8, 8);
+    b.conv("one", "image", (3, 4), (1, 1), &[]);
+    holds(&refusal(&b), &["exactly one output"]);
+    b.output("nothing");
+    holds(&refusal(&b), &["nothing makes output \"nothing\""]);
+
+    let mut b = Builder::new(8, 8);
+    b.conv("one", "image", (3, 4), (1, 1), &[]);
+    let fixed = b.weights("fixed", &[1, 4, 8, 8], 1.0);
+    b.output(&fixed);
+    holds(&refusal(&b), &["does not depend on the image"]);
+
+    // One class has no rival.
+    let mut b = Builder::new(8, 8);
+    let one = b.conv("one", "image", (3, 1), (1, 1), &[]);
+    b.output(&one);
+    holds(&refusal(&b), &["cannot be certified"]);
+}
+
+#[test]
+fn shapes_of_the_input() {
+    let cases: [(&[&str], &str); 9] = [
+        (&["1", "3", "H", "W"], "height is not fixed"),
+        (&["1", "3", "8", "W"], "width is not fixed"),
+        (&["1", "C", "8", "8"], "channels is not fixed"),
+        (&["4", "3", "8", "8"], "batch is fixed to 4"),
+        (&["1", "1", "8", "8"], "3 channels"),
+        (&["3", "8", "8"], "[N,3,H,W]"),
+        (&["1", "3", "0", "8"], "0 is no possible height"),
+        (&["1", "3", "-5", "8"], "-5 is no possible height"),
+        (&["1", "3", "16777216", "16777216"], "values"),
+    ];
+    for (dims, reason) in cases {
+        let mut b = Builder::with_input(dims);
+        let logits = b.conv("logits", "image", (3, 4), (1, 1), &[]);
+        b.output(&logits);
+        holds(&refusal(&b), &["\"image\"", reason]);
+    }
+}
+
+#[test]
+fn what_metadata_says_is_never_believed() {
+    // A claim of a small receptive field changes nothing.
+    let mut b = Builder::new(9, 9);
+    let logits = b.conv("logits", "image", (3, 4), (5, 5), &[]);
+    b.output(&logits);
+    b.metadata("bagcert.receptive_field", "1")
+        .metadata("bagcert.class_names", "[\"a\"]");
+    let model = admitted(&b);
+    assert_eq!(model.geometry().x.receptive_field(), 5);
+    // Names that do not fit the classes are not used.
+    assert_eq!(model.class_names(), ["0", "1", "2", "3"]);
+    b.metadata("bagcert.output", "scores");
+    holds(&refusal(&b), &["\"scores\"", "logits"]);
+
+    let mut b = Builder::new(9, 9);
+    let logits = b.conv("logits", "image", (3, 4), (5, 5), &[]);
+    b.output(&logits)
+        .metadata("bagcert.normalisation", "imagenet");
+    holds(&refusal(&b), &["\"imagenet\"", "[0,1]"]);
+}
+
+#[test]
+fn truth_values_are_not_logits() {
+    refused(&["not on the list"], |b, x| {
+        let zero = b.constant("zero", &[], &[0.0]);
+        let scores = b.op("GreaterOrEqual", "scores", &[x, &zero], &[]);
+        b.op("Cast", "numbers", &[&scores], &[("to", 1.into())])
+    });
+}
