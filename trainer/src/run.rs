@@ -14,7 +14,7 @@ use thiserror::Error;
 use crate::{
     checkpoint::{self, Checkpoint, CheckpointError, Header},
     config::Config,
-    data::{self, Augmentation, DataError, Dataset},
+    data::{self, Augmentation, Cifar10Error, Dataset},
     evaluate::{Accuracy, EvaluationError, evaluate},
     loss,
     network::{Mode, Network, Plan},
@@ -61,7 +61,7 @@ pub trait Observer {
 pub enum TrainError {
     /// The images.
     #[error(transparent)]
-    Data(#[from] DataError),
+    Data(#[from] Cifar10Error),
     /// A checkpoint or the log.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),

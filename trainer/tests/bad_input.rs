@@ -89,7 +89,7 @@ fn damaged_data_is_named() {
     .unwrap();
     expect(
         &fails(folder.path(), &config, &[]),
-        &["data_batch_3.bin.xz", "cannot read"],
+        &["data_batch_3.bin.xz", "damaged or cut short"],
     );
 }
 

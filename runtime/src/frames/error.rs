@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use bagcert_cifar10::Cifar10Error;
+
 use super::Size;
 
 /// Why a frame, or a file of frames, could not be used. Each message names the file.
@@ -57,57 +59,9 @@ pub enum FrameError {
         /// Row of the first such pixel.
         y: u32,
     },
-    /// A folder that does not hold the CIFAR-10 binary files.
-    #[error(
-        "{}: no CIFAR-10 data here: neither {wanted} nor {wanted}.xz is in the folder", path.display()
-    )]
-    NoCifar {
-        /// The folder.
-        path: PathBuf,
-        /// The first file missed.
-        wanted: String,
-    },
-    /// A compressed file that does not unpack.
-    #[error("{}: the xz data is damaged or cut short: {source}", path.display())]
-    BadXz {
-        /// The file.
-        path: PathBuf,
-        /// What the decoder found.
-        source: std::io::Error,
-    },
-    /// A file that is not a whole number of records.
-    #[error(
-        "{}: {len} bytes are not a whole number of CIFAR-10 records of {} bytes ({} left over); \
-         the file is cut short or of another kind",
-        path.display(), super::RECORD_LEN, len % super::RECORD_LEN
-    )]
-    OddLength {
-        /// The file.
-        path: PathBuf,
-        /// Its length in bytes, unpacked.
-        len: usize,
-    },
-    /// A file larger than any CIFAR-10 file, unpacked.
-    #[error("{}: unpacks to more than {limit} bytes, which no CIFAR-10 file does", path.display())]
-    TooLong {
-        /// The file.
-        path: PathBuf,
-        /// The most that is read.
-        limit: usize,
-    },
-    /// A label byte that is no class.
-    #[error(
-        "{}: record {record} has label {label}, but CIFAR-10 has the labels 0 to 9; \
-         the file is damaged or of another kind (CIFAR-100?)", path.display()
-    )]
-    BadLabel {
-        /// The file.
-        path: PathBuf,
-        /// The record, counted from 0.
-        record: usize,
-        /// The byte found.
-        label: u8,
-    },
+    /// A CIFAR-10 file or folder.
+    #[error(transparent)]
+    Cifar10(#[from] Cifar10Error),
     /// A frame asked for past the end of the list.
     #[error("there is no frame {at} in the list")]
     NoSuchFrame {

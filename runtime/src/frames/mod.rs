@@ -5,7 +5,6 @@
 //! of another size than the model's is an error that says both sizes: resizing would spread a patch
 //! over pixels that its certificate does not cover.
 
-mod cifar;
 mod error;
 mod picture;
 
@@ -14,7 +13,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use cifar::{CLASSES as CIFAR10_CLASSES, Part, RECORD_LEN};
+pub use bagcert_cifar10::{CLASSES as CIFAR10_CLASSES, Part, RECORD_LEN};
+use bagcert_cifar10::{Records, SIDE};
 pub use error::FrameError;
 pub use picture::{Picture, label_of_file_name};
 
@@ -89,7 +89,7 @@ pub struct Frames {
 enum Entry {
     Image(PathBuf),
     Record {
-        records: Arc<cifar::Records>,
+        records: Arc<Records>,
         /// Position in its file.
         at: usize,
         /// Position in the whole set.
@@ -120,12 +120,12 @@ impl Frames {
     }
 
     fn add_cifar(&mut self, path: &Path, part: Part, size: Size, failures: &mut Vec<FrameError>) {
-        let files = match cifar::files(path, part) {
+        let files = match bagcert_cifar10::files(path, part) {
             Ok(files) => files,
-            Err(error) => return failures.push(error),
+            Err(error) => return failures.push(error.into()),
         };
         for file in files {
-            match cifar::Records::read(&file.path, size) {
+            match read_records(&file.path, size) {
                 Ok(records) => {
                     let records = Arc::new(records);
                     for at in 0..records.len() {
@@ -183,15 +183,36 @@ impl Frames {
                 picture: Picture::read(path, size)?,
             }),
             Entry::Record { records, at, .. } => {
-                let (label, picture) = records.get(*at)?;
+                let (label, planes) = records
+                    .get(*at)
+                    .ok_or(FrameError::NoSuchFrame { at: *at })?;
+                let values = planes.iter().map(|&v| f32::from(v) / 255.0).collect();
                 Ok(Frame {
                     id,
                     label: Some(label),
-                    picture,
+                    picture: Picture::from_planes(CIFAR10_SIZE, values),
                 })
             }
         }
     }
+}
+
+const CIFAR10_SIZE: Size = Size {
+    width: SIDE as u32,
+    height: SIDE as u32,
+};
+
+/// The records of one CIFAR-10 file, for a model that takes images of `size` pixels.
+fn read_records(path: &Path, size: Size) -> Result<Records, FrameError> {
+    let records = Records::read(path)?;
+    if size != CIFAR10_SIZE {
+        return Err(FrameError::WrongSize {
+            path: path.to_owned(),
+            found: CIFAR10_SIZE,
+            expected: size,
+        });
+    }
+    Ok(records)
 }
 
 /// Endings of the files that are taken from a folder, in lower case.

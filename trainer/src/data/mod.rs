@@ -4,7 +4,8 @@ mod augment;
 mod cifar10;
 
 pub use augment::Augmentation;
-pub use cifar10::{CLASS_NAMES, DataError, Part, read};
+pub use bagcert_cifar10::{CLASS_NAMES, Cifar10Error, Part};
+pub use cifar10::read;
 
 use tch::Tensor;
 

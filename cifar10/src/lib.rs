@@ -1,20 +1,38 @@
-//! CIFAR-10 binary files: records of one label byte and 3 x 32 x 32 pixel bytes, no header.
+//! The CIFAR-10 binary files (Krizhevsky, 2009): records of one label byte and 3 x 32 x 32 pixel bytes.
+//!
+//! Trainer and runtime both read them through this crate, so that both mean the same images.
+
+mod error;
 
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use super::{FrameError, Picture, Size};
+pub use error::Cifar10Error;
 
-/// Number of classes in the set.
+/// Number of classes.
 pub const CLASSES: usize = 10;
-/// Bytes of one record: the label, then the red, green and blue planes of 32 x 32 bytes.
-pub const RECORD_LEN: usize = 1 + 3 * 32 * 32;
+/// The classes, in label order.
+pub const CLASS_NAMES: [&str; CLASSES] = [
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
+];
+/// Height and width of an image, in pixels.
+pub const SIDE: usize = 32;
+/// Bytes of one image: the red, green and blue planes, each row by row from the top left.
+pub const IMAGE_LEN: usize = 3 * SIDE * SIDE;
+/// Bytes of one record: the label, then the image.
+pub const RECORD_LEN: usize = 1 + IMAGE_LEN;
 
-const SIZE: Size = Size {
-    width: 32,
-    height: 32,
-};
+/// Records in each official file.
 const FILE_RECORDS: usize = 10_000;
 /// Far above the 30.73 MB of an official file; bounds what a hostile archive can unpack to.
 const MAX_LEN: usize = 64_000 * RECORD_LEN;
@@ -44,15 +62,21 @@ impl Part {
     }
 }
 
-/// A file of the set and the index that its first record has in the whole part.
-pub(super) struct Batch {
-    pub(super) path: PathBuf,
-    pub(super) first_index: usize,
+/// A file of the set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// Where it is.
+    pub path: PathBuf,
+    /// The index that its first record has in the whole part.
+    pub first_index: usize,
 }
 
-/// The files that `path` stands for: itself, or the batches in it, plain before packed.
-pub(super) fn files(path: &Path, part: Part) -> Result<Vec<Batch>, FrameError> {
-    let metadata = std::fs::metadata(path).map_err(|source| FrameError::Unreadable {
+/// The files that `path` stands for: itself, or the batches of `part` in it, plain before packed.
+///
+/// # Errors
+/// Where there is nothing at `path`, or a folder lacks one of the files.
+pub fn files(path: &Path, part: Part) -> Result<Vec<Batch>, Cifar10Error> {
+    let metadata = std::fs::metadata(path).map_err(|source| Cifar10Error::Unreadable {
         path: path.to_owned(),
         source,
     })?;
@@ -70,7 +94,7 @@ pub(super) fn files(path: &Path, part: Part) -> Result<Vec<Batch>, FrameError> {
         let file = [folder.join(name), folder.join(format!("{name}.xz"))]
             .into_iter()
             .find(|file| file.exists())
-            .ok_or_else(|| FrameError::NoCifar {
+            .ok_or_else(|| Cifar10Error::Missing {
                 path: folder.to_owned(),
                 wanted: (*name).to_owned(),
             })?;
@@ -83,18 +107,22 @@ pub(super) fn files(path: &Path, part: Part) -> Result<Vec<Batch>, FrameError> {
 }
 
 /// The records of one file, unpacked and checked.
-#[derive(Debug)]
-pub(super) struct Records {
+#[derive(Clone, Debug)]
+pub struct Records {
     bytes: Vec<u8>,
 }
 
 impl Records {
-    /// Reads a plain or xz-packed file; every label is checked here, so that no record of a damaged
+    /// Reads a plain or xz-packed file. Every label is checked here, so that no record of a damaged
     /// file is ever taken for data.
-    pub(super) fn read(path: &Path, size: Size) -> Result<Records, FrameError> {
+    ///
+    /// # Errors
+    /// Where the file cannot be read or unpacked, is no whole number of records, or has a label
+    /// beyond the ten classes; the error names the file.
+    pub fn read(path: &Path) -> Result<Records, Cifar10Error> {
         let bytes = read_bytes(path)?;
-        if bytes.is_empty() || bytes.len() % RECORD_LEN != 0 {
-            return Err(FrameError::OddLength {
+        if bytes.is_empty() || !bytes.len().is_multiple_of(RECORD_LEN) {
+            return Err(Cifar10Error::OddLength {
                 path: path.to_owned(),
                 len: bytes.len(),
             });
@@ -103,7 +131,7 @@ impl Records {
             match chunk.first() {
                 Some(&label) if usize::from(label) < CLASSES => {}
                 other => {
-                    return Err(FrameError::BadLabel {
+                    return Err(Cifar10Error::BadLabel {
                         path: path.to_owned(),
                         record,
                         label: other.copied().unwrap_or_default(),
@@ -111,54 +139,57 @@ impl Records {
                 }
             }
         }
-        if size != SIZE {
-            return Err(FrameError::WrongSize {
-                path: path.to_owned(),
-                found: SIZE,
-                expected: size,
-            });
-        }
         Ok(Records { bytes })
     }
 
-    pub(super) fn len(&self) -> usize {
+    /// How many records there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
         self.bytes.len() / RECORD_LEN
     }
 
-    /// The label and the picture of record `at`.
-    pub(super) fn get(&self, at: usize) -> Result<(usize, Picture), FrameError> {
-        let (label, planes) = self
-            .bytes
-            .chunks_exact(RECORD_LEN)
-            .nth(at)
-            .and_then(<[u8]>::split_first)
-            .ok_or(FrameError::NoSuchFrame { at })?;
-        let values = planes.iter().map(|&v| f32::from(v) / 255.0).collect();
-        Ok((usize::from(*label), Picture::from_planes(SIZE, values)))
+    /// Whether there are none; never so after [`Records::read`].
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Label and image bytes of record `at`; `None` past the end.
+    #[must_use]
+    pub fn get(&self, at: usize) -> Option<(usize, &[u8])> {
+        let start = at.checked_mul(RECORD_LEN)?;
+        let record = self.bytes.get(start..start.checked_add(RECORD_LEN)?)?;
+        let (label, image) = record.split_first()?;
+        Some((usize::from(*label), image))
+    }
+
+    /// Label and image bytes of every record, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (usize, &[u8])> {
+        (0..self.len()).filter_map(|at| self.get(at))
     }
 }
 
-fn read_bytes(path: &Path) -> Result<Vec<u8>, FrameError> {
-    let unreadable = |source| FrameError::Unreadable {
+fn read_bytes(path: &Path) -> Result<Vec<u8>, Cifar10Error> {
+    let unreadable = |source| Cifar10Error::Unreadable {
         path: path.to_owned(),
         source,
     };
     let mut file = BufReader::new(File::open(path).map_err(unreadable)?);
-    let mut bytes = Vec::new();
     let mut start = Vec::new();
     file.by_ref()
         .take(XZ_MAGIC.len() as u64)
         .read_to_end(&mut start)
         .map_err(unreadable)?;
     // No record starts with the first byte of the magic, since no label is 0xFD.
-    let packed = start == XZ_MAGIC || path.extension().is_some_and(|e| e == "xz");
+    let packed = start == XZ_MAGIC || path.extension().is_some_and(|ending| ending == "xz");
     let stream = start.as_slice().chain(file);
     let limit = MAX_LEN as u64 + 1;
+    let mut bytes = Vec::new();
     if packed {
         liblzma::read::XzDecoder::new_multi_decoder(stream)
             .take(limit)
             .read_to_end(&mut bytes)
-            .map_err(|source| FrameError::BadXz {
+            .map_err(|source| Cifar10Error::BadXz {
                 path: path.to_owned(),
                 source,
             })?;
@@ -169,7 +200,7 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>, FrameError> {
             .map_err(unreadable)?;
     }
     if bytes.len() > MAX_LEN {
-        return Err(FrameError::TooLong {
+        return Err(Cifar10Error::TooLong {
             path: path.to_owned(),
             limit: MAX_LEN,
         });
