@@ -1,0 +1,88 @@
+//! Nothing allocates between a frame's logits and its verdicts.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    missing_docs
+)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::hint::black_box;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bagcert_certifier::{
+    Axis, Certifier, Condition, Geometry, PatchSize, ScoreMap, Shape, Sum, certify_monotone,
+    rectangles_of_area,
+};
+
+/// Counts every call, so that a single hidden one shows.
+struct Counting;
+
+static CALLS: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: passes every call on to the system's allocator unchanged.
+#[allow(unsafe_code)]
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        CALLS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promise is ours.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        CALLS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promise is ours.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn calls() -> usize {
+    CALLS.load(Ordering::SeqCst)
+}
+
+// The only test of this binary: another thread's allocations would be counted too.
+#[test]
+fn a_frame_is_certified_without_an_allocator() {
+    let axis = Axis::new(32, 32, 1, -3, 3).unwrap();
+    let geometry = Geometry { x: axis, y: axis };
+    let shape = Shape::new(10, 32, 32).unwrap();
+    let mut scores = vec![0; shape.score_len()];
+    let mut table = vec![0; shape.table_len()];
+    let logits: Vec<f32> = (0..10_240)
+        .map(|i| if i % 7 == i / 1024 { 1.0 } else { -1.0 })
+        .collect();
+    let patch = PatchSize::new(5, 5).unwrap();
+
+    let before = calls();
+    drop(black_box(Box::new(1)));
+    assert_eq!(calls() - before, 2, "the counter must count");
+
+    let before = calls();
+    let mut slack = 0;
+    let map = ScoreMap::from_logits(shape, &logits, &mut scores).unwrap();
+    let certifier = Certifier::new(&map, &geometry, &mut table).unwrap();
+    for condition in [
+        Condition::WorstCase31,
+        Condition::SumWindow32,
+        Condition::SumGlobal33,
+    ] {
+        slack += certifier.certify(patch, condition).unwrap().slack;
+        slack += certifier
+            .squares(condition)
+            .map(|verdict| verdict.slack)
+            .sum::<i64>();
+        let areas = certifier.sweep(rectangles_of_area(24, 32, 32), condition);
+        slack += areas.map(|verdict| verdict.unwrap().slack).sum::<i64>();
+    }
+    slack += i64::from(certifier.largest_square());
+    slack += certify_monotone(&map, &geometry, patch, &Sum)
+        .unwrap()
+        .slack;
+    black_box(slack);
+    assert_eq!(calls() - before, 0);
+}
