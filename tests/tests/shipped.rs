@@ -13,6 +13,7 @@
 
 use bagcert_tests::{programs, repository};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -27,8 +28,9 @@ fn certify(model: &Path) -> String {
         .arg("certify")
         .arg("--model")
         .arg(model)
-        .args(["--patch", "5x5", "--format", "jsonl"])
-        .arg(repository::root().join("models/frames"));
+        .args(["--patch", "5x5", "--format", "jsonl", "models/frames"])
+        // Frames are named as they were given: from here, the same on every machine.
+        .current_dir(repository::root());
     let output = programs::successful(&mut command).unwrap();
     String::from_utf8(output.stdout).unwrap()
 }
@@ -95,6 +97,30 @@ fn verdicts_are_as_recorded() {
             "{name}: {} frames, {apart} apart by rounding",
             recorded.len()
         );
+    }
+}
+
+/// The parts of a card, as `models/README.md` lists them.
+const CARD: [&str; 6] = ["What it is", "Data", "Training", "Accuracy", "Cost", "File"];
+
+#[test]
+fn each_model_has_a_card_of_its_own_hash() {
+    for model in repository::models().unwrap() {
+        let path = model.with_extension("md");
+        let card =
+            fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let hash = Sha256::digest(fs::read(&model).unwrap())
+            .iter()
+            .fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+        assert!(
+            card.contains(&hash),
+            "{}: the hash of the model is {hash}",
+            path.display()
+        );
+        for part in CARD {
+            let heading = format!("\n## {part}\n");
+            assert!(card.contains(&heading), "{}: {part}", path.display());
+        }
     }
 }
 

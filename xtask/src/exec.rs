@@ -87,3 +87,19 @@ pub(crate) fn answer(command: &mut Command) -> Option<String> {
         .success()
         .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
+
+/// What cargo says of the workspace.
+pub(crate) fn metadata() -> Result<serde_json::Value> {
+    let text = answer(cargo().args(["metadata", "--format-version", "1", "--no-deps"]))
+        .context("`cargo metadata` failed")?;
+    Ok(serde_json::from_str(&text)?)
+}
+
+/// Where cargo puts what it builds.
+pub(crate) fn target_dir() -> Result<PathBuf> {
+    metadata()?
+        .get("target_directory")
+        .and_then(serde_json::Value::as_str)
+        .map(PathBuf::from)
+        .context("`cargo metadata` names no target directory")
+}

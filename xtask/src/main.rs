@@ -7,6 +7,7 @@ mod exec;
 mod libtorch;
 mod lint;
 mod peers;
+mod picture;
 mod python;
 mod test;
 
@@ -46,6 +47,12 @@ enum Chore {
         #[arg(long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
+    /// Take the picture in the README from a report on the sample frames (with chromium).
+    Picture {
+        /// Another model than the first in models/.
+        #[arg(long, value_name = "M.onnx")]
+        model: Option<PathBuf>,
+    },
 }
 
 fn run(cli: Cli) -> Result<()> {
@@ -63,6 +70,7 @@ fn run(cli: Cli) -> Result<()> {
             setup_only,
             output,
         } => peers::run(!no_torch, setup_only, output.as_deref()),
+        Chore::Picture { model } => picture::run(model),
     }
 }
 

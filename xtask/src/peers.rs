@@ -79,7 +79,7 @@ pub(crate) fn run(torch: bool, setup_only: bool, output: Option<&Path>) -> Resul
         .current_dir(exec::root())
         .arg(scripts().join("certificate.py"))
         .arg("--rust")
-        .arg(target_dir()?.join("release/examples/certificate_peer"));
+        .arg(exec::target_dir()?.join("release/examples/certificate_peer"));
     if let Some(dir) = &unused_cuda {
         // For this process only: a CUDA program would find the empty libraries too.
         script.arg("--torch").env("LD_LIBRARY_PATH", dir);
@@ -88,22 +88,4 @@ pub(crate) fn run(torch: bool, setup_only: bool, output: Option<&Path>) -> Resul
         script.arg("--output").arg(std::path::absolute(path)?);
     }
     exec::run(&mut script)
-}
-
-/// Where cargo puts what it builds.
-fn target_dir() -> Result<PathBuf> {
-    let metadata = exec::answer(exec::cargo().args([
-        "metadata",
-        "--format-version",
-        "1",
-        "--no-deps",
-        "--offline",
-    ]))
-    .context("`cargo metadata` failed")?;
-    let metadata: serde_json::Value = serde_json::from_str(&metadata)?;
-    metadata
-        .get("target_directory")
-        .and_then(serde_json::Value::as_str)
-        .map(PathBuf::from)
-        .context("`cargo metadata` names no target directory")
 }
