@@ -148,7 +148,7 @@ impl<'t> Chunk<'t> {
     #[inline(never)]
     fn small_gains(&self, windows: &Windows) -> Option<(Vector, Vector)> {
         let first = windows.cells(0, 0);
-        let (mut top, mut bottom) = (self.from_row(first.y)?, self.from_row(first.y_end)?);
+        let (mut top, mut bottom) = (self.rows_from(first.y)?, self.rows_from(first.y_end)?);
         let columns = Columns::new(windows)?;
         let (mut most, mut at, mut row) = (vector::ZERO, vector::ZERO, vector::ZERO);
         for _ in 0..windows.y.count {
@@ -172,7 +172,7 @@ impl<'t> Chunk<'t> {
         if !is_small(windows) {
             return self.column(windows, y, y_end, target).is_some();
         }
-        let most = || Columns::new(windows)?.most(self.from_row(y)?, self.from_row(y_end)?);
+        let most = || Columns::new(windows)?.most(self.rows_from(y)?, self.rows_from(y_end)?);
         most().is_some_and(|most| lane_of(&most.map(unsigned), target).is_some())
     }
 
@@ -186,7 +186,7 @@ impl<'t> Chunk<'t> {
     ) -> Option<u32> {
         if is_small(windows) {
             let target = target.map(|gain| gain.map_or(-1, word));
-            let (top, bottom) = (self.from_row(y)?, self.from_row(y_end)?);
+            let (top, bottom) = (self.rows_from(y)?, self.rows_from(y_end)?);
             let column = Columns::new(windows)?.position(top, bottom, &target)?;
             return u32::try_from(column).ok();
         }
@@ -249,7 +249,7 @@ impl<'t> Chunk<'t> {
             usize::try_from(cells.x).ok()?,
             usize::try_from(cells.x_end).ok()?,
         );
-        let (top, bottom) = (self.from_row(cells.y)?, self.from_row(cells.y_end)?);
+        let (top, bottom) = (self.rows_from(cells.y)?, self.rows_from(cells.y_end)?);
         let (a, b, c, d) = (
             top.get(x)?,
             top.get(x_end)?,
@@ -260,7 +260,7 @@ impl<'t> Chunk<'t> {
     }
 
     /// The table from row `y` on, `0..=height`.
-    fn from_row(&self, y: u32) -> Option<&'t [Vector]> {
+    fn rows_from(&self, y: u32) -> Option<&'t [Vector]> {
         self.corners
             .get(usize::try_from(y).ok()?.checked_mul(self.columns)?..)
     }

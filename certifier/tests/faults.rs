@@ -60,7 +60,7 @@ fn the_largest_geometry_does_not_overflow() {
                     let to = (last - lo)
                         .div_euclid(stride)
                         .min(i128::from(MAX_EXTENT) - 1);
-                    (from <= to).then(|| Span {
+                    (from <= to).then_some(Span {
                         first: from as u32,
                         last: to as u32,
                     })

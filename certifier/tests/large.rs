@@ -69,7 +69,7 @@ fn compare(map: (u32, u32), patch: (u32, u32), score: impl Fn(usize, usize, usiz
 
 /// Class 0 everywhere but at a few cells, where the two classes change places.
 fn nearly_full(class: usize, y: usize, x: usize) -> bool {
-    (class == 0) != ((y * 31 + x * 17) % 101 == 0)
+    (class == 0) != (y * 31 + x * 17).is_multiple_of(101)
 }
 
 #[test]
