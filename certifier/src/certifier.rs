@@ -74,7 +74,7 @@ impl<'m> Certifier<'m> {
         };
         let memory = memory.get_mut(..shape.table_len()).ok_or(too_small)?;
         let table = memory.as_chunks_mut().0;
-        table::build(map, table);
+        table::build(map, table).ok_or(too_small)?;
         Ok(Self {
             shape,
             geometry: *geometry,
@@ -160,7 +160,7 @@ impl<'m> Certifier<'m> {
         let classes = (0..self.shape.classes()).step_by(LANES);
         classes
             .zip(pieces(self.table, len))
-            .filter_map(move |(class, vectors)| Some((class, Chunk::new(vectors, width)?)))
+            .map(move |(class, vectors)| (class, Chunk::new(vectors, width)))
     }
 
     /// Whether lane `lane` of a chunk is a rival: a class, and not the predicted one.

@@ -15,9 +15,6 @@ pub struct ScoreMap<'m> {
     predicted: usize,
 }
 
-/// Cells binarised together: the compiler turns a block into vector instructions.
-const BLOCK: usize = 16;
-
 impl<'m> ScoreMap<'m> {
     /// Binarises logits: `classes * height * width` numbers, row-major, class slowest.
     ///
@@ -170,26 +167,20 @@ fn split(shape: Shape, memory: &mut [ScoreWord]) -> Result<Parts<'_>, Fault> {
 
 /// Sets `bit` in the words of one class's cells with a logit of at least zero; counts them, and
 /// says whether every logit is finite.
+// Plain loops over one width of numbers each, in a function of their own: the compiler makes vector
+// instructions of them.
+#[inline(never)]
 fn binarise(plane: &[f32], words: &mut [ScoreWord], bit: ScoreWord) -> (u32, bool) {
-    let mut count = 0u32;
-    let mut finite = true;
-    let (blocks, rest) = plane.as_chunks::<BLOCK>();
-    let (word_blocks, word_rest) = words.as_chunks_mut::<BLOCK>();
-    let mut one = |logit: &f32, word: &mut ScoreWord| {
-        let score = *logit >= 0.0;
-        *word |= if score { bit } else { 0 };
-        count = count.wrapping_add(u32::from(score));
-        finite &= logit.is_finite();
-    };
-    for (block, words) in blocks.iter().zip(word_blocks) {
-        for (logit, word) in block.iter().zip(words) {
-            one(logit, word);
-        }
+    let (mut count, mut spoilt) = (0u32, 0u32);
+    for logit in plane {
+        count = count.wrapping_add(u32::from(*logit >= 0.0));
+        // NaN and infinity are the numbers with all exponent bits set; one more carries into the sign.
+        spoilt |= (logit.to_bits() & 0x7fff_ffff).wrapping_add(0x0080_0000);
     }
-    for (logit, word) in rest.iter().zip(word_rest) {
-        one(logit, word);
+    for (logit, word) in plane.iter().zip(words) {
+        *word |= if *logit >= 0.0 { bit } else { 0 };
     }
-    (count, finite)
+    (count, spoilt >> 31 == 0)
 }
 
 /// The fault for the first logit that is not finite.

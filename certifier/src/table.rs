@@ -24,7 +24,7 @@ pub(crate) struct Chunk<'t> {
     /// `(height + 1) x (width + 1)` sums over the cells above and to the left.
     corners: &'t [Vector],
     /// Low and high halves of the margins.
-    margins: &'t [Vector],
+    margins: &'t [Vector; MARGIN_WORDS],
     columns: usize,
 }
 
@@ -43,22 +43,21 @@ pub(crate) const fn chunk_len(height: usize, width: usize) -> usize {
         .saturating_add(MARGIN_WORDS)
 }
 
-/// Fills one chunk after the other.
-pub(crate) fn build(map: &ScoreMap<'_>, table: &mut [Vector]) {
+/// Fills one chunk after the other. `None` where the table is not of the map's size: a half-filled
+/// one must not be read.
+pub(crate) fn build(map: &ScoreMap<'_>, table: &mut [Vector]) -> Option<()> {
     let shape = map.shape();
     let (height, width) = (shape.height(), shape.width());
     let predicted = map.predicted();
     let (home, bit) = place(predicted);
-    let target = map.chunk(home).unwrap_or_default();
+    let target = map.chunk(home)?;
     let most = map.votes().max().unwrap_or(0);
     let mut votes = map.votes();
     for (words, chunk) in map
         .chunks()
         .zip(pieces_mut(table, chunk_len(height, width)))
     {
-        let Some((corners, margins)) = chunk.split_last_chunk_mut::<MARGIN_WORDS>() else {
-            return;
-        };
+        let (corners, margins) = chunk.split_last_chunk_mut::<MARGIN_WORDS>()?;
         let [low, high] = margins;
         for (low, high) in low.iter_mut().zip(high) {
             // A lane without a class gets an unused margin.
@@ -69,8 +68,9 @@ pub(crate) fn build(map: &ScoreMap<'_>, table: &mut [Vector]) {
                 TableWord::from_le_bytes([c, d]),
             );
         }
-        sum_up(words, target, bit, corners, width);
+        sum_up(words, target, bit, corners, width)?;
     }
+    Some(())
 }
 
 /// The summed-area table of one chunk.
@@ -80,18 +80,14 @@ fn sum_up(
     bit: ScoreWord,
     corners: &mut [Vector],
     width: usize,
-) {
+) -> Option<()> {
     let columns = width.saturating_add(1);
-    let Some((first, rest)) = corners.split_at_mut_checked(columns) else {
-        return;
-    };
+    let (first, rest) = corners.split_at_mut_checked(columns)?;
     first.fill([0; LANES]);
     let mut above: &[Vector] = first;
     let rows = pieces(words, width).zip(pieces(target, width));
     for ((words, target), row) in rows.zip(pieces_mut(rest, columns)) {
-        let Some((edge, sums)) = row.split_first_mut() else {
-            return;
-        };
+        let (edge, sums) = row.split_first_mut()?;
         *edge = [0; LANES];
         let mut run: Vector = vector::ZERO;
         let cells = words.iter().zip(target);
@@ -101,27 +97,30 @@ fn sum_up(
         }
         above = row;
     }
+    Some(())
 }
 
 impl<'t> Chunk<'t> {
-    pub(crate) fn new(vectors: &'t [Vector], width: usize) -> Option<Self> {
-        let at = vectors.len().checked_sub(MARGIN_WORDS)?;
-        let (corners, margins) = vectors.split_at_checked(at)?;
-        Some(Self {
+    /// From vectors that [`build`] has filled. (Too few would mean margins of zero and gains without
+    /// a bound.)
+    pub(crate) fn new(vectors: &'t [Vector], width: usize) -> Self {
+        let (corners, margins) = vectors
+            .split_last_chunk()
+            .unwrap_or((&[], &[vector::ZERO; MARGIN_WORDS]));
+        Self {
             corners,
             margins,
             columns: width.saturating_add(1),
-        })
+        }
     }
 
     /// Margins `S_ct - S_c` in votes.
     pub(crate) fn margins(&self) -> [u32; LANES] {
         let mut margins = [0; LANES];
-        if let [low, high] = self.margins {
-            for ((margin, low), high) in margins.iter_mut().zip(low).zip(high) {
-                let ([a, b], [c, d]) = (low.to_le_bytes(), high.to_le_bytes());
-                *margin = u32::from_le_bytes([a, b, c, d]);
-            }
+        let [low, high] = self.margins;
+        for ((margin, low), high) in margins.iter_mut().zip(low).zip(high) {
+            let ([a, b], [c, d]) = (low.to_le_bytes(), high.to_le_bytes());
+            *margin = u32::from_le_bytes([a, b, c, d]);
         }
         margins
     }
