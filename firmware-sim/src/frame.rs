@@ -1,0 +1,158 @@
+//! Frames on their way from the capture stage to the certifying stage: a counter, a time, region
+//! scores, and a seal over all of them.
+
+use core::time::Duration;
+
+use crc::{CRC_32_AUTOSAR, Crc, Table};
+
+use crate::outcome::Reason;
+
+/// CRC-32/AUTOSAR (polynomial 0xF4ACFB13), sixteen bytes a step.
+///
+/// As any CRC of 32 bits it sees every change confined to 32 neighbouring bits, so every single
+/// flipped bit; of other changes it misses one in about 2^32.
+const CRC: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_AUTOSAR);
+
+/// Logits that are handed to the CRC at once.
+const BLOCK: usize = 16;
+
+/// Names the stream that a frame belongs to. It is part of the seal but not sent: a frame of
+/// another stream does not fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct DataId(pub u32);
+
+/// What the capture stage knows of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Header {
+    /// Alive counter: one more for every frame that the camera takes, wrapping at 2^32.
+    pub counter: u32,
+    /// When the frame was taken, on the clock that the cycles run on.
+    pub captured: Duration,
+}
+
+/// Region scores as they come: classes x height x width, row-major, class slowest.
+#[derive(Clone, Copy, Debug)]
+pub enum Scores<'a> {
+    /// Logits before the Heaviside step.
+    Logits(&'a [f32]),
+    /// A ready score map, one byte a score: 0 or 1, all else is a fault.
+    Binary(&'a [u8]),
+}
+
+/// What a frame carries, wherever it is kept.
+pub trait Payload {
+    /// The region scores.
+    fn scores(&self) -> Scores<'_>;
+}
+
+impl Payload for &[f32] {
+    fn scores(&self) -> Scores<'_> {
+        Scores::Logits(self)
+    }
+}
+
+impl<const N: usize> Payload for [f32; N] {
+    fn scores(&self) -> Scores<'_> {
+        Scores::Logits(self)
+    }
+}
+
+/// A ready score map in some memory, one byte a score.
+#[derive(Clone, Copy, Debug)]
+pub struct Binary<B>(pub B);
+
+impl<B: AsRef<[u8]>> Payload for Binary<B> {
+    fn scores(&self) -> Scores<'_> {
+        Scores::Binary(self.0.as_ref())
+    }
+}
+
+/// A sealed frame.
+#[derive(Clone, Debug)]
+pub struct Frame<P> {
+    header: Header,
+    payload: P,
+    seal: u32,
+}
+
+impl<P: Payload> Frame<P> {
+    /// Seals scores as soon as they are there: what changes them later, or the header, shows.
+    ///
+    /// What changed them before does not show; that is the forward pass's to guard.
+    pub fn seal(id: DataId, header: Header, payload: P) -> Self {
+        let seal = seal(id, header, payload.scores());
+        Self {
+            header,
+            payload,
+            seal,
+        }
+    }
+
+    /// The region scores. Not to be trusted before the seal has been checked.
+    pub fn scores(&self) -> Scores<'_> {
+        self.payload.scores()
+    }
+
+    /// Whether header and scores are those that were sealed.
+    pub(crate) fn check(&self, id: DataId) -> Result<(), Reason> {
+        let computed = seal(id, self.header, self.payload.scores());
+        if computed == self.seal {
+            Ok(())
+        } else {
+            Err(Reason::Corrupt {
+                sealed: self.seal,
+                computed,
+            })
+        }
+    }
+}
+
+impl<P> Frame<P> {
+    /// Counter and time of capture. Not to be trusted before the seal has been checked.
+    pub fn header(&self) -> Header {
+        self.header
+    }
+
+    /// Counter and time of capture, to be damaged by fault injection: the seal stays as it is.
+    pub fn header_mut(&mut self) -> &mut Header {
+        &mut self.header
+    }
+
+    /// The scores, to be damaged by fault injection: the seal stays as it is.
+    pub fn payload_mut(&mut self) -> &mut P {
+        &mut self.payload
+    }
+
+    /// Gives the memory back.
+    pub fn into_payload(self) -> P {
+        self.payload
+    }
+}
+
+fn seal(id: DataId, header: Header, scores: Scores<'_>) -> u32 {
+    let mut digest = CRC.digest();
+    digest.update(&id.0.to_le_bytes());
+    digest.update(&header.counter.to_le_bytes());
+    digest.update(&header.captured.as_secs().to_le_bytes());
+    digest.update(&header.captured.subsec_nanos().to_le_bytes());
+    match scores {
+        Scores::Logits(logits) => {
+            digest.update(&[0]);
+            let (blocks, rest) = logits.as_chunks::<BLOCK>();
+            for block in blocks {
+                let bytes: [[u8; 4]; BLOCK] = block.map(f32::to_le_bytes);
+                digest.update(bytes.as_flattened());
+            }
+            for logit in rest {
+                digest.update(&logit.to_le_bytes());
+            }
+        }
+        Scores::Binary(scores) => {
+            digest.update(&[1]);
+            digest.update(scores);
+        }
+    }
+    digest.finalize()
+}

@@ -1,0 +1,321 @@
+//! The command `bagcert-firmware-sim` as its users run it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+#[path = "../../runtime/tests/common/onnx.rs"]
+#[allow(dead_code, unreachable_pub, missing_docs)]
+mod onnx;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use onnx::Builder;
+use serde_json::Value;
+
+struct Ran {
+    status: i32,
+    stdout: String,
+    stderr: String,
+}
+
+/// Runs the command to its end. Whatever it was given, it must not panic or die of a signal.
+fn run(args: &[&str]) -> Ran {
+    let output = Command::new(env!("CARGO_BIN_EXE_bagcert-firmware-sim"))
+        .args(args)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let ran = Ran {
+        status: output.status.code().expect("ended by a signal"),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    };
+    assert!(!ran.stderr.contains("panicked"), "{}", ran.stderr);
+    ran
+}
+
+impl Ran {
+    #[track_caller]
+    fn ended(self, status: i32) -> Ran {
+        assert_eq!(
+            self.status, status,
+            "stdout: {}\nstderr: {}",
+            self.stdout, self.stderr
+        );
+        self
+    }
+
+    #[track_caller]
+    fn says(&self, words: &[&str]) {
+        for word in words {
+            assert!(
+                self.stderr.contains(word),
+                "{word:?} is missing in: {}",
+                self.stderr
+            );
+        }
+    }
+
+    fn cycles(&self) -> Vec<Value> {
+        let lines = self.stdout.lines();
+        lines
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+}
+
+/// A folder with a model and two frames of 16x16 pixels: red all over, and red or green by turns.
+///
+/// A cell votes for `red` where the red channel is above one half, and so for `green` and `blue`.
+struct Bench {
+    folder: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new() -> Bench {
+        let folder = tempfile::tempdir().unwrap();
+        let mut b = Builder::new(16, 16);
+        let diagonal: Vec<f32> = (0..9)
+            .map(|at| if at % 4 == 0 { 2.0 } else { 0.0 })
+            .collect();
+        let weights = b.constant("w", &[3, 3, 1, 1], &diagonal);
+        let bias = b.constant("b", &[3], &[-1.0; 3]);
+        let logits = b.op("Conv", "logits", &["image", &weights, &bias], &[]);
+        b.output(&logits);
+        b.metadata("bagcert.class_names", r#"["red","green","blue"]"#);
+        b.write(folder.path(), "colours.onnx");
+        let bench = Bench { folder };
+        let frames = bench.path("frames");
+        std::fs::create_dir(&frames).unwrap();
+        let red = image::Rgb([255, 0, 0]);
+        let green = image::Rgb([0, 255, 0]);
+        let plain = image::RgbImage::from_pixel(16, 16, red);
+        plain.save(frames.join("0-red.png")).unwrap();
+        let turns =
+            image::RgbImage::from_fn(16, 16, |x, y| if (x + y) % 2 == 0 { red } else { green });
+        turns.save(frames.join("1-red.png")).unwrap();
+        bench
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn text(&self, name: &str) -> String {
+        self.path(name).to_str().unwrap().to_owned()
+    }
+
+    fn scenario(&self, text: &str) -> String {
+        std::fs::write(self.path("scenario.toml"), text).unwrap();
+        self.text("scenario.toml")
+    }
+
+    /// Runs over the folder of frames, two a second: a slow machine must not miss a deadline here.
+    fn run(&self, more: &[&str]) -> Ran {
+        let model = self.text("colours.onnx");
+        let frames = self.text("frames");
+        let mut args = vec!["--model", &model];
+        for (name, value) in [("--patch", "3x3"), ("--rate", "0.5")] {
+            if !more.contains(&name) {
+                args.extend([name, value]);
+            }
+        }
+        args.extend(more);
+        args.push(&frames);
+        run(&args)
+    }
+}
+
+#[test]
+fn sound_frames_are_certified_or_not_as_they_deserve() {
+    let bench = Bench::new();
+    let ran = bench.run(&["--format", "jsonl", "--cycles", "6"]).ended(0);
+    let cycles = ran.cycles();
+    assert_eq!(cycles.len(), 6);
+    for (number, cycle) in cycles.iter().enumerate() {
+        assert_eq!(cycle["cycle"], number);
+        assert_eq!(cycle["counter"], number);
+        assert_eq!(cycle["class_name"], "red");
+        assert!(cycle["latency_us"].as_f64().unwrap() > 0.0);
+        if number % 2 == 0 {
+            // 256 votes against 0; each of the nine cells of a patch is worth two.
+            assert_eq!(cycle["outcome"], "certified");
+            assert_eq!(cycle["slack"], 256 - 2 * 9);
+        } else {
+            // A tie of 128 votes; the five red cells under a patch are worth two each, and the four
+            // green ones are green already.
+            assert_eq!(cycle["outcome"], "not-certified");
+            assert_eq!(cycle["slack"], -2 * 5);
+        }
+    }
+    ran.says(&["6 cycles of 2s", "p99.9"]);
+    let table = bench.run(&[]).ended(0);
+    assert!(
+        table.stdout.contains("capture to verdict"),
+        "{}",
+        table.stdout
+    );
+}
+
+#[test]
+fn every_injected_fault_is_detected_in_its_own_cycle() {
+    let bench = Bench::new();
+    let scenario = bench.scenario(
+        r#"
+        seed = 7
+        [[fault]]
+        kind = "drop"
+        at = [2, 3]
+        [[fault]]
+        kind = "repeat"
+        at = [6, 30]
+        [[fault]]
+        kind = "nan"
+        at = [8, 30]
+        [[fault]]
+        kind = "flip"
+        at = [10]
+        [[fault]]
+        kind = "flip"
+        bits = 9
+        at = [12]
+        [[fault]]
+        kind = "late"
+        delay_ms = 2100
+        at = [14]
+        [[fault]]
+        kind = "overrun"
+        delay_ms = 2001
+        at = [20]
+        "#,
+    );
+    let ran = bench
+        .run(&[
+            "--format",
+            "jsonl",
+            "--cycles",
+            "40",
+            "--scenario",
+            &scenario,
+        ])
+        .ended(0);
+    let expected = |cycle| match cycle {
+        2 | 3 | 14 => Some("missing"),
+        6 => Some("repeated"),
+        8 => Some("non-finite"),
+        10 | 12 => Some("corrupt"),
+        20 => Some("overrun"),
+        // Both at once: what came was the frame before, which is sound.
+        30 => Some("repeated"),
+        _ => None,
+    };
+    for (number, cycle) in ran.cycles().iter().enumerate() {
+        assert_eq!(cycle["reason"].as_str(), expected(number), "{cycle}");
+        if expected(number).is_none() {
+            let word = ["certified", "not-certified"][number % 2];
+            assert_eq!(cycle["outcome"], word, "{cycle}");
+        } else {
+            assert!(cycle["class"].is_null() && !cycle["injected"].as_array().unwrap().is_empty());
+        }
+    }
+    assert_eq!(ran.cycles()[4]["lost"], 2);
+    ran.says(&[
+        "undetected",
+        "cycle 6: fault (repeated)",
+        "cycle 4: 2 frames lost",
+    ]);
+}
+
+#[test]
+fn a_delay_within_the_deadline_is_no_fault() {
+    let bench = Bench::new();
+    let scenario = bench.scenario("[[fault]]\nkind = \"late\"\ndelay_ms = 100\nevery = 2\n");
+    let ran = bench
+        .run(&[
+            "--format",
+            "jsonl",
+            "--cycles",
+            "6",
+            "--scenario",
+            &scenario,
+        ])
+        .ended(0);
+    for cycle in ran.cycles() {
+        assert!(cycle["reason"].is_null(), "{cycle}");
+    }
+    assert!(ran.cycles()[2]["latency_us"].as_f64().unwrap() > 100_000.0);
+}
+
+#[test]
+fn an_input_that_cannot_be_read_is_a_missing_frame_and_status_4() {
+    let bench = Bench::new();
+    std::fs::write(bench.path("frames/2-bad.png"), "no picture").unwrap();
+    let ran = bench.run(&["--format", "jsonl", "--cycles", "6"]).ended(4);
+    ran.says(&["2-bad.png", "1 input could not be used"]);
+    let cycles = ran.cycles();
+    assert_eq!(cycles[2]["reason"], "missing");
+    assert_eq!(cycles[5]["reason"], "missing");
+    assert_eq!(cycles[3]["outcome"], "certified");
+
+    let model = bench.text("colours.onnx");
+    let nowhere = bench.text("nowhere");
+    run(&["--model", &model, "--patch", "3x3", &nowhere])
+        .ended(4)
+        .says(&["nowhere", "no frame to run on"]);
+}
+
+#[test]
+fn wrong_usage_is_status_2() {
+    let bench = Bench::new();
+    bench.run(&["--patch", "0x3"]).ended(2);
+    bench.run(&["--rate", "0"]).ended(2);
+    bench.run(&["--rate", "1e300"]).ended(2).says(&["--rate"]);
+    bench
+        .run(&["--deadline-ms", "2001"])
+        .ended(2)
+        .says(&["--deadline-ms"]);
+    let model = bench.text("colours.onnx");
+    let frames = bench.text("frames");
+    run(&["--model", &model, "--patch", "17x1", &frames])
+        .ended(2)
+        .says(&["17x1", "16x16"]);
+    for (text, word) in [
+        ("[[fault]]\nkind = \"drop\"\n", "at = [cycles]"),
+        ("[[fault]]\nkind = \"explode\"\nat = [1]\n", "explode"),
+        ("[[fault]]\nkind = \"late\"\nat = [1]\n", "delay_ms"),
+        (
+            "[[fault]]\nkind = \"late\"\nat = [1]\ndelay_ms = nan\n",
+            "delay_ms",
+        ),
+        ("[[fault]]\nkind = \"flip\"\nat = [1]\nbits = 0\n", "bits"),
+        ("[[fault]]\nkind = \"drop\"\nat = [1]\nbits = 1\n", "bits"),
+        ("[[fault]]\nkind = \"drop\"\nevery = 0\n", "every"),
+        ("[[fault]]\nkind = \"repeat\"\nat = [0]\n", "before cycle 0"),
+        ("colour = 1\n", "colour"),
+        ("[[fault\n", "scenario.toml"),
+    ] {
+        let scenario = bench.scenario(text);
+        bench
+            .run(&["--scenario", &scenario])
+            .ended(2)
+            .says(&["scenario.toml", word]);
+    }
+    let missing = bench.text("missing.toml");
+    bench
+        .run(&["--scenario", &missing])
+        .ended(2)
+        .says(&["missing.toml"]);
+}
+
+#[test]
+fn a_model_that_is_none_is_status_3() {
+    let bench = Bench::new();
+    std::fs::write(bench.path("colours.onnx"), "no model").unwrap();
+    bench.run(&[]).ended(3).says(&["colours.onnx"]);
+    std::fs::remove_file(Path::new(&bench.text("colours.onnx"))).unwrap();
+    bench.run(&[]).ended(3).says(&["colours.onnx"]);
+}
