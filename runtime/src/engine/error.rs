@@ -42,6 +42,24 @@ pub enum EngineError {
         /// Logits given.
         found: usize,
     },
+    /// Optimisation changed what the model computes.
+    #[error(
+        "the optimised model gives other logits than the model in the file: class {class} agrees \
+         in only {agreeing} of {cells} cells (for example {expected:e} became {found:e}); this \
+         engine would not run the model that was admitted"
+    )]
+    Disagreement {
+        /// The class.
+        class: usize,
+        /// Cells in which both give the same, to rounding.
+        agreeing: usize,
+        /// Cells compared.
+        cells: usize,
+        /// A logit before optimisation.
+        expected: f32,
+        /// The same logit after it.
+        found: f32,
+    },
     /// A logit outside the affected region changed with a patch.
     #[error(
         "refused by the numerics check: with a patch of {patch} pixels at ({}, {}), logit (class \

@@ -4,8 +4,10 @@
 //! depends on how an engine computes (Winograd and FFT convolutions share rounding between
 //! distant cells), so it is checked on the very engine that will run, see [`check_numerics`].
 
+mod agreement;
 mod error;
 mod numerics;
+mod prepare;
 
 use std::sync::Arc;
 
@@ -39,23 +41,24 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Prepares `model` and checks its numerics with [`FORWARD_PASSES`] forward passes.
+    /// Prepares `model`, compares its logits with those of the graph before any optimisation, and
+    /// checks its numerics with [`FORWARD_PASSES`] forward passes.
     ///
     /// # Errors
-    /// Where the model cannot be prepared, and where a logit outside the affected region of a
-    /// patch changed by even one bit.
+    /// Where the model cannot be prepared, where optimisation changed its logits by more than
+    /// rounding, and where a logit outside the affected region of a patch changed by even one
+    /// bit.
     pub fn new(model: &AdmittedModel) -> Result<Engine, EngineError> {
         let mut engine = Engine::unchecked(model)?;
+        agreement::check(&mut engine, model)?;
         check_numerics(&mut engine, model.input(), model.shape(), &model.geometry())?;
         Ok(engine)
     }
 
     fn unchecked(model: &AdmittedModel) -> Result<Engine, EngineError> {
         let build = || -> Result<TypedSimpleState, String> {
-            let plan: Arc<TypedSimplePlan> = model
-                .typed()
-                .clone()
-                .into_optimized()
+            let plan: Arc<TypedSimplePlan> = prepare::prepare(model.typed())
+                .and_then(|model| model.into_optimized())
                 .and_then(|model| model.into_runnable())
                 .map_err(|error| format!("{error:#}"))?;
             plan.spawn().map_err(|error| format!("{error:#}"))

@@ -263,7 +263,7 @@ fn paint(
 }
 
 /// A small random generator (Steele, Lea and Flood 2014), so that checks do not vary.
-struct SplitMix(u64);
+pub(super) struct SplitMix(pub(super) u64);
 
 impl SplitMix {
     fn next(&mut self) -> u64 {
@@ -275,7 +275,7 @@ impl SplitMix {
     }
 
     /// In [0,1), on a grid of 2^-16.
-    fn unit(&mut self) -> f32 {
+    pub(super) fn unit(&mut self) -> f32 {
         let bits = u16::try_from(self.next() >> 48).unwrap_or(0);
         f32::from(bits) / 65536.0
     }

@@ -1,0 +1,110 @@
+//! Does the optimised plan still compute the model that was admitted?
+//!
+//! Optimisers have bugs (see `prepare`). One image through the graph as it was proved, operation
+//! by operation and without any rewriting, is compared with the engine's own logits.
+
+use std::sync::Arc;
+
+use tract_core::internal::{IntoRunnable, IntoTValue, Tensor, TractResult, TypedSimplePlan, tvec};
+
+use super::numerics::SplitMix;
+use super::{Engine, EngineError};
+use crate::admission::AdmittedModel;
+use crate::guard;
+
+/// Largest difference that is taken for rounding, relative to the largest logit.
+const TOLERANCE: f32 = 1e-3;
+const SEED: u64 = 0x0a6e_e3e7_0000_0001;
+
+/// Compares the engine with the graph before optimisation, on an image of noise.
+pub(super) fn check(engine: &mut Engine, model: &AdmittedModel) -> Result<(), EngineError> {
+    let mut random = SplitMix(SEED);
+    let image: Vec<f32> = (0..engine.image_len).map(|_| random.unit()).collect();
+    let plain = || plain(model, &image).map_err(|error| format!("{error:#}"));
+    let expected = guard::contained(plain)
+        .unwrap_or_else(|panic| Err(format!("the ONNX library failed on it ({panic})")))
+        .map_err(EngineError::Build)?;
+    let cells = model.shape().cells();
+    let found = engine.logits(&image)?;
+    if expected.len() != found.len() {
+        return Err(EngineError::OutputLength {
+            expected: expected.len(),
+            found: found.len(),
+        });
+    }
+    compare(&expected, found, cells)
+}
+
+/// The logits of the graph as it was proved.
+fn plain(model: &AdmittedModel, image: &[f32]) -> TractResult<Vec<f32>> {
+    let input = model.input();
+    let plan: Arc<TypedSimplePlan> = model.typed().clone().into_runnable()?;
+    let tensor = Tensor::from_shape(&[1, input.channels, input.height, input.width], image)?;
+    let outputs = plan.run(tvec!(tensor.into_tvalue()))?;
+    let mut logits = Vec::new();
+    for output in outputs {
+        logits.extend(output.to_plain_array_view::<f32>()?.iter().copied());
+    }
+    Ok(logits)
+}
+
+/// Each class must agree in nine of ten cells: steps (rounding, signs) turn a difference in the
+/// last bit into one that is not small, but only in few cells. Values that are not finite are a
+/// fault later, and not compared.
+fn compare(expected: &[f32], found: &[f32], cells: usize) -> Result<(), EngineError> {
+    let largest = expected
+        .iter()
+        .filter(|logit| logit.is_finite())
+        .fold(0f32, |most, logit| most.max(logit.abs()));
+    let classes = expected.chunks(cells).zip(found.chunks(cells)).enumerate();
+    for (class, (expected, found)) in classes {
+        let pairs: Vec<(f32, f32)> = expected
+            .iter()
+            .copied()
+            .zip(found.iter().copied())
+            .filter(|(a, b)| a.is_finite() && b.is_finite())
+            .collect();
+        let differs = |(a, b): &&(f32, f32)| (a - b).abs() > TOLERANCE * largest;
+        let differing = pairs.iter().filter(differs).count();
+        if let Some((expected, found)) = pairs.iter().find(differs)
+            && differing * 10 > pairs.len()
+        {
+            return Err(EngineError::Disagreement {
+                class,
+                agreeing: pairs.len() - differing,
+                cells: pairs.len(),
+                expected: *expected,
+                found: *found,
+            });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::compare;
+    use crate::engine::EngineError;
+
+    #[test]
+    fn one_wrong_class_is_seen_and_rounding_is_not() {
+        let expected: Vec<f32> = (0..40).map(|i| (i as f32 * 0.7).sin()).collect();
+        let mut found: Vec<f32> = expected.iter().map(|logit| logit * (1.0 + 1e-6)).collect();
+        assert!(compare(&expected, &found, 20).is_ok());
+        // Two cells of twenty: as a step may do.
+        found[21] += 1.0;
+        found[30] -= 1.0;
+        assert!(compare(&expected, &found, 20).is_ok());
+        found[35] -= 1.0;
+        let outcome = compare(&expected, &found, 20);
+        assert!(matches!(
+            outcome,
+            Err(EngineError::Disagreement {
+                class: 1,
+                agreeing: 17,
+                cells: 20,
+                ..
+            })
+        ));
+    }
+}
