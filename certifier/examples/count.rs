@@ -10,8 +10,9 @@
 //! done
 //! ```
 //!
-//! With a second argument N the job runs N times and the shortest time is printed, for machines
-//! that are too busy for criterion's mean.
+//! With a second argument N the job runs N times, each timed on its own, and the median and the
+//! shortest time are printed. On a machine that is busy with other work they stand where criterion's
+//! means, taken over many runs together, do not.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::hint::black_box;
@@ -103,12 +104,12 @@ fn main() {
     } else {
         Frame::new(10, Axis::new(32, 32, 1, -3, 3).unwrap())
     };
-    let mut shortest = Duration::MAX;
+    let mut times = Vec::new();
     let mut time = |job: &mut dyn FnMut()| {
         for _ in 0..runs {
             let start = Instant::now();
             job();
-            shortest = shortest.min(start.elapsed());
+            times.push(start.elapsed());
         }
     };
     match job.as_str() {
@@ -139,7 +140,9 @@ fn main() {
             });
         }
     }
+    times.sort();
     if runs > 1 {
-        println!("{job}: {shortest:?}");
+        let median: Duration = times[times.len() / 2];
+        println!("{job}: median {median:?}, shortest {:?}", times[0]);
     }
 }
