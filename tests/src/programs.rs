@@ -16,7 +16,7 @@ use std::time::SystemTime;
 /// Where it cannot be built.
 pub fn bagcert() -> Result<PathBuf> {
     let program = beside_tests("bagcert")?;
-    let sources = ["certifier/src", "runtime/src", "Cargo.lock"];
+    let sources = ["certifier/src", "cifar10/src", "runtime/src", "Cargo.lock"];
     let mut newest = SystemTime::UNIX_EPOCH;
     for source in sources {
         newest = newest.max(last_change(&repository::root().join(source))?);
@@ -143,7 +143,7 @@ pub fn onnxruntime_logits(
         .iter()
         .map(|word| f32::from_le_bytes(*word))
         .collect();
-    if images.is_empty() || values.is_empty() || values.len() % images.len() != 0 {
+    if images.is_empty() || values.is_empty() || !values.len().is_multiple_of(images.len()) {
         bail!("{} logits came for {} images", values.len(), images.len());
     }
     let each = values.len() / images.len();
