@@ -62,7 +62,7 @@ pub(crate) fn check(model: &mut ModelProto) -> Result<(), Refusal> {
     }
     let constants = initializers(graph)?;
     input(graph, &constants)?;
-    nodes(graph, constants)
+    nodes(graph)
 }
 
 /// The names of all weights, each checked.
@@ -113,7 +113,7 @@ pub(crate) fn check_tensor(tensor: &TensorProto) -> Result<(), String> {
     }
     let found = if tensor.raw_data.is_empty() {
         listed
-    } else if tensor.raw_data.len() % bytes_each == 0 {
+    } else if tensor.raw_data.len().is_multiple_of(bytes_each) {
         tensor.raw_data.len() / bytes_each
     } else {
         return Err("their data ends within a value".into());
@@ -207,7 +207,7 @@ enum Origin {
     Constant,
 }
 
-fn nodes(graph: &GraphProto, constants: HashSet<String>) -> Result<(), Refusal> {
+fn nodes(graph: &GraphProto) -> Result<(), Refusal> {
     let mut origins: HashMap<&str, Origin> = graph
         .input
         .iter()
@@ -219,7 +219,6 @@ fn nodes(graph: &GraphProto, constants: HashSet<String>) -> Result<(), Refusal> 
             .iter()
             .map(|tensor| (tensor.name.as_str(), Origin::Constant)),
     );
-    drop(constants);
     for node in &graph.node {
         let refuse = |reason: String| Refusal::node(name_of(node), label_of(node), reason);
         let class = operators::class(node).map_err(refuse)?;

@@ -254,7 +254,7 @@ fn paint(
                     Fill::Opposite => f32::from(u8::from(*value < 0.5)),
                     Fill::Ones => 1.0,
                     Fill::Zeros => 0.0,
-                    Fill::Checkerboard => f32::from(u8::from((x + y) % 2 == 0)),
+                    Fill::Checkerboard => f32::from(u8::from((x + y).is_multiple_of(2))),
                     Fill::Noise => random.unit(),
                 };
             }

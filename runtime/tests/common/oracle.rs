@@ -47,8 +47,7 @@ pub fn refusal(builder: &Builder) -> String {
 
 pub fn refusal_of(path: &Path) -> String {
     let error = admit(path)
-        .err()
-        .expect("the model must be refused")
+        .expect_err("the model must be refused")
         .to_string();
     let name = path.file_name().unwrap().to_string_lossy();
     assert!(error.contains(&*name), "the file is not named: {error}");
