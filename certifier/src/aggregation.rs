@@ -2,7 +2,8 @@
 
 use crate::certifier::check_grid;
 use crate::fault::Fault;
-use crate::geometry::{Geometry, PatchSize};
+use crate::geometry::Geometry;
+use crate::patch::PatchSize;
 use crate::pieces::pieces;
 use crate::score_map::{ScoreMap, place};
 use crate::search::{Attains, Cells, lowest_worst};

@@ -1,7 +1,8 @@
 //! Conditions 3.1 to 3.3 for sum aggregation.
 
 use crate::fault::Fault;
-use crate::geometry::{Geometry, PatchSize, Pixel, Windows};
+use crate::geometry::{Geometry, Windows};
+use crate::patch::{PatchSize, Pixel};
 use crate::pieces::pieces;
 use crate::score_map::ScoreMap;
 use crate::search::{Attains, Cells, lowest, lowest_worst};

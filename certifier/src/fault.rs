@@ -2,8 +2,8 @@
 
 use core::fmt;
 
-use crate::geometry::GeometryError;
-use crate::geometry::PatchSize;
+use crate::geometry_error::GeometryError;
+use crate::patch::PatchSize;
 
 /// Why no verdict was reached. A fault is never a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,91 +1,14 @@
 //! Which output cells a patch can reach: axes, receptive fields, patches and affected regions
 //! (the paper's `R(l)`, Section 3.1).
 
-use core::fmt;
+use crate::geometry_error::GeometryError;
+use crate::patch::{PatchSize, Pixel};
 
 /// Largest magnitude of any length, stride or offset of an [`Axis`].
 ///
 /// With it every product and sum of the geometry stays below `2^62`, so that nothing here can
 /// overflow an `i64`.
 pub const MAX_EXTENT: u32 = 1 << 30;
-
-/// Why a geometry or a patch size cannot be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum GeometryError {
-    /// The axis has no input pixel.
-    NoInputs,
-    /// The axis has no output cell.
-    NoOutputs,
-    /// The stride is zero.
-    ZeroStride,
-    /// The receptive field is empty: `lo > hi`.
-    EmptyReceptiveField {
-        /// First offset read.
-        lo: i32,
-        /// Last offset read.
-        hi: i32,
-    },
-    /// A length, stride or offset is larger than [`MAX_EXTENT`].
-    ExtentTooLarge,
-    /// A patch side is zero.
-    EmptyPatch {
-        /// Width asked for, in pixels.
-        width: u32,
-        /// Height asked for, in pixels.
-        height: u32,
-    },
-    /// The patch does not fit the image.
-    PatchTooLarge {
-        /// The patch.
-        patch: PatchSize,
-        /// Width of the image in pixels.
-        image_width: u32,
-        /// Height of the image in pixels.
-        image_height: u32,
-    },
-    /// The affected region has more than `u32::MAX` cells.
-    TooManyCells,
-}
-
-impl fmt::Display for GeometryError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoInputs => f.write_str("an axis needs at least one input pixel"),
-            Self::NoOutputs => f.write_str("an axis needs at least one output cell"),
-            Self::ZeroStride => f.write_str("an axis needs a stride of at least 1"),
-            Self::EmptyReceptiveField { lo, hi } => {
-                write!(
-                    f,
-                    "the receptive field {lo}..={hi} is empty; lo must not exceed hi"
-                )
-            }
-            Self::ExtentTooLarge => write!(
-                f,
-                "a length, stride or offset of the geometry is larger than {MAX_EXTENT}"
-            ),
-            Self::EmptyPatch { width, height } => {
-                write!(
-                    f,
-                    "a patch of {width}x{height} pixels is empty; both sides must be at least 1"
-                )
-            }
-            Self::PatchTooLarge {
-                patch,
-                image_width,
-                image_height,
-            } => write!(
-                f,
-                "a patch of {patch} pixels does not fit an image of {image_width}x{image_height}; choose a smaller one"
-            ),
-            Self::TooManyCells => {
-                f.write_str("the affected region has more cells than a 32-bit count can hold")
-            }
-        }
-    }
-}
-
-impl core::error::Error for GeometryError {}
 
 /// Output cells `first..=last` along one axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,16 +28,6 @@ pub struct CellRect {
     pub x: Span,
     /// Rows.
     pub y: Span,
-}
-
-/// A pixel of the image, counted from the top left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Pixel {
-    /// Column.
-    pub x: u32,
-    /// Row.
-    pub y: u32,
 }
 
 /// Along one axis, output cell `i` reads the inputs `stride*i + lo ..= stride*i + hi`.
@@ -356,9 +269,9 @@ impl Geometry {
         let (x, y) = (at.x as i64, at.y as i64);
         match (
             self.x
-                .affected_wide(x, x.saturating_add(patch.width as i64).saturating_sub(1)),
+                .affected_wide(x, x.saturating_add(patch.width() as i64).saturating_sub(1)),
             self.y
-                .affected_wide(y, y.saturating_add(patch.height as i64).saturating_sub(1)),
+                .affected_wide(y, y.saturating_add(patch.height() as i64).saturating_sub(1)),
         ) {
             (Some(x), Some(y)) => Some(CellRect { x, y }),
             _ => None,
@@ -379,7 +292,10 @@ impl Geometry {
     }
 
     pub(crate) fn windows(&self, patch: PatchSize) -> Result<Windows, GeometryError> {
-        match (self.x.windows(patch.width), self.y.windows(patch.height)) {
+        match (
+            self.x.windows(patch.width()),
+            self.y.windows(patch.height()),
+        ) {
             (Some(x), Some(y)) => Ok(Windows { x, y }),
             _ => Err(GeometryError::PatchTooLarge {
                 patch,
@@ -395,59 +311,4 @@ impl Geometry {
 pub(crate) struct Windows {
     pub(crate) x: AxisWindows,
     pub(crate) y: AxisWindows,
-}
-
-/// Size of a patch in pixels, width first; never empty.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct PatchSize {
-    width: u32,
-    height: u32,
-}
-
-impl PatchSize {
-    /// A patch of `width` x `height` pixels.
-    ///
-    /// # Errors
-    /// [`GeometryError::EmptyPatch`] where a side is zero.
-    pub const fn new(width: u32, height: u32) -> Result<Self, GeometryError> {
-        if width == 0 || height == 0 {
-            Err(GeometryError::EmptyPatch { width, height })
-        } else {
-            Ok(Self { width, height })
-        }
-    }
-
-    /// Width in pixels.
-    pub const fn width(&self) -> u32 {
-        self.width
-    }
-
-    /// Height in pixels.
-    pub const fn height(&self) -> u32 {
-        self.height
-    }
-}
-
-impl fmt::Display for PatchSize {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}x{}", self.width, self.height)
-    }
-}
-
-/// Every rectangle of `area` pixels that fits an image, width ascending. None for an area of 0.
-pub fn rectangles_of_area(
-    area: u32,
-    image_width: u32,
-    image_height: u32,
-) -> impl Iterator<Item = PatchSize> {
-    (1..=image_width.min(area)).filter_map(move |width| {
-        let height = area.checked_div(width)?;
-        let fits = width.checked_mul(height) == Some(area) && height <= image_height;
-        if fits {
-            PatchSize::new(width, height).ok()
-        } else {
-            None
-        }
-    })
 }

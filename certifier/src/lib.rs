@@ -66,6 +66,8 @@ mod aggregation;
 mod certifier;
 mod fault;
 mod geometry;
+mod geometry_error;
+mod patch;
 mod pieces;
 mod score_map;
 mod search;
@@ -77,9 +79,9 @@ mod verdict;
 pub use aggregation::{ClassScores, MonotoneAggregation, Sum, certify_monotone};
 pub use certifier::Certifier;
 pub use fault::Fault;
-pub use geometry::{
-    Axis, CellRect, Geometry, GeometryError, MAX_EXTENT, PatchSize, Pixel, Span, rectangles_of_area,
-};
+pub use geometry::{Axis, CellRect, Geometry, MAX_EXTENT, Span};
+pub use geometry_error::GeometryError;
+pub use patch::{PatchSize, Pixel, rectangles_of_area};
 pub use score_map::ScoreMap;
 pub use shape::{ScoreWord, Shape, ShapeError, TableWord};
 pub use verdict::{Condition, UnknownCondition, Verdict};

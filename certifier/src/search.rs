@@ -1,6 +1,7 @@
 //! The lowest patch position that attains the worst slack.
 
-use crate::geometry::{Geometry, PatchSize, Pixel, Windows};
+use crate::geometry::{Geometry, Windows};
+use crate::patch::{PatchSize, Pixel};
 
 /// Cells `y..y_end` x `x..x_end`, half open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

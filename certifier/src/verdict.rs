@@ -3,7 +3,7 @@
 use core::fmt;
 use core::str::FromStr;
 
-use crate::geometry::{PatchSize, Pixel};
+use crate::patch::{PatchSize, Pixel};
 
 /// The paper's conditions for a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
