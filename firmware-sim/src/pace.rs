@@ -112,8 +112,11 @@ impl State {
 
     fn corrected(&self, measured: f32) -> Self {
         let next = self.predicted();
-        let surprise = measured - next.mean.x;
-        let gain = next.covariance.column(0) / (next.covariance.m11 + next.jitter);
+        let variance = next.covariance.m11 + next.jitter;
+        // Cut off, so that a single hang is soon forgotten; a lasting change is believed by and by.
+        let limit = SIGMAS * ComplexField::sqrt(variance);
+        let surprise = (measured - next.mean.x).max(-limit).min(limit);
+        let gain = next.covariance.column(0) / variance;
         let learnt = self.jitter + LEARNING * (surprise * surprise - self.jitter);
         let mean = next.mean + gain * surprise;
         let covariance = next.covariance - gain * next.covariance.row(0);

@@ -276,7 +276,7 @@ fn every_single_flipped_bit() {
         }
         for nanos in 0..30 {
             let mut frame = sound.clone();
-            frame.header_mut().captured -= Duration::from_nanos(1 << nanos);
+            frame.header_mut().captured += Duration::from_nanos(1 << nanos);
             let report = cycle.run(clock.set(begins(3), WORK), Some(&frame));
             assert!(matches!(
                 report.outcome.fault(),

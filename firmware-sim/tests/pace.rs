@@ -58,7 +58,7 @@ fn steady_times_raise_no_alarm_and_are_followed() {
             );
             if cycle > 200 {
                 let off = (forecast.latency.as_secs_f64() - 0.020).abs();
-                assert!(off < 0.001, "seed {seed}, cycle {cycle}: {forecast:?}");
+                assert!(off < 0.0015, "seed {seed}, cycle {cycle}: {forecast:?}");
                 // Uniform noise of 1 ms has a standard deviation of 0.58 ms.
                 let jitter = forecast.jitter.as_secs_f64() * 1e3;
                 assert!((0.3..1.2).contains(&jitter), "{jitter} ms");
@@ -75,15 +75,19 @@ fn a_hang_is_forgotten_and_odd_numbers_do_no_harm() {
         pace.observe(ms(10.0));
     }
     pace.observe(Duration::MAX);
-    assert!(pace.forecast().unwrap().at_risk);
-    for _ in 0..200 {
+    for _ in 0..20 {
         pace.observe(ms(10.0));
     }
     assert!(!pace.forecast().unwrap().at_risk);
+    // But what lasts is believed.
+    for _ in 0..40 {
+        pace.observe(ms(35.0));
+    }
+    assert!(pace.forecast().unwrap().at_risk);
 
     let mut timeless = Pace::new(Duration::ZERO);
     for latency in [Duration::ZERO, Duration::from_secs(1), Duration::MAX] {
         timeless.observe(latency);
-        drop(timeless.forecast());
+        let _ = timeless.forecast();
     }
 }
