@@ -100,6 +100,15 @@ fn windows_beyond_the_unsigned_limit() {
 }
 
 #[test]
+fn windows_of_a_tile_and_one_cell() {
+    // 32768 cells of gain 2 wrap around to nothing at all: the worst that a tile too large could do.
+    for (map, patch) in [((256, 128), (128, 256)), ((32_768, 1), (1, 32_768))] {
+        let verdict = certify(map, patch, |class, _, _| class == 0);
+        assert_eq!((verdict.slack, verdict.certified), (-32_768, false));
+    }
+}
+
+#[test]
 fn small_windows_of_a_table_that_wraps_around() {
     // 160,000 in the last word of the table: it has wrapped around twice.
     let map = (200, 400);
