@@ -151,7 +151,10 @@ fn guide(report: &Report<'_>) -> Markup {
                     b { "It does not say that the answer is right." } }
                 p { b { "Not certified" } " says that the answer must not be relied on where a patch may be present; it does not say that an attack is known." }
                 ul.key {
-                    (key(swatch("patch"), "the worst patch: its position decides the slack"))
+                    (key(swatch("patch"), match condition {
+                        Condition::SumGlobal33 => "the worst patch: one with the largest affected region",
+                        Condition::SumWindow32 | Condition::WorstCase31 => "the worst patch: its position decides the slack",
+                    }))
                     (key(swatch("region"), "its affected region in the score map"))
                     (key(square(&css(VOTE)), "vote for the predicted class"))
                     (key(square(&css(RIVAL_VOTE)), "vote for the strongest rival: the class that decides the slack, not always the second in votes"))
@@ -214,6 +217,7 @@ fn card(report: &Report<'_>, shown: &Shown) -> Result<Markup, ImageError> {
                     Some(side) => { " The largest certified square is " b { (side) "x" (side) } "." }
                     None => {}
                 }
+                @if outcome.largest_square.is_some() && report.condition != Condition::SumWindow32 { " (Squares by Condition 3.2.)" }
             }
             (pictures)
             p.reckoning { (reckoning(model, report.condition, outcome, verdict)) }
