@@ -68,7 +68,7 @@ struct Net {
 }
 
 impl Net {
-    /// `[out, in, kernel]`; the bias of output channel 3 is `favour` above, of all others below 0.
+    /// Of `[out, in, kernel]`; the bias of output channel 3 is `favour` above, of all others below 0.
     fn conv(
         &mut self,
         name: &str,

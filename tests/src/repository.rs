@@ -50,7 +50,7 @@ fn with_ending(folder: &Path, ending: &str) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// A picture as `C x H x W` values in [0,1], with its width and height in pixels.
+/// A picture as `C x H x W` values in `[0,1]`, with its width and height in pixels.
 ///
 /// # Errors
 /// Where the file is not a picture.
@@ -69,7 +69,7 @@ pub fn pixels(path: &Path) -> Result<(Vec<f32>, u32, u32)> {
     Ok((values, width, height))
 }
 
-/// Writes `C x H x W` values in [0,1] as a PNG; each is rounded to one of 256 steps.
+/// Writes `C x H x W` values in `[0,1]` as a PNG; each is rounded to one of 256 steps.
 ///
 /// # Errors
 /// Where the number of values is not `3 * width * height`, or the file cannot be written.

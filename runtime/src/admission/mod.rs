@@ -50,7 +50,7 @@ pub struct AdmittedModel {
 /// Reads the ONNX file at `path` and admits it.
 ///
 /// The model must have one input, f32 `[1 or N, 3, H, W]` (a symbolic batch becomes 1), with
-/// values in [0,1], and one output, f32 `[1, C, h, w]`, the logits of C >= 2 classes before the
+/// values in `[0,1]`, and one output, f32 `[1, C, h, w]`, the logits of C >= 2 classes before the
 /// Heaviside step of Section 3.1.
 ///
 /// # Errors

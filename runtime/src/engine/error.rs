@@ -20,7 +20,7 @@ pub enum EngineError {
         /// Channels x height x width that the model takes.
         shape: String,
     },
-    /// A value of the image is outside [0,1] or not a number.
+    /// A value of the image is outside `[0,1]` or not a number.
     #[error("value {index} of the image is {value}, must be in [0,1]")]
     ImageValue {
         /// Its place in the image, row-major, channel slowest.

@@ -23,11 +23,11 @@ pub use numerics::{FORWARD_PASSES, check_numerics};
 
 /// A forward pass from an image to logits.
 pub trait ForwardPass {
-    /// `image`: channels x height x width in [0,1], row-major, channel slowest. Gives the logits,
+    /// `image`: channels x height x width in `[0,1]`, row-major, channel slowest. Gives the logits,
     /// classes x height x width of the score map, row-major, class slowest.
     ///
     /// # Errors
-    /// Where the image is of the wrong size or outside [0,1], or the pass itself fails.
+    /// Where the image is of the wrong size or outside `[0,1]`, or the pass itself fails.
     fn forward(&mut self, image: &[f32]) -> Result<&[f32], EngineError>;
 }
 
@@ -88,7 +88,7 @@ impl Engine {
     /// passed on: they are a fault for the certifier, not for the engine.
     ///
     /// # Errors
-    /// Where the image has the wrong number of values, or one outside [0,1], or where the pass
+    /// Where the image has the wrong number of values, or one outside `[0,1]`, or where the pass
     /// fails.
     pub fn logits(&mut self, image: &[f32]) -> Result<&[f32], EngineError> {
         if self.broken {

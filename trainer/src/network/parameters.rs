@@ -7,7 +7,7 @@ use super::plan::Plan;
 /// Parameters and batch-normalisation statistics of a network.
 ///
 /// Each convolution contributes its weight [out, in, k, k], then, where it is normalised, scale and shift
-/// [out], otherwise its bias [out]; each normalised one also a running mean and variance [out].
+/// `[out]`, otherwise its bias `[out]`; each normalised one also a running mean and variance `[out]`.
 #[derive(Debug)]
 pub struct Parameters {
     /// All trainable numbers; the one leaf of the autograd graph.
