@@ -390,3 +390,26 @@ fn constants_on_the_left_of_a_convolution() {
         }
     }
 }
+
+/// tract 0.23.9 moves the stride of a 1x1 convolution into the one before it, whose "same"
+/// padding would then be another.
+#[test]
+fn strides_after_same_padding() {
+    for rule in ["SAME_UPPER", "SAME_LOWER"] {
+        let mut b = Builder::new(15, 12);
+        let same = b.conv(
+            "same",
+            "image",
+            (3, 4),
+            (3, 4),
+            &[("auto_pad", rule.into())],
+        );
+        let strides = [("strides", [3, 2].into())];
+        let logits = b.conv("logits", &same, (4, 4), (1, 1), &strides);
+        b.output(&logits);
+        let model = admitted(&b);
+        let mut engine = Engine::new(&model).unwrap();
+        let image = Noise::new(4).image(&model);
+        check_reference(&model, &mut engine, &image);
+    }
+}

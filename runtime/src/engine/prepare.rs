@@ -4,9 +4,51 @@ use tract_core::internal::{
     OutletId, TractResult, TypedModel, TypedModelPatch, TypedNode, TypedOp,
 };
 use tract_core::ops::binary::TypedBinOp;
+use tract_core::ops::cnn::{Conv, PaddingSpec};
 use tract_core::ops::konst::Const;
 use tract_core::ops::math;
 use tract_core::ops::source::TypedSource;
+
+/// Works around two rules of tract 0.23.9's optimiser that change what a model computes.
+pub(super) fn prepare(typed: &TypedModel) -> TractResult<TypedModel> {
+    let mut model = typed.clone();
+    turn(&mut model)?;
+    make_padding_explicit(&mut model)?;
+    Ok(model)
+}
+
+/// Writes padding that follows from the size of the map as fixed numbers.
+///
+/// The optimiser moves the stride of a 1x1 convolution to the convolution before it; with padding
+/// by rule ("same") that changes the padding too, and with it what each cell reads.
+fn make_padding_explicit(model: &mut TypedModel) -> TractResult<()> {
+    for id in 0..model.nodes().len() {
+        let node = model.node(id);
+        let Some(conv) = node.op_as::<Conv>() else {
+            continue;
+        };
+        if !matches!(
+            conv.pool_spec.padding,
+            PaddingSpec::SameUpper | PaddingSpec::SameLower
+        ) {
+            continue;
+        }
+        let Some(input) = node.inputs.first() else {
+            continue;
+        };
+        let fact = model.outlet_fact(*input)?;
+        let Some([_, _, height, width]) = fact.shape.as_concrete() else {
+            continue;
+        };
+        let padding = conv.pool_spec.computed_padding(&[*height, *width]);
+        let before = padding.iter().map(|axis| axis.pad_before).collect();
+        let after = padding.iter().map(|axis| axis.pad_after).collect();
+        let mut conv = conv.clone();
+        conv.pool_spec.padding = PaddingSpec::Explicit(before, after);
+        TypedModelPatch::replace_single_op(model, node, &node.inputs, conv)?.apply(model)?;
+    }
+    Ok(())
+}
 
 /// Writes `a - b` as `a + (-b)` and `a / b` as `a * (1 / b)` where `b` is a map.
 ///
@@ -14,22 +56,21 @@ use tract_core::ops::source::TypedSource;
 /// with a division) into the convolution's weights as if the operands stood the other way round
 /// (`Conv::declutter_channel_arithmetic_succ`), which gives other logits. It has no such rule for
 /// the forms written here. The first is exact; the second may round differently.
-pub(super) fn prepare(typed: &TypedModel) -> TractResult<TypedModel> {
-    let mut model = typed.clone();
+fn turn(model: &mut TypedModel) -> TractResult<()> {
     let nodes: Vec<usize> = model
         .nodes()
         .iter()
-        .filter(|node| rewritten(&model, node).is_some())
+        .filter(|node| rewritten(model, node).is_some())
         .map(|node| node.id)
         .collect();
     for id in nodes {
         let node = model.node(id);
-        let Some((inverse, joined)) = rewritten(&model, node) else {
+        let Some((inverse, joined)) = rewritten(model, node) else {
             continue;
         };
         let name = model.unique_name(format!("{}.turned", node.name));
         let mut patch = TypedModelPatch::default();
-        let taps = patch.taps(&model, &node.inputs)?;
+        let taps = patch.taps(model, &node.inputs)?;
         let (Some(left), Some(right)) = (taps.first(), taps.get(1)) else {
             continue;
         };
@@ -37,11 +78,11 @@ pub(super) fn prepare(typed: &TypedModel) -> TractResult<TypedModel> {
         let inputs: Vec<OutletId> = std::iter::once(*left).chain(right).collect();
         let joined = patch.wire_node(name, joined, &inputs)?;
         if let Some(outlet) = joined.first() {
-            patch.shunt_outside(&model, id.into(), *outlet)?;
+            patch.shunt_outside(model, id.into(), *outlet)?;
         }
-        patch.apply(&mut model)?;
+        patch.apply(model)?;
     }
-    Ok(model)
+    Ok(())
 }
 
 /// What stands for the right operand, and what joins it to the left one.
