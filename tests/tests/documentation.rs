@@ -105,6 +105,18 @@ fn links_lead_somewhere() {
     assert!(count > 10, "only {count} links were found");
 }
 
+#[test]
+fn the_index_names_every_page() {
+    let docs = repository::root().join("docs");
+    let index = fs::read_to_string(docs.join("README.md")).unwrap();
+    for page in fs::read_dir(&docs).unwrap() {
+        let name = page.unwrap().file_name().into_string().unwrap();
+        if name.ends_with(".md") && name != "README.md" {
+            assert!(index.contains(&format!("]({name})")), "{name}");
+        }
+    }
+}
+
 /// The words of every command in the fenced blocks, continued lines joined.
 fn commands(page: &Page) -> Vec<Vec<String>> {
     let mut commands: Vec<Vec<String>> = Vec::new();
