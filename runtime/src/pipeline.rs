@@ -7,6 +7,8 @@ use bagcert_certifier::{
     Verdict,
 };
 
+use ndarray::{Array2, ArrayView2};
+
 use crate::admission::AdmittedModel;
 use crate::engine::{Engine, EngineError};
 
@@ -34,13 +36,13 @@ pub struct Query {
     pub keep_scores: bool,
 }
 
-/// The binary scores of one class: h x w cells, row-major.
+/// The binary scores of one class.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClassScores {
     /// The class.
     pub class: usize,
-    /// Its scores, `true` for a vote.
-    pub cells: Vec<bool>,
+    /// Its scores, height x width cells, `true` for a vote.
+    pub cells: Array2<bool>,
 }
 
 /// The answer for one frame.
@@ -65,11 +67,11 @@ pub struct Outcome {
 impl Outcome {
     /// The kept score map of one class.
     #[must_use]
-    pub fn scores_of(&self, class: usize) -> Option<&[bool]> {
+    pub fn scores_of(&self, class: usize) -> Option<ArrayView2<'_, bool>> {
         self.scores
             .iter()
             .find(|scores| scores.class == class)
-            .map(|scores| scores.cells.as_slice())
+            .map(|scores| scores.cells.view())
     }
 }
 
@@ -145,10 +147,9 @@ fn kept_scores(map: &ScoreMap<'_>, verdicts: &[Verdict]) -> Vec<ClassScores> {
         .into_iter()
         .map(|class| ClassScores {
             class,
-            cells: (0..shape.height())
-                .flat_map(|y| (0..shape.width()).map(move |x| (y, x)))
-                .map(|(y, x)| map.score(class, y, x) == Some(true))
-                .collect(),
+            cells: Array2::from_shape_fn((shape.height(), shape.width()), |(y, x)| {
+                map.score(class, y, x) == Some(true)
+            }),
         })
         .collect()
 }

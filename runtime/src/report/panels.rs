@@ -3,6 +3,7 @@
 use bagcert_certifier::{CellRect, Verdict};
 use image::ImageError;
 use maud::{Markup, html};
+use ndarray::{ArrayView2, aview2};
 
 use super::words::{class_name, votes_text};
 use super::{ModelFacts, Shown, png};
@@ -49,7 +50,10 @@ pub(super) fn panels(
     let frame = png::data_uri(size.width, size.height, &shown.frame.picture.to_rgb8())?;
     let predicted = class_name(model, verdict.predicted);
     let rival = class_name(model, verdict.rival);
-    let scores = |class| shown.outcome.scores_of(class).unwrap_or_default();
+    let scores = |class| {
+        let kept = shown.outcome.scores_of(class);
+        kept.unwrap_or(aview2::<bool, 0>(&[]))
+    };
     let (ours, theirs) = (scores(verdict.predicted), scores(verdict.rival));
     let votes = |class: usize| {
         votes_text(i64::from(
@@ -57,7 +61,7 @@ pub(super) fn panels(
         ))
     };
     let map = |colours: Vec<Rgb>| png::data_uri(grid.width, grid.height, &colours.concat());
-    let score_map = |cells: &[bool], vote: Rgb| {
+    let score_map = |cells: ArrayView2<'_, bool>, vote: Rgb| {
         map(cells
             .iter()
             .map(|&s| if s { vote } else { NO_VOTE })
@@ -65,7 +69,7 @@ pub(super) fn panels(
     };
     let gains: Vec<u8> = ours
         .iter()
-        .zip(theirs)
+        .zip(&theirs)
         .map(|(&ours, &theirs)| 1 + u8::from(ours) - u8::from(theirs))
         .collect();
     let gain_map = map(gains
