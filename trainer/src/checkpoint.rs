@@ -82,7 +82,7 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
         .filter(|folder| !folder.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
     let write = || -> std::io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        let mut file = readable_temporary(folder)?;
         file.write_all(bytes)?;
         file.as_file().sync_all()?;
         file.persist(path)?;
@@ -142,6 +142,18 @@ pub fn save(
     let data =
         safetensors::serialize(views, Some(metadata)).map_err(|error| format(error.to_string()))?;
     write_whole(path, &data)
+}
+
+/// A new file in `folder` with the permissions of any other file, not of a secret.
+fn readable_temporary(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // The system takes off what the user's umask forbids.
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(folder)
 }
 
 /// A checkpoint in memory, not yet applied to a network.
