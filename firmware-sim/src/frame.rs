@@ -53,6 +53,12 @@ impl Payload for &[f32] {
     }
 }
 
+impl<const N: usize> Payload for &mut [f32; N] {
+    fn scores(&self) -> Scores<'_> {
+        Scores::Logits(self.as_slice())
+    }
+}
+
 impl<const N: usize> Payload for [f32; N] {
     fn scores(&self) -> Scores<'_> {
         Scores::Logits(self)

@@ -27,6 +27,7 @@
     clippy::arithmetic_side_effects
 )]
 
+pub mod built_in;
 mod cycle;
 mod frame;
 mod log;

@@ -24,6 +24,7 @@ enum Injected {
     Repeated,
     Replayed,
     Restamped,
+    Frozen,
     Late,
     Overrun,
     NotANumber,
@@ -33,11 +34,12 @@ enum Injected {
     QueueFull,
 }
 
-const ALL: [Injected; 11] = [
+const ALL: [Injected; 12] = [
     Injected::Dropped,
     Injected::Repeated,
     Injected::Replayed,
     Injected::Restamped,
+    Injected::Frozen,
     Injected::Late,
     Injected::Overrun,
     Injected::NotANumber,
@@ -60,6 +62,8 @@ fn a_hundred_thousand_cycles_of_mixed_faults() {
     let mut injections: BTreeMap<Injected, u32> = BTreeMap::new();
     let mut detected: BTreeMap<&str, u32> = BTreeMap::new();
     let (mut certified, mut not_certified, mut mixed, mut recovering) = (0, 0, 0, 0);
+    // The last counter that the loop has seen.
+    let mut seen = 0;
     for counter in 0..CYCLES {
         // The first frame is sound: there must be something to repeat and to replay.
         let inject = |_: &Injected| counter > 0 && random.one_in(40);
@@ -82,6 +86,10 @@ fn a_hundred_thousand_cycles_of_mixed_faults() {
         if has(Injected::Restamped) {
             // A counter that moves on over a time that does not.
             header.captured = taken(counter.saturating_sub(1 + random.below(3) as u32));
+        }
+        if has(Injected::Frozen) {
+            // A time that moves on under a counter that does not.
+            header.counter = seen;
         }
         let mut frame = Frame::seal(ID, header, logits);
         let sound = frame.clone();
@@ -134,6 +142,7 @@ fn a_hundred_thousand_cycles_of_mixed_faults() {
             taken_out.as_ref(),
         );
 
+        seen = report.counter.unwrap_or(seen);
         past.push_back(sound);
         if past.len() > 4 {
             past.pop_front();
