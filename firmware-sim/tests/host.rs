@@ -153,6 +153,25 @@ fn sound_frames_are_certified_or_not_as_they_deserve() {
         }
     }
     ran.says(&["6 cycles of 2s", "p99.9"]);
+    // The median and the longest time of the summary are those of the cycles, to three digits.
+    let mut times: Vec<f64> = cycles
+        .iter()
+        .map(|c| c["latency_us"].as_f64().unwrap())
+        .collect();
+    times.sort_by(f64::total_cmp);
+    let row = ran
+        .stderr
+        .lines()
+        .find(|line| line.starts_with("capture to verdict"))
+        .unwrap();
+    let told: Vec<f64> = row
+        .split_whitespace()
+        .skip(3)
+        .map(|n| n.parse().unwrap())
+        .collect();
+    for (told, measured) in [(told[0], times[2]), (told[3], times[5])] {
+        assert!((told / measured - 1.0).abs() < 0.005, "{row}: {times:?}");
+    }
     let table = bench.run(&[]).ended(0);
     assert!(
         table.stdout.contains("capture to verdict"),

@@ -207,17 +207,20 @@ fn put(text: &mut String, arguments: std::fmt::Arguments<'_>) {
     let _ = text.write_fmt(arguments);
 }
 
+/// A day in nanoseconds; no time of a simulation is longer.
+const LONGEST: u64 = 86_400_000_000_000;
+
 /// A histogram of times in nanoseconds, to three digits.
 struct Times(Option<Histogram<u64>>);
 
 impl Times {
     fn new() -> Times {
-        Times(Histogram::new(3).ok())
+        Times(Histogram::new_with_bounds(1, LONGEST, 3).ok())
     }
 
     fn add(&mut self, time: Duration) {
         if let Some(histogram) = &mut self.0 {
-            histogram.saturating_record(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+            histogram.saturating_record(u64::try_from(time.as_nanos()).unwrap_or(LONGEST));
         }
     }
 
