@@ -1,15 +1,13 @@
 //! The heuristic patch attack of Section A.2: an upper bound on robustness, and a check of the certificate.
 
-use bagcert_certifier::{
-    Certifier, Condition, Geometry, PatchSize, ScoreMap, ScoreWord, Shape, TableWord, Verdict,
-};
+use bagcert_certifier::{Condition, Geometry, PatchSize, Verdict};
 use serde::Serialize;
 use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::{
     config::Scores,
     data::{Dataset, to_unit},
-    evaluate::{EvaluationError, floats},
+    evaluate::{EvaluationError, Judge, floats},
     loss,
     network::{Mode, Network},
 };
@@ -54,13 +52,8 @@ pub fn attack(
     batch: i64,
     progress: &mut dyn FnMut(i64),
 ) -> Result<AttackReport, EvaluationError> {
-    let classes = usize::try_from(network.plan.head.output).unwrap_or(0);
-    let shape = Shape::new(
-        classes,
-        geometry.y.outputs() as usize,
-        geometry.x.outputs() as usize,
-    )?;
-    let mut certify = SingleCertifier::new(shape, geometry, attack.patch);
+    let mut judge = Judge::new(network, geometry)?;
+    let asked = [(attack.patch, Condition::SumWindow32)];
     let (mut right, mut certified, mut held) = (0u64, 0u64, 0u64);
     let mut broken = vec![];
     let mut start = 0;
@@ -70,18 +63,16 @@ pub fn attack(
         let logits = floats(&no_grad(|| network.forward(&images, Mode::Evaluate)))?;
         let labels = Vec::<i64>::try_from(part.labels.to_device(Device::Cpu))?;
         let mut targets = Vec::new();
-        for ((index, logits), label) in (0i64..)
-            .zip(logits.chunks(classes * shape.cells()))
-            .zip(labels)
-        {
-            let verdict = certify
-                .verdict(logits)
-                .map_err(|fault| EvaluationError::Fault {
-                    image: start + index,
-                    fault,
-                })?;
-            if usize::try_from(label) == Ok(verdict.predicted) {
-                targets.push((index, verdict));
+        for ((index, logits), label) in (0i64..).zip(judge.images(&logits)).zip(labels) {
+            let (predicted, verdicts) =
+                judge
+                    .verdicts(logits, &asked)
+                    .map_err(|fault| EvaluationError::Fault {
+                        image: start + index,
+                        fault,
+                    })?;
+            if usize::try_from(label) == Ok(predicted) {
+                targets.extend(verdicts.into_iter().map(|verdict| (index, verdict)));
             }
         }
         let flipped = flips(network, &images, &targets, attack)?;
@@ -104,34 +95,6 @@ pub fn attack(
         attacked: share(held),
         broken,
     })
-}
-
-/// The certifier with its memory, for one patch size under Condition 3.2.
-struct SingleCertifier<'g> {
-    shape: Shape,
-    geometry: &'g Geometry,
-    patch: PatchSize,
-    scores: Vec<ScoreWord>,
-    table: Vec<TableWord>,
-}
-
-impl<'g> SingleCertifier<'g> {
-    fn new(shape: Shape, geometry: &'g Geometry, patch: PatchSize) -> Self {
-        let (scores, table) = (vec![0; shape.score_len()], vec![0; shape.table_len()]);
-        Self {
-            shape,
-            geometry,
-            patch,
-            scores,
-            table,
-        }
-    }
-
-    fn verdict(&mut self, logits: &[f32]) -> Result<Verdict, bagcert_certifier::Fault> {
-        let map = ScoreMap::from_logits(self.shape, logits, &mut self.scores)?;
-        Certifier::new(&map, self.geometry, &mut self.table)?
-            .certify(self.patch, Condition::SumWindow32)
-    }
 }
 
 /// Which of `targets` (index into `images`, verdict without a patch) change class at some step.

@@ -2,7 +2,7 @@
 
 use bagcert_certifier::{
     Certifier, Condition, Fault, Geometry, PatchSize, ScoreMap, ScoreWord, Shape, ShapeError,
-    TableWord,
+    TableWord, Verdict,
 };
 use serde::Serialize;
 use tch::{Device, Kind, Tensor, no_grad};
@@ -69,14 +69,11 @@ pub fn evaluate(
     batch: i64,
     progress: &mut dyn FnMut(i64),
 ) -> Result<Accuracy, EvaluationError> {
-    let classes = usize::try_from(network.plan.head.output).unwrap_or(0);
-    let shape = Shape::new(
-        classes,
-        geometry.y.outputs() as usize,
-        geometry.x.outputs() as usize,
-    )?;
-    let mut scores: Vec<ScoreWord> = vec![0; shape.score_len()];
-    let mut table: Vec<TableWord> = vec![0; shape.table_len()];
+    let mut judge = Judge::new(network, geometry)?;
+    let asked: Vec<(PatchSize, Condition)> = patches
+        .iter()
+        .flat_map(|&patch| CONDITIONS.map(|condition| (patch, condition)))
+        .collect();
     let mut right = 0u64;
     let mut counts = vec![[0u64; 3]; patches.len()];
     let mut start = 0;
@@ -85,27 +82,18 @@ pub fn evaluate(
         let logits = no_grad(|| network.forward(&to_unit(&part.images), Mode::Evaluate));
         let logits = floats(&logits)?;
         let labels = Vec::<i64>::try_from(part.labels.to_device(Device::Cpu))?;
-        for ((offset, logits), label) in (0..)
-            .zip(logits.chunks(classes * shape.cells()))
-            .zip(labels)
-        {
-            let fault = |fault| EvaluationError::Fault {
-                image: start + offset,
-                fault,
-            };
-            let map = ScoreMap::from_logits(shape, logits, &mut scores).map_err(fault)?;
-            let hit = usize::try_from(label) == Ok(map.predicted());
+        for ((offset, logits), label) in (0..).zip(judge.images(&logits)).zip(labels) {
+            let (predicted, verdicts) =
+                judge
+                    .verdicts(logits, &asked)
+                    .map_err(|fault| EvaluationError::Fault {
+                        image: start + offset,
+                        fault,
+                    })?;
+            let hit = usize::try_from(label) == Ok(predicted);
             right += u64::from(hit);
-            let certifier = Certifier::new(&map, geometry, &mut table).map_err(fault)?;
-            for (&patch, counts) in patches.iter().zip(&mut counts) {
-                let window = certifier
-                    .certify(patch, Condition::SumWindow32)
-                    .map_err(fault)?
-                    .certified;
-                let global = certifier
-                    .certify(patch, Condition::SumGlobal33)
-                    .map_err(fault)?
-                    .certified;
+            for (verdicts, counts) in verdicts.as_chunks().0.iter().zip(&mut counts) {
+                let [window, global] = verdicts.map(|verdict: Verdict| verdict.certified);
                 counts[0] += u64::from(hit && window);
                 counts[1] += u64::from(!hit && window);
                 counts[2] += u64::from(hit && global);
@@ -129,6 +117,52 @@ pub fn evaluate(
         clean: share(right),
         patches: patches.collect(),
     })
+}
+
+/// The conditions that every patch is certified by.
+const CONDITIONS: [Condition; 2] = [Condition::SumWindow32, Condition::SumGlobal33];
+
+/// The certifier with its memory.
+pub(crate) struct Judge<'g> {
+    shape: Shape,
+    geometry: &'g Geometry,
+    scores: Vec<ScoreWord>,
+    table: Vec<TableWord>,
+}
+
+impl<'g> Judge<'g> {
+    /// For the score maps of `network`.
+    pub(crate) fn new(network: &Network, geometry: &'g Geometry) -> Result<Self, ShapeError> {
+        let classes = usize::try_from(network.plan.head.output).unwrap_or(0);
+        let (height, width) = (geometry.y.outputs() as usize, geometry.x.outputs() as usize);
+        let shape = Shape::new(classes, height, width)?;
+        Ok(Self {
+            shape,
+            geometry,
+            scores: vec![0; shape.score_len()],
+            table: vec![0; shape.table_len()],
+        })
+    }
+
+    /// The logits of a batch, image by image.
+    pub(crate) fn images<'l>(&self, logits: &'l [f32]) -> std::slice::Chunks<'l, f32> {
+        logits.chunks(self.shape.classes() * self.shape.cells())
+    }
+
+    /// The predicted class, and a verdict for each patch and condition asked for.
+    pub(crate) fn verdicts(
+        &mut self,
+        logits: &[f32],
+        asked: &[(PatchSize, Condition)],
+    ) -> Result<(usize, Vec<Verdict>), Fault> {
+        let map = ScoreMap::from_logits(self.shape, logits, &mut self.scores)?;
+        let certifier = Certifier::new(&map, self.geometry, &mut self.table)?;
+        let verdicts = asked
+            .iter()
+            .map(|&(patch, condition)| certifier.certify(patch, condition))
+            .collect::<Result<_, _>>()?;
+        Ok((map.predicted(), verdicts))
+    }
 }
 
 /// The numbers of a tensor on any device, row-major.

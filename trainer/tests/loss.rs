@@ -113,7 +113,7 @@ fn the_one_hot_penalty_is_about_the_prediction_not_the_label() {
             (found - expected).abs() < 1e-6,
             "seed {seed}: {found} is not {expected}"
         );
-        let label = Tensor::from_slice(&[(seed % 4) as i64]);
+        let label = Tensor::from_slice(&[seed % 4]);
         let both = loss::total(&logits, &label, &config(1.0, 2.0)).double_value(&[]);
         let margin = loss::total(&logits, &label, &config(1.0, 0.0)).double_value(&[]);
         assert!((both - margin - 2.0 * expected).abs() < 1e-6);

@@ -1,25 +1,25 @@
 //! A training run: epochs, checkpoints, log.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    time::Instant,
-};
+mod error;
+mod folder;
+
+use std::{path::Path, time::Instant};
 
 use bagcert_certifier::{Geometry, GeometryError, PatchSize};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
-use thiserror::Error;
 
 use crate::{
-    checkpoint::{self, Checkpoint, CheckpointError, Header},
+    checkpoint::{self, Checkpoint, Header},
     config::Config,
-    data::{self, Augmentation, Cifar10Error, Dataset},
-    evaluate::{Accuracy, EvaluationError, evaluate},
+    data::{self, Augmentation, Dataset},
+    evaluate::{Accuracy, evaluate},
     loss,
     network::{Mode, Network, Plan},
     optimiser::{Adam, learning_rate},
 };
+
+pub use error::TrainError;
 
 /// The newest state of a run, in its folder.
 pub const CHECKPOINT: &str = "checkpoint.safetensors";
@@ -56,62 +56,6 @@ pub trait Observer {
     fn epoch(&mut self, log: &EpochLog);
 }
 
-/// Why a run stopped.
-#[derive(Debug, Error)]
-pub enum TrainError {
-    /// The images.
-    #[error(transparent)]
-    Data(#[from] Cifar10Error),
-    /// A checkpoint or the log.
-    #[error(transparent)]
-    Checkpoint(#[from] CheckpointError),
-    /// The network does not fit the images.
-    #[error("the network does not fit {CIFAR10_SIZE}x{CIFAR10_SIZE} images: {0}")]
-    Geometry(#[from] GeometryError),
-    /// The validation.
-    #[error("validation failed: {0}")]
-    Evaluation(#[from] EvaluationError),
-    /// The run's folder is in use.
-    #[error("{} already holds a run; add --resume to go on with it, or give another folder", folder.display())]
-    Occupied {
-        /// The folder.
-        folder: PathBuf,
-    },
-    /// A run of another configuration.
-    #[error("{} was started with another configuration ({key} differs); resume it with its own, {}", folder.display(), folder.join("config.toml").display())]
-    OtherConfiguration {
-        /// The folder.
-        folder: PathBuf,
-        /// The first table that differs.
-        key: &'static str,
-    },
-    /// The loss became NaN or infinite.
-    #[error(
-        "the run diverged: the loss was {loss} in epoch {epoch}; try a lower training.learning_rate or a longer warm-up. The last good checkpoint is kept"
-    )]
-    Diverged {
-        /// The epoch, from 1.
-        epoch: usize,
-        /// The loss.
-        loss: f64,
-    },
-    /// Fewer images than the validation split or a batch needs.
-    #[error(
-        "the data set has {images} training images, too few for data.validation = {validation} and training.batch = {batch}"
-    )]
-    TooFewImages {
-        /// Images found.
-        images: i64,
-        /// Images to keep aside.
-        validation: usize,
-        /// Images per step.
-        batch: i64,
-    },
-    /// libtorch failed.
-    #[error("libtorch: {0}")]
-    Torch(#[from] tch::TchError),
-}
-
 /// A CIFAR-10 network by its configuration, with its geometry.
 ///
 /// # Errors
@@ -123,6 +67,17 @@ pub fn build(header: &Header, device: Device) -> Result<(Network, Geometry), Geo
         Network::new(plan, header.normalisation.clone(), device),
         geometry,
     ))
+}
+
+/// The network of a checkpoint, with its header and its geometry.
+///
+/// # Errors
+/// Where the file cannot be read, is no checkpoint or a damaged one.
+pub fn load(path: &Path, device: Device) -> Result<(Header, Network, Geometry), TrainError> {
+    let checkpoint = Checkpoint::read(path)?;
+    let (mut network, geometry) = build(&checkpoint.header, device)?;
+    checkpoint.restore(&mut network, None)?;
+    Ok((checkpoint.header, network, geometry))
 }
 
 /// Trains by `config` on the images in `data_folder`; writes log and checkpoints to `folder`.
@@ -142,7 +97,7 @@ pub fn train(
     observer: &mut dyn Observer,
 ) -> Result<(), TrainError> {
     let checkpoint_path = folder.join(CHECKPOINT);
-    let checkpoint = prepare_folder(config, folder, resume)?;
+    let checkpoint = folder::prepare(config, folder, resume)?;
     let images = data::read(data_folder, data::Part::Train)?;
     let (training, validation) = split(&images, config)?;
     let (training, validation) = (training.to_device(device), validation.to_device(device));
@@ -167,7 +122,7 @@ pub fn train(
         header.epoch = checkpoint.header.epoch;
     }
     let patches = validation_patches()?;
-    let mut log = read_log(&folder.join(LOG), header.epoch);
+    let mut log = folder::read_log(&folder.join(LOG), header.epoch);
     while header.epoch < config.training.epochs {
         let started = Instant::now();
         let (loss, rate) = train_epoch(
@@ -220,54 +175,6 @@ pub fn train(
     Ok(())
 }
 
-fn prepare_folder(
-    config: &Config,
-    folder: &Path,
-    resume: bool,
-) -> Result<Option<Checkpoint>, TrainError> {
-    let file_error = |what, path: &Path| {
-        let path = path.to_path_buf();
-        move |source| CheckpointError::File { what, path, source }
-    };
-    fs::create_dir_all(folder).map_err(file_error("create", folder))?;
-    let path = folder.join(CHECKPOINT);
-    let saved = folder.join("config.toml");
-    if path.exists() && !resume {
-        return Err(TrainError::Occupied {
-            folder: folder.into(),
-        });
-    }
-    if path.exists() && saved.exists() {
-        let text = fs::read_to_string(&saved).map_err(file_error("read", &saved))?;
-        let earlier: Config = toml::from_str(&text).map_err(|error| CheckpointError::Format {
-            path: saved.clone(),
-            reason: error.to_string(),
-        })?;
-        let differs = [
-            ("seed", earlier.seed != config.seed),
-            ("[network]", earlier.network != config.network),
-            ("[data]", earlier.data != config.data),
-            ("[loss]", earlier.loss != config.loss),
-            ("[training]", earlier.training != config.training),
-        ];
-        if let Some((key, _)) = differs.into_iter().find(|(_, differs)| *differs) {
-            return Err(TrainError::OtherConfiguration {
-                folder: folder.into(),
-                key,
-            });
-        }
-    }
-    if path.exists() {
-        return Ok(Some(Checkpoint::read(&path)?));
-    }
-    let text = toml::to_string(config).map_err(|error| CheckpointError::Format {
-        path: saved.clone(),
-        reason: error.to_string(),
-    })?;
-    checkpoint::write_whole(&saved, text.as_bytes())?;
-    Ok(None)
-}
-
 fn split(images: &Dataset, config: &Config) -> Result<(Dataset, Dataset), TrainError> {
     let aside = config.data.validation as i64;
     let count = images.len() - aside;
@@ -286,14 +193,6 @@ fn validation_patches() -> Result<Vec<PatchSize>, GeometryError> {
         .into_iter()
         .map(|side| PatchSize::new(side, side))
         .collect()
-}
-
-fn read_log(path: &Path, epochs: usize) -> String {
-    let text = fs::read_to_string(path).unwrap_or_default();
-    let kept = text.lines().filter(|line| {
-        serde_json::from_str::<EpochLog>(line).is_ok_and(|entry| entry.epoch <= epochs)
-    });
-    kept.flat_map(|line| [line, "\n"]).collect()
 }
 
 /// One pass over the training images; the mean loss and the last learning rate.

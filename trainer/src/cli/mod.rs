@@ -1,0 +1,88 @@
+//! The arguments of `bagcert-train`.
+
+mod measure;
+mod train;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use bagcert_trainer::{device::DeviceChoice, export::export, run};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use measure::{AttackArgs, EvalArgs};
+use train::TrainArgs;
+
+/// Trains networks for certified classification and exports them to ONNX.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Train by a TOML configuration.
+    Train(TrainArgs),
+    /// Write a checkpoint's network as ONNX.
+    Export(ExportArgs),
+    /// Clean and certified accuracy of a checkpoint, in libtorch.
+    Eval(EvalArgs),
+    /// Attack a checkpoint with optimised patches (Section A.2); no certified image may flip.
+    Attack(AttackArgs),
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum DeviceName {
+    Cpu,
+    Cuda,
+}
+
+impl DeviceName {
+    fn open(self) -> Result<tch::Device> {
+        let choice = match self {
+            Self::Cpu => DeviceChoice::Cpu,
+            Self::Cuda => DeviceChoice::Cuda,
+        };
+        Ok(choice.open()?)
+    }
+}
+
+#[derive(Args)]
+struct ExportArgs {
+    /// The checkpoint.
+    #[arg(long)]
+    checkpoint: PathBuf,
+    /// The ONNX file to write.
+    #[arg(long)]
+    output: PathBuf,
+}
+
+/// Parses the arguments and does what they say.
+pub(crate) fn run() -> Result<()> {
+    match Cli::parse().command {
+        Command::Train(args) => train::train(&args),
+        Command::Export(args) => {
+            let (header, network, _) = run::load(&args.checkpoint, tch::Device::Cpu)?;
+            export(&args.output, &header, &network)?;
+            eprintln!(
+                "{} parameters written to {}",
+                network.plan.parameter_count(),
+                args.output.display()
+            );
+            Ok(())
+        }
+        Command::Eval(args) => measure::eval(&args),
+        Command::Attack(args) => measure::attack(&args),
+    }
+}
+
+/// A bar on a terminal, nothing elsewhere.
+fn bar(len: u64, template: &str) -> ProgressBar {
+    let bar = ProgressBar::new(len);
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar
+}

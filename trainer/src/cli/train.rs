@@ -1,0 +1,95 @@
+//! `bagcert-train train` and its progress.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use bagcert_trainer::{
+    config::Config,
+    run::{self, EpochLog, Observer},
+};
+use clap::Args;
+use indicatif::ProgressBar;
+
+use super::{DeviceName, bar};
+
+#[derive(Args)]
+pub(super) struct TrainArgs {
+    /// The TOML configuration.
+    #[arg(long)]
+    config: PathBuf,
+    /// The folder of the CIFAR-10 binary files, plain or .xz.
+    #[arg(long)]
+    data: PathBuf,
+    /// Where checkpoints and the log go.
+    #[arg(long)]
+    output: PathBuf,
+    /// Go on from the checkpoint in --output.
+    #[arg(long)]
+    resume: bool,
+    /// Where to compute.
+    #[arg(long, value_enum, default_value = "cpu")]
+    device: DeviceName,
+}
+
+/// Trains, and says where the result lies.
+pub(super) fn train(args: &TrainArgs) -> Result<()> {
+    let config = Config::read(&args.config)?;
+    let device = args.device.open()?;
+    let mut progress = Progress::new(config.training.epochs);
+    run::train(
+        &config,
+        &args.data,
+        &args.output,
+        args.resume,
+        device,
+        &mut progress,
+    )?;
+    progress.bar.finish_and_clear();
+    eprintln!("done: {}", args.output.join(run::CHECKPOINT).display());
+    Ok(())
+}
+
+struct Progress {
+    bar: ProgressBar,
+    epochs: usize,
+}
+
+impl Progress {
+    fn new(epochs: usize) -> Self {
+        Self {
+            bar: bar(1, "epoch {msg} {bar:40} {pos}/{len} steps, {eta} left"),
+            epochs,
+        }
+    }
+}
+
+impl Observer for Progress {
+    fn step(&mut self, epoch: usize, step: i64, steps: i64) {
+        if step == 1 {
+            self.bar.set_length(steps as u64);
+            self.bar.reset();
+            self.bar
+                .set_message(format!("{}/{}", epoch + 1, self.epochs));
+        }
+        self.bar.set_position(step as u64);
+    }
+
+    fn epoch(&mut self, log: &EpochLog) {
+        let validation = log.validation.as_ref().and_then(|value| {
+            let certified = value.get("patches")?.get(1)?.get("certified")?.as_f64()?;
+            Some((value.get("clean")?.as_f64()?, certified))
+        });
+        let measured = validation.map_or_else(String::new, |(clean, certified)| {
+            format!(
+                ", validation: clean {:.2} %, certified at 5x5 {:.2} %",
+                100.0 * clean,
+                100.0 * certified
+            )
+        });
+        let line = format!(
+            "epoch {}/{}: loss {:.4}, {:.0} images/s{measured}",
+            log.epoch, self.epochs, log.loss, log.images_per_second
+        );
+        self.bar.suspend(|| eprintln!("{line}"));
+    }
+}

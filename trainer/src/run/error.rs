@@ -1,0 +1,65 @@
+//! Why a run stopped.
+
+use std::path::PathBuf;
+
+use bagcert_certifier::GeometryError;
+use thiserror::Error;
+
+use super::CIFAR10_SIZE;
+use crate::{checkpoint::CheckpointError, data::Cifar10Error, evaluate::EvaluationError};
+
+/// Why a run stopped.
+#[derive(Debug, Error)]
+pub enum TrainError {
+    /// The images.
+    #[error(transparent)]
+    Data(#[from] Cifar10Error),
+    /// A checkpoint or the log.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The network does not fit the images.
+    #[error("the network does not fit {CIFAR10_SIZE}x{CIFAR10_SIZE} images: {0}")]
+    Geometry(#[from] GeometryError),
+    /// The validation.
+    #[error("validation failed: {0}")]
+    Evaluation(#[from] EvaluationError),
+    /// The run's folder is in use.
+    #[error("{} already holds a run; add --resume to go on with it, or give another folder", folder.display())]
+    Occupied {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A run of another configuration.
+    #[error("{} was started with another configuration ({key} differs); resume it with its own, {}", folder.display(), folder.join("config.toml").display())]
+    OtherConfiguration {
+        /// The folder.
+        folder: PathBuf,
+        /// The first table that differs.
+        key: &'static str,
+    },
+    /// The loss became NaN or infinite.
+    #[error(
+        "the run diverged: the loss was {loss} in epoch {epoch}; try a lower training.learning_rate or a longer warm-up. The last good checkpoint is kept"
+    )]
+    Diverged {
+        /// The epoch, from 1.
+        epoch: usize,
+        /// The loss.
+        loss: f64,
+    },
+    /// Fewer images than the validation split or a batch needs.
+    #[error(
+        "the data set has {images} training images, too few for data.validation = {validation} and training.batch = {batch}"
+    )]
+    TooFewImages {
+        /// Images found.
+        images: i64,
+        /// Images to keep aside.
+        validation: usize,
+        /// Images per step.
+        batch: i64,
+    },
+    /// libtorch failed.
+    #[error("libtorch: {0}")]
+    Torch(#[from] tch::TchError),
+}

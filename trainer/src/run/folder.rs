@@ -1,0 +1,67 @@
+//! A run's folder: what is there already, and whether it may be gone on with.
+
+use std::{fs, path::Path};
+
+use super::{CHECKPOINT, EpochLog, TrainError};
+use crate::{
+    checkpoint::{Checkpoint, CheckpointError, write_whole},
+    config::Config,
+};
+
+/// Makes the folder, or finds the checkpoint to go on from.
+pub(super) fn prepare(
+    config: &Config,
+    folder: &Path,
+    resume: bool,
+) -> Result<Option<Checkpoint>, TrainError> {
+    let file_error = |what, path: &Path| {
+        let path = path.to_path_buf();
+        move |source| CheckpointError::File { what, path, source }
+    };
+    fs::create_dir_all(folder).map_err(file_error("create", folder))?;
+    let path = folder.join(CHECKPOINT);
+    let saved = folder.join("config.toml");
+    if path.exists() && !resume {
+        return Err(TrainError::Occupied {
+            folder: folder.into(),
+        });
+    }
+    if path.exists() && saved.exists() {
+        let text = fs::read_to_string(&saved).map_err(file_error("read", &saved))?;
+        let earlier: Config = toml::from_str(&text).map_err(|error| CheckpointError::Format {
+            path: saved.clone(),
+            reason: error.to_string(),
+        })?;
+        let differs = [
+            ("seed", earlier.seed != config.seed),
+            ("[network]", earlier.network != config.network),
+            ("[data]", earlier.data != config.data),
+            ("[loss]", earlier.loss != config.loss),
+            ("[training]", earlier.training != config.training),
+        ];
+        if let Some((key, _)) = differs.into_iter().find(|(_, differs)| *differs) {
+            return Err(TrainError::OtherConfiguration {
+                folder: folder.into(),
+                key,
+            });
+        }
+    }
+    if path.exists() {
+        return Ok(Some(Checkpoint::read(&path)?));
+    }
+    let text = toml::to_string(config).map_err(|error| CheckpointError::Format {
+        path: saved.clone(),
+        reason: error.to_string(),
+    })?;
+    write_whole(&saved, text.as_bytes())?;
+    Ok(None)
+}
+
+/// The log's lines up to `epochs`; later ones belong to work that will be done again.
+pub(super) fn read_log(path: &Path, epochs: usize) -> String {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let kept = text.lines().filter(|line| {
+        serde_json::from_str::<EpochLog>(line).is_ok_and(|entry| entry.epoch <= epochs)
+    });
+    kept.flat_map(|line| [line, "\n"]).collect()
+}
