@@ -174,6 +174,12 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>, Cifar10Error> {
         path: path.to_owned(),
         source,
     };
+    // A pipe would be waited for without end.
+    if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err(unreadable(std::io::Error::other(
+            "it is not a regular file",
+        )));
+    }
     let mut file = BufReader::new(File::open(path).map_err(unreadable)?);
     let mut start = Vec::new();
     file.by_ref()

@@ -7,12 +7,15 @@ use crate::pipeline::Outcome;
 /// Counts over the frames added so far.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
-    /// Frames with a verdict.
+    /// Frames, with and without a verdict.
     pub frames: usize,
     /// Those of them with a known label.
     pub labelled: usize,
-    /// Those of them whose predicted class is the label.
+    /// Those of the labelled ones whose predicted class is the label.
     pub right: usize,
+    /// Frames that were read but got no verdict (a fault): the labelled ones among them count as
+    /// wrong and not certified, so that no model gains by failing.
+    pub without_verdict: usize,
     /// Counts for each patch size, in the order of the query.
     pub patches: Vec<PatchTally>,
 }
@@ -84,6 +87,18 @@ impl Tally {
         }
         for (patch, verdict) in self.patches.iter_mut().zip(&outcome.verdicts) {
             patch.add(label, verdict);
+        }
+    }
+
+    /// Counts one frame that was read but got no verdict.
+    pub fn add_fault(&mut self, label: Option<usize>) {
+        self.frames += 1;
+        self.without_verdict += 1;
+        if label.is_some() {
+            self.labelled += 1;
+            for patch in &mut self.patches {
+                patch.wrong_uncertified += 1;
+            }
         }
     }
 

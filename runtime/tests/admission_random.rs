@@ -9,7 +9,7 @@
 
 mod common;
 
-use bagcert::engine::Engine;
+use bagcert::engine::{Engine, EngineError};
 use bagcert_certifier::{Axis, Geometry};
 use common::onnx::{Attr, Builder};
 use common::oracle::{Noise, admitted, check_axis, check_reference, measure};
@@ -309,7 +309,12 @@ fn check(b: &Builder, size: [i64; 2], exact: bool) {
         size,
         "output grid"
     );
-    let mut engine = Engine::new(&model).unwrap();
+    let mut engine = match Engine::new(&model) {
+        Ok(engine) => engine,
+        // Refused by name rather than run wrongly; what is refused is tested elsewhere.
+        Err(EngineError::Build(reason)) if reason.contains("cuts off first rows") => return,
+        Err(error) => panic!("{error}"),
+    };
     let measured = measure(&model, &mut engine, 1);
     let Geometry { x, y } = model.geometry();
     let whole = |axis: &Axis| {

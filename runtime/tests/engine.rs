@@ -413,3 +413,44 @@ fn strides_after_same_padding() {
         check_reference(&model, &mut engine, &image);
     }
 }
+
+/// Two branches cut off `first` rows and columns and take every eighth cell, one of them behind a
+/// grouped convolution: what the optimiser of tract 0.23.9 displaces, if `first` is not 0.
+fn cut_then_stride(first: i64) -> AdmittedModel {
+    let mut b = Builder::new(32, 32);
+    let grouped = b.conv("grouped", "image", (3, 3), (1, 1), &[("group", 3.into())]);
+    let mut branches = Vec::new();
+    for (name, from) in [("left", grouped.as_str()), ("right", "image")] {
+        let starts = b.integers(&format!("{name}.starts"), &[first, first]);
+        let ends = b.integers(&format!("{name}.ends"), &[32, 32]);
+        let axes = b.integers(&format!("{name}.axes"), &[2, 3]);
+        let cut = b.op(
+            "Slice",
+            &format!("{name}.cut"),
+            &[from, &starts, &ends, &axes],
+            &[],
+        );
+        let strides = ("strides", Attr::Ints(vec![8, 8]));
+        branches.push(b.conv(&format!("{name}.conv"), &cut, (3, 4), (1, 1), &[strides]));
+    }
+    let sum = b.op("Add", "sum", &[&branches[0], &branches[1]], &[]);
+    b.output(&sum);
+    admitted(&b)
+}
+
+#[test]
+fn a_cut_that_a_stride_may_displace_is_refused() {
+    for first in [1, 7] {
+        let Err(EngineError::Build(reason)) = Engine::new(&cut_then_stride(first)) else {
+            panic!("a cut of {first} before a stride must be refused");
+        };
+        for words in ["left.cut", "left.conv", "stride"] {
+            assert!(reason.contains(words), "\"{words}\" is not in: {reason}");
+        }
+    }
+    // Nothing is displaced where nothing is cut off before.
+    let model = cut_then_stride(0);
+    let mut engine = Engine::new(&model).unwrap();
+    let image = Noise::new(5).image(&model);
+    check_reference(&model, &mut engine, &image);
+}

@@ -103,6 +103,9 @@ fn bias_of(bias: &Tensor, outputs: usize) -> Result<Option<Arc<[f32]>>, String> 
     }
 }
 
+/// More rows or columns than any map can have.
+const MAX_MAP_SIDE: usize = super::gate::MAX_VALUES;
+
 /// The windows of a pool over a map of `shape`, and the shape of its output.
 pub(crate) fn pool(spec: &PoolSpec, shape: MapShape) -> Result<(Window, Window, MapShape), String> {
     if spec.input_channels != shape.channels || spec.output_channels != shape.channels {
@@ -113,10 +116,15 @@ pub(crate) fn pool(spec: &PoolSpec, shape: MapShape) -> Result<(Window, Window, 
         (&y, shape.height, grid.height),
         (&x, shape.width, grid.width),
     ] {
-        let empty = |output: &usize| {
-            (0..window.kernel).all(|tap| window.tap(*output, tap, inputs).is_none())
+        // Padding before is as good as past the end: a tap inside the map is what counts. Windows
+        // only move on, so the first tap inside follows from a division, not from a search.
+        let empty = |output: usize| {
+            let start = output.saturating_mul(window.stride);
+            let before = window.pad_before.saturating_sub(start);
+            let tap = before.div_ceil(window.dilation.max(1));
+            tap >= window.kernel || window.tap(output, tap, inputs).is_none()
         };
-        if (0..outputs).any(|output| empty(&output)) {
+        if outputs > MAX_MAP_SIDE || (0..outputs).any(empty) {
             return Err("one of its windows lies wholly in the padding".into());
         }
     }

@@ -59,9 +59,12 @@ pub(crate) fn run(args: &CertifyArgs) -> Result<usize, Stop> {
         bar.inc(1);
         let answer = match answer {
             Ok(answer) => answer,
-            Err(reason) => {
+            Err(failure) => {
                 failures += 1;
-                bar.suspend(|| say(&format!("bagcert: {reason}")));
+                if let Some(label) = failure.read {
+                    tally.add_fault(label);
+                }
+                bar.suspend(|| say(&format!("bagcert: {}", failure.reason)));
                 return Ok(());
             }
         };

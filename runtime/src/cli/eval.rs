@@ -78,9 +78,12 @@ pub(crate) fn run(args: &EvalArgs) -> Result<usize, Stop> {
         bar.inc(1);
         let answer = match answer {
             Ok(answer) => answer,
-            Err(reason) => {
+            Err(failure) => {
                 failures += 1;
-                bar.suspend(|| say(&format!("bagcert: {reason}")));
+                if let Some(label) = failure.read {
+                    tally.add_fault(label);
+                }
+                bar.suspend(|| say(&format!("bagcert: {}", failure.reason)));
                 return Ok(());
             }
         };
@@ -110,7 +113,7 @@ pub(crate) fn run(args: &EvalArgs) -> Result<usize, Stop> {
     let text = format!(
         "data {data}\n{}\n{}",
         summary(&tally, condition),
-        times.line(tally.frames, threads)
+        times.line(tally.frames - tally.without_verdict, threads)
     );
     match args.format {
         EvalFormat::Table => output.write(&text)?,
@@ -180,6 +183,8 @@ struct Summary<'a> {
     data: &'a str,
     frames: usize,
     failures: usize,
+    /// Frames that were read but got no verdict; counted as wrong and not certified.
+    without_verdict: usize,
     right: usize,
     clean_accuracy: Option<f64>,
     condition: String,
@@ -211,6 +216,7 @@ impl<'a> Summary<'a> {
             data,
             frames: tally.frames,
             failures,
+            without_verdict: tally.without_verdict,
             right: tally.right,
             clean_accuracy: tally.clean_accuracy(),
             condition: condition.to_string(),

@@ -185,6 +185,12 @@ pub(crate) fn summary(tally: &Tally, condition: Condition) -> String {
             tally.labelled
         );
     }
+    if tally.without_verdict > 0 {
+        text += &format!(
+            "{} frames got no verdict; labelled ones among them count as wrong and not certified\n",
+            tally.without_verdict
+        );
+    }
     text += &format!("Condition {condition}, patch sizes width x height, slack in votes\n\n");
     let number = |head: &str| (head.to_owned(), 6, Align::Right);
     let mut columns = vec![("patch".to_owned(), 7, Align::Left), number("certified")];

@@ -28,9 +28,17 @@ pub(crate) struct Answer {
     pub(crate) outcome: Outcome,
 }
 
-/// What a thread hands back: an answer or the frame's failure in words; or that it cannot work at all.
+/// A frame without an answer.
+pub(crate) struct Failure {
+    /// Why, in words.
+    pub(crate) reason: String,
+    /// Where the frame itself was read: its label, if it has one.
+    pub(crate) read: Option<Option<usize>>,
+}
+
+/// What a thread hands back: an answer or the frame's failure; or that it cannot work at all.
 enum Message {
-    Frame(usize, Box<Result<Answer, String>>),
+    Frame(usize, Box<Result<Answer, Failure>>),
     Stop(Stop),
 }
 
@@ -40,7 +48,7 @@ impl Job<'_> {
     pub(crate) fn run(
         &self,
         threads: usize,
-        mut each: impl FnMut(Result<Answer, String>) -> Result<(), Stop>,
+        mut each: impl FnMut(Result<Answer, Failure>) -> Result<(), Stop>,
     ) -> Result<(), Stop> {
         let threads = threads.min(self.frames.len());
         if threads <= 1 {
@@ -109,14 +117,20 @@ impl Job<'_> {
         Pipeline::new(self.model).map_err(|error| Stop::no_engine(self.path, &error))
     }
 
-    fn answer(&self, pipeline: &mut Pipeline, at: usize) -> Result<Answer, String> {
+    fn answer(&self, pipeline: &mut Pipeline, at: usize) -> Result<Answer, Failure> {
         let frame = self
             .frames
             .load(at, self.size, self.model.class_names())
-            .map_err(|error| with_causes(&error))?;
+            .map_err(|error| Failure {
+                reason: with_causes(&error),
+                read: None,
+            })?;
         match pipeline.judge(frame.picture.planes(), self.query) {
             Ok(outcome) => Ok(Answer { frame, outcome }),
-            Err(error) => Err(format!("{}: no verdict: {}", frame.id, with_causes(&error))),
+            Err(error) => Err(Failure {
+                reason: format!("{}: no verdict: {}", frame.id, with_causes(&error)),
+                read: Some(frame.label),
+            }),
         }
     }
 }

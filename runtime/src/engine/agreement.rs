@@ -1,7 +1,7 @@
 //! Does the optimised plan still compute the model that was admitted?
 //!
-//! Optimisers have bugs (see `prepare`). One image through the graph as it was proved, operation
-//! by operation and without any rewriting, is compared with the engine's own logits.
+//! Optimisers have bugs (see `prepare`). Images through the graph as it was proved, operation by
+//! operation and without any rewriting, are compared with the engine's own logits.
 
 use std::sync::Arc;
 
@@ -12,27 +12,35 @@ use super::{Engine, EngineError};
 use crate::admission::AdmittedModel;
 use crate::guard;
 
-/// Largest difference that is taken for rounding, relative to the largest logit.
+/// Largest difference that is taken for rounding, relative to the largest logit of the class: were it
+/// relative to all, one huge constant class would hide every difference.
 const TOLERANCE: f32 = 1e-3;
 const SEED: u64 = 0x0a6e_e3e7_0000_0001;
 
-/// Compares the engine with the graph before optimisation, on an image of noise.
+/// Compares the engine with the graph before optimisation, on an image of noise and on one whose
+/// pixels are all the way up or down.
 pub(super) fn check(engine: &mut Engine, model: &AdmittedModel) -> Result<(), EngineError> {
     let mut random = SplitMix(SEED);
-    let image: Vec<f32> = (0..engine.image_len).map(|_| random.unit()).collect();
-    let plain = || plain(model, &image).map_err(|error| format!("{error:#}"));
-    let expected = guard::contained(plain)
-        .unwrap_or_else(|panic| Err(format!("the ONNX library failed on it ({panic})")))
-        .map_err(EngineError::Build)?;
     let cells = model.shape().cells();
-    let found = engine.logits(&image)?;
-    if expected.len() != found.len() {
-        return Err(EngineError::OutputLength {
-            expected: expected.len(),
-            found: found.len(),
-        });
+    for extreme in [false, true] {
+        let image: Vec<f32> = (0..engine.image_len)
+            .map(|_| random.unit())
+            .map(|value| if extreme { value.round() } else { value })
+            .collect();
+        let plain = || plain(model, &image).map_err(|error| format!("{error:#}"));
+        let expected = guard::contained(plain)
+            .unwrap_or_else(|panic| Err(format!("the ONNX library failed on it ({panic})")))
+            .map_err(EngineError::Build)?;
+        let found = engine.logits(&image)?;
+        if expected.len() != found.len() {
+            return Err(EngineError::OutputLength {
+                expected: expected.len(),
+                found: found.len(),
+            });
+        }
+        compare(&expected, found, cells)?;
     }
-    compare(&expected, found, cells)
+    Ok(())
 }
 
 /// The logits of the graph as it was proved.
@@ -49,22 +57,24 @@ fn plain(model: &AdmittedModel, image: &[f32]) -> TractResult<Vec<f32>> {
 }
 
 /// Each class must agree in nine of ten cells: steps (rounding, signs) turn a difference in the
-/// last bit into one that is not small, but only in few cells. Values that are not finite are a
-/// fault later, and not compared.
+/// last bit into one that is not small, but only in few cells. A value that is finite on one side
+/// only is a difference; one that is on neither is a fault later.
 fn compare(expected: &[f32], found: &[f32], cells: usize) -> Result<(), EngineError> {
-    let largest = expected
-        .iter()
-        .filter(|logit| logit.is_finite())
-        .fold(0f32, |most, logit| most.max(logit.abs()));
     let classes = expected.chunks(cells).zip(found.chunks(cells)).enumerate();
     for (class, (expected, found)) in classes {
+        let largest = expected
+            .iter()
+            .filter(|logit| logit.is_finite())
+            .fold(0f32, |most, logit| most.max(logit.abs()));
         let pairs: Vec<(f32, f32)> = expected
             .iter()
             .copied()
             .zip(found.iter().copied())
-            .filter(|(a, b)| a.is_finite() && b.is_finite())
+            .filter(|(a, b)| a.is_finite() || b.is_finite())
             .collect();
-        let differs = |(a, b): &&(f32, f32)| (a - b).abs() > TOLERANCE * largest;
+        let agrees =
+            |a: f32, b: f32| a.is_finite() && b.is_finite() && (a - b).abs() <= TOLERANCE * largest;
+        let differs = |(a, b): &&(f32, f32)| !agrees(*a, *b);
         let differing = pairs.iter().filter(differs).count();
         if let Some((expected, found)) = pairs.iter().find(differs)
             && differing * 10 > pairs.len()
@@ -85,6 +95,24 @@ fn compare(expected: &[f32], found: &[f32], cells: usize) -> Result<(), EngineEr
 mod tests {
     use super::compare;
     use crate::engine::EngineError;
+
+    /// A class of large constants (a mask) or of values that overflow hides nothing in another.
+    #[test]
+    fn one_huge_class_does_not_hide_the_others() {
+        let expected: Vec<f32> = (0..20)
+            .map(|i| (i as f32 * 0.7).sin())
+            .chain([-1e30; 20])
+            .collect();
+        let mut found = expected.clone();
+        assert!(compare(&expected, &found, 20).is_ok());
+        for logit in &mut found[..5] {
+            *logit += 0.5;
+        }
+        assert!(compare(&expected, &found, 20).is_err());
+        let mut found = expected.clone();
+        found[20..].fill(f32::INFINITY);
+        assert!(compare(&expected, &found, 20).is_err());
+    }
 
     #[test]
     fn one_wrong_class_is_seen_and_rounding_is_not() {

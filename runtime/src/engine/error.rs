@@ -10,6 +10,15 @@ pub enum EngineError {
     /// The engine could not be built from an admitted model.
     #[error("the model cannot be prepared for running: {0}")]
     Build(String),
+    /// A setting in the environment would change how the engine computes.
+    #[error(
+        "the environment variable {name} changes how tract computes, and no certificate was \
+         proved for that; unset it"
+    )]
+    Environment {
+        /// The variable.
+        name: String,
+    },
     /// The image has the wrong number of values.
     #[error("the image has {found} values, the model takes {expected} ({shape})")]
     ImageLength {

@@ -5,6 +5,7 @@
 //! distant cells), so it is checked on the very engine that will run, see [`check_numerics`].
 
 mod agreement;
+mod environment;
 mod error;
 mod numerics;
 mod prepare;
@@ -56,6 +57,8 @@ impl Engine {
     }
 
     fn unchecked(model: &AdmittedModel) -> Result<Engine, EngineError> {
+        environment::check(std::env::vars_os().map(|(name, _)| name))?;
+        prepare::refuse_displaced(model.network()).map_err(EngineError::Build)?;
         let build = || -> Result<TypedSimpleState, String> {
             let plan: Arc<TypedSimplePlan> = prepare::prepare(model.typed())
                 .and_then(|model| model.into_optimized())

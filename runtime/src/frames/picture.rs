@@ -42,6 +42,13 @@ impl Picture {
             path: path.to_owned(),
             source,
         };
+        // A pipe would be waited for without end.
+        if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
+            return Err(FrameError::BadImage {
+                path: path.to_owned(),
+                reason: "it is not a regular file".to_owned(),
+            });
+        }
         let mut bytes = Vec::new();
         File::open(path)
             .map_err(unreadable)?

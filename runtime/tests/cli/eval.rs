@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use crate::model::colour_model;
-use crate::{run, sample, text};
+use crate::model::{colour_model, overflowing_model};
+use crate::{bagcert, finish, run, sample, text};
 
 fn sample_data() -> String {
     format!("cifar10:{}", text(&sample()))
@@ -228,4 +228,50 @@ fn the_whole_test_set() {
     assert_eq!(test["frames"], 10_000);
     let train = eval(format!("cifar10:{data}:train"));
     assert_eq!(train["frames"], 50_000);
+}
+
+/// A setting of the engine's library in the environment could make it non-local.
+#[test]
+fn settings_of_the_engine_in_the_environment_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = text(&colour_model(folder.path(), 32, 10));
+    let data = sample_data();
+    let mut command = bagcert(["eval", "--model", &model, "--data", &data, "--patch", "5x5"]);
+    let ran = finish(command.env("TRACT_AVGPOOL_SEPARABLE", "1")).ended(3);
+    assert_eq!(ran.stdout, "");
+    ran.says(&["TRACT_AVGPOOL_SEPARABLE", "unset"]);
+}
+
+/// No model gains by failing on hard frames: they count as wrong and not certified.
+#[test]
+fn frames_without_a_verdict_stay_in_the_denominators() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = text(&overflowing_model(folder.path()));
+    // Class 1 on black frames; on white ones a logit overflows, which is a fault.
+    let record = |label: u8, value: u8| {
+        let mut bytes = vec![value; 3073];
+        bytes[0] = label;
+        bytes
+    };
+    let data = folder.path().join("four.bin");
+    let records = [record(1, 0), record(0, 255), record(1, 255), record(1, 255)];
+    fs::write(&data, records.concat()).unwrap();
+    let data = format!("cifar10:{}", text(&data));
+    let common = ["eval", "--model", &model, "--data", &data, "--patch", "5x5"];
+    let summary = &run(common.iter().chain(&["--format", "json"]))
+        .ended(4)
+        .json()[0];
+    assert_eq!(summary["frames"], 4);
+    assert_eq!(summary["without_verdict"], 3);
+    assert_eq!(summary["clean_accuracy"], 0.25);
+    let patch = &summary["patches"][0];
+    assert_eq!(patch["certified_accuracy"], 0.25);
+    assert_eq!(patch["wrong_not_certified"], 3);
+    let table = run(common).ended(4);
+    assert!(table.stdout.contains("(1 of 4)"), "{}", table.stdout);
+    assert!(
+        table.stdout.contains("3 frames got no verdict"),
+        "{}",
+        table.stdout
+    );
 }

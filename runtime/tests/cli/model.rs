@@ -33,6 +33,20 @@ pub(crate) fn colour_model(folder: &Path, side: usize, classes: usize) -> PathBu
     b.write(folder, "colours.onnx")
 }
 
+/// Every cell votes for class 1; on bright pixels the logit of class 0 overflows, which is a fault.
+pub(crate) fn overflowing_model(folder: &Path) -> PathBuf {
+    let mut weights = vec![0.0; 30];
+    weights[..3].fill(3e38);
+    let mut bias = vec![-1.0; 10];
+    bias[1] = 1.0;
+    let mut b = Builder::new(32, 32);
+    let weights = b.constant("w", &[10, 3, 1, 1], &weights);
+    let bias = b.constant("b", &[10], &bias);
+    let logits = b.op("Conv", "logits", &["image", &weights, &bias], &[]);
+    b.output(&logits);
+    b.write(folder, "overflowing.onnx")
+}
+
 /// A model that no certificate can hold for.
 pub(crate) fn pooling_model(folder: &Path) -> PathBuf {
     let mut b = Builder::new(32, 32);
