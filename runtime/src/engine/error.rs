@@ -69,6 +69,35 @@ pub enum EngineError {
         /// The same logit after it.
         found: f32,
     },
+    /// The optimised graph cannot be proved local.
+    #[error(
+        "the optimiser's graph cannot be proved local: node \"{node}\": {reason}; the model in the \
+         file was admitted, but this engine would run it in a form for which no certificate holds"
+    )]
+    Unproved {
+        /// Node of the optimised graph, which may not be one of the file's.
+        node: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Optimisation made cells read other pixels than was proved.
+    #[error(
+        "the optimiser displaced the network: {axis} {cell} of the score map would read pixels \
+         {} to {} of the image, where {} to {} was proved; no certificate would hold on this engine. \
+         A cut (Slice) before a stride is the known cause: crop the image before the model, or \
+         train without the stride",
+        found.0, found.1, claimed.0, claimed.1
+    )]
+    Displaced {
+        /// "row" or "column".
+        axis: &'static str,
+        /// Number of the row or column of the score map.
+        cell: usize,
+        /// First and last pixel that were proved.
+        claimed: (i64, i64),
+        /// First and last pixel that would be read.
+        found: (i64, i64),
+    },
     /// A logit outside the affected region changed with a patch.
     #[error(
         "refused by the numerics check: with a patch of {patch} pixels at ({}, {}), logit (class \

@@ -9,6 +9,7 @@ mod environment;
 mod error;
 mod numerics;
 mod prepare;
+mod proof;
 
 use std::sync::Arc;
 
@@ -58,17 +59,21 @@ impl Engine {
 
     fn unchecked(model: &AdmittedModel) -> Result<Engine, EngineError> {
         environment::check(std::env::vars_os().map(|(name, _)| name))?;
-        prepare::refuse_displaced(model.network()).map_err(EngineError::Build)?;
-        let build = || -> Result<TypedSimpleState, String> {
-            let plan: Arc<TypedSimplePlan> = prepare::prepare(model.typed())
-                .and_then(|model| model.into_optimized())
-                .and_then(|model| model.into_runnable())
-                .map_err(|error| format!("{error:#}"))?;
-            plan.spawn().map_err(|error| format!("{error:#}"))
+        let build = || -> Result<TypedSimpleState, EngineError> {
+            let failed = |error| EngineError::Build(format!("{error:#}"));
+            // What `into_optimized` does, in its two steps.
+            let mut rewritten = prepare::prepare(model.typed())
+                .and_then(|model| model.into_decluttered())
+                .map_err(failed)?;
+            proof::check(&rewritten, model.network())?;
+            rewritten.optimize().map_err(failed)?;
+            let plan: Arc<TypedSimplePlan> = rewritten.into_runnable().map_err(failed)?;
+            plan.spawn().map_err(failed)
         };
-        let state = guard::contained(build)
-            .unwrap_or_else(|panic| Err(format!("the ONNX library failed on it ({panic})")))
-            .map_err(EngineError::Build)?;
+        let state = guard::contained(build).unwrap_or_else(|panic| {
+            let reason = format!("the ONNX library failed on it ({panic})");
+            Err(EngineError::Build(reason))
+        })?;
         let input = model.input();
         let image_len = input
             .volume()

@@ -9,37 +9,6 @@ use tract_core::ops::konst::Const;
 use tract_core::ops::math;
 use tract_core::ops::source::TypedSource;
 
-use crate::network::{Network, Op, Window};
-
-/// Refuses what tract 0.23.9's optimiser is known to run differently from what was proved, and what
-/// cannot be worked around by rewriting.
-///
-/// It takes the stride off a convolution and moves it towards the image; moved before a cut it gains
-/// an offset, and merged into an earlier convolution (`fuse_downsample_into_conv`) it loses it again.
-/// The engine would read pixels up to `stride - 1` beside the proved ones: a wrong certificate. The
-/// offset comes from a cut's first row or column alone, so cuts and strides may not meet.
-pub(super) fn refuse_displaced(network: &Network) -> Result<(), String> {
-    let moves = |window: &Window| window.stride > 1;
-    let strided = network.nodes().iter().find(|node| match &node.op {
-        Op::Conv(conv) => moves(&conv.y) || moves(&conv.x),
-        Op::Pool { y, x, .. } => moves(y) || moves(x),
-        _ => false,
-    });
-    let cut = network
-        .nodes()
-        .iter()
-        .find(|node| matches!(node.op, Op::Crop { y, x, .. } if y > 0 || x > 0));
-    match (strided, cut) {
-        (Some(strided), Some(cut)) => Err(format!(
-            "node \"{}\" cuts off first rows or columns, and node \"{}\" has a stride; this engine \
-             would displace one against the other (a fault of tract 0.23.9). Crop the image before \
-             the model, or train without the stride",
-            cut.name, strided.name
-        )),
-        _ => Ok(()),
-    }
-}
-
 /// Works around two rules of tract 0.23.9's optimiser that change what a model computes.
 pub(super) fn prepare(typed: &TypedModel) -> TractResult<TypedModel> {
     let mut model = typed.clone();

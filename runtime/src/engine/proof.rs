@@ -1,0 +1,487 @@
+//! The optimiser's work is proved again.
+//!
+//! Admission proves the graph in the file, but what runs is what tract's optimiser made of it. It
+//! rewrites the graph in two steps: first operations are moved, merged and dropped ("declutter"),
+//! then each is lowered to kernels. The first step is where cells can come to read other pixels than
+//! was proved. So its outcome is walked once more, with other code than admission's: axes may have
+//! been added, taken away or exchanged there, and a 1x1 convolution has become an Einstein sum. What
+//! each cell of the outcome may read must lie within what admission claims for it.
+
+use std::collections::HashMap;
+
+use tract_core::internal::{AxisOp, InOut, OutletId, TypedModel, TypedNode};
+use tract_core::ops::Downsample;
+use tract_core::ops::array::{Pad, PadMode, Slice, TypedConcat};
+use tract_core::ops::binary::TypedBinOp;
+use tract_core::ops::cast::Cast;
+use tract_core::ops::cnn::{Conv, MaxPool, PoolSpec, SumPool};
+use tract_core::ops::einsum::EinSum;
+use tract_core::ops::element_wise::ElementWiseOp;
+use tract_core::ops::identity::Identity;
+use tract_core::ops::konst::Const;
+use tract_core::ops::logic::Iff;
+use tract_core::ops::source::TypedSource;
+
+use super::EngineError;
+use crate::network::{Network, Reach, Window};
+
+/// One spatial axis of a value: where it stands among the value's axes, and what its cells read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Spatial {
+    /// `None` where it was of length 1 and has been taken away: then all values are those of its
+    /// only cell, number 0, whatever is done to them.
+    position: Option<usize>,
+    reach: Reach,
+}
+
+/// What is known of a value in the graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Value {
+    /// Independent of the image.
+    Fixed,
+    /// Depends on the image; rows first, then columns.
+    Map([Spatial; 2]),
+}
+
+/// Fails unless every cell of the rewritten graph's output reads only pixels that admission claims
+/// for it.
+pub(super) fn check(rewritten: &TypedModel, admitted: &Network) -> Result<(), EngineError> {
+    let found = walk(rewritten)?;
+    let (Some(image), Some(output)) = (
+        admitted.nodes().first().map(|node| node.shape),
+        admitted.nodes().get(admitted.output()),
+    ) else {
+        return Err(unproved("output", "the model's description is empty"));
+    };
+    let axes = [
+        (2, output.y, image.height, output.shape.height),
+        (3, output.x, image.width, output.shape.width),
+    ];
+    for (found, (position, claimed, pixels, cells)) in found.iter().zip(axes) {
+        let moved = found.position.is_some_and(|found| found != position);
+        if moved || (found.position.is_none() && cells != 1) {
+            return Err(unproved("output", "rows and columns have changed places"));
+        }
+        if let Some(cell) = (0..cells).find(|cell| !within(found.reach, claimed, *cell, pixels)) {
+            return Err(EngineError::Displaced {
+                axis: if position == 2 { "row" } else { "column" },
+                cell,
+                claimed: pixel_range(claimed, cell),
+                found: pixel_range(found.reach, cell),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The reach of the rewritten graph's output along rows and columns.
+fn walk(model: &TypedModel) -> Result<[Spatial; 2], EngineError> {
+    let failed = |error| EngineError::Build(format!("{error:#}"));
+    let mut values: HashMap<OutletId, Value> = HashMap::new();
+    for id in model.eval_order().map_err(failed)? {
+        let node = model
+            .nodes()
+            .get(id)
+            .ok_or_else(|| unproved("?", "a node is missing"))?;
+        let value = visit(model, node, &values)
+            .map_err(|reason| unproved(&node.name, &format!("{}: {reason}", node.op.name())))?;
+        values.insert(OutletId::new(id, 0), value);
+    }
+    let [outlet] = model.output_outlets().map_err(failed)? else {
+        return Err(unproved("output", "there must be one"));
+    };
+    match values.get(outlet) {
+        Some(Value::Map(spatial)) => Ok(*spatial),
+        _ => Err(unproved("output", "it does not depend on the image")),
+    }
+}
+
+/// Whether cell `cell` of `found` reads no pixel of `0..pixels` beyond what `claimed` says.
+fn within(found: Reach, claimed: Reach, cell: usize, pixels: usize) -> bool {
+    let last = i64::try_from(pixels).unwrap_or(i64::MAX).saturating_sub(1);
+    let clipped = |reach| {
+        let (first, end) = pixel_range(reach, cell);
+        (first.max(0), end.min(last))
+    };
+    let (found, claimed) = (clipped(found), clipped(claimed));
+    found.0 > found.1 || (claimed.0 <= found.0 && found.1 <= claimed.1)
+}
+
+/// First and last pixel that a cell may read, padding counted.
+fn pixel_range(reach: Reach, cell: usize) -> (i64, i64) {
+    let cell = i64::try_from(cell).unwrap_or(i64::MAX);
+    let start = reach.stride.saturating_mul(cell);
+    (
+        start.saturating_add(reach.lo),
+        start.saturating_add(reach.hi),
+    )
+}
+
+fn unproved(node: &str, reason: &str) -> EngineError {
+    EngineError::Unproved {
+        node: node.to_owned(),
+        reason: reason.to_owned(),
+    }
+}
+
+const OVERFLOW: &str = "its receptive field overflows";
+
+fn visit(
+    model: &TypedModel,
+    node: &TypedNode,
+    values: &HashMap<OutletId, Value>,
+) -> Result<Value, String> {
+    if node.outputs.len() != 1 {
+        return Err(format!("it has {} outputs", node.outputs.len()));
+    }
+    if node.op_is::<TypedSource>() {
+        let at = |axis| Spatial {
+            position: Some(axis),
+            reach: Reach::IMAGE,
+        };
+        return Ok(Value::Map([at(2), at(3)]));
+    }
+    let inputs: Vec<Value> = node
+        .inputs
+        .iter()
+        .map(|outlet| {
+            values
+                .get(outlet)
+                .copied()
+                .ok_or("it reads an unknown value")
+        })
+        .collect::<Result<_, _>>()?;
+    if inputs.iter().all(|input| *input == Value::Fixed) {
+        return if node.inputs.is_empty() && !node.op_is::<Const>() {
+            Err("it makes values of nothing".into())
+        } else {
+            Ok(Value::Fixed)
+        };
+    }
+    let inputs = Inputs {
+        model,
+        node,
+        values: &inputs,
+    };
+    inputs.local().map(Value::Map)
+}
+
+/// A node whose inputs, or some of them, depend on the image.
+struct Inputs<'a> {
+    model: &'a TypedModel,
+    node: &'a TypedNode,
+    values: &'a [Value],
+}
+
+impl Inputs<'_> {
+    /// What the node's cells read, if it is on the list.
+    fn local(&self) -> Result<[Spatial; 2], String> {
+        let node = self.node;
+        if let Some(conv) = node.op_as::<Conv>() {
+            return self.windows(&conv.pool_spec);
+        }
+        if let Some(pool) = node.op_as::<MaxPool>() {
+            return self.windows(&pool.pool_spec);
+        }
+        if let Some(pool) = node.op_as::<SumPool>() {
+            return self.windows(&pool.pool_spec);
+        }
+        if node.op_is::<ElementWiseOp>() || node.op_is::<Cast>() || node.op_is::<Identity>() {
+            return self.only(0);
+        }
+        if node.op_is::<TypedBinOp>() || node.op_is::<Iff>() {
+            return self.together(None);
+        }
+        if let Some(concat) = node.op_as::<TypedConcat>() {
+            return self.together(Some(concat.axis));
+        }
+        if let Some(slice) = node.op_as::<Slice>() {
+            let first = slice
+                .start
+                .to_i64()
+                .map_err(|_| "its bounds are not fixed")?;
+            return self.each(|spatial| match spatial.position {
+                Some(position) if position == slice.axis => shifted(spatial, first),
+                _ => Ok(spatial),
+            });
+        }
+        if let Some(pad) = node.op_as::<Pad>() {
+            return self.pad(pad);
+        }
+        if let Some(down) = node.op_as::<Downsample>() {
+            return self.downsample(down);
+        }
+        if let Some(change) = node.op_as::<AxisOp>() {
+            return self.each(|spatial| changed(spatial, change));
+        }
+        if let Some(sum) = node.op_as::<EinSum>() {
+            return self.einsum(sum);
+        }
+        Err("it is not on the list of operations proved local".into())
+    }
+
+    /// The map in `slot`, where all other inputs are fixed.
+    fn only(&self, slot: usize) -> Result<[Spatial; 2], String> {
+        let maps = self.values.iter().enumerate();
+        let mut maps = maps.filter_map(|(slot, value)| match value {
+            Value::Map(spatial) => Some((slot, *spatial)),
+            Value::Fixed => None,
+        });
+        match (maps.next(), maps.next()) {
+            (Some((found, spatial)), None) if found == slot => Ok(spatial),
+            _ => Err("it must read one map, and constants".into()),
+        }
+    }
+
+    fn each(
+        &self,
+        change: impl Fn(Spatial) -> Result<Spatial, String>,
+    ) -> Result<[Spatial; 2], String> {
+        let [y, x] = self.only(0)?;
+        Ok([change(y)?, change(x)?])
+    }
+
+    /// Lengths of the axes of input `slot`.
+    fn lengths(&self, slot: usize) -> Result<Vec<usize>, String> {
+        let outlet = self.node.inputs.get(slot).ok_or("it lacks an input")?;
+        let fact = self
+            .model
+            .outlet_fact(*outlet)
+            .map_err(|error| format!("{error:#}"))?;
+        fact.shape
+            .as_concrete()
+            .map(<[usize]>::to_vec)
+            .ok_or_else(|| "its shape is not fixed".into())
+    }
+
+    /// Sliding windows; along batch there are none, and channels may not be rows or columns.
+    fn windows(&self, spec: &PoolSpec) -> Result<[Spatial; 2], String> {
+        let lengths = self.lengths(0)?;
+        let shape = spec
+            .data_format
+            .shape(lengths)
+            .map_err(|error| format!("{error:#}"))?;
+        let padding = spec.computed_padding(shape.hw_dims());
+        self.each(|spatial| {
+            let Some(position) = spatial.position else {
+                return Ok(spatial);
+            };
+            if position == shape.c_axis() {
+                return Err("it mixes rows or columns as if they were channels".into());
+            }
+            let Some(axis) = position
+                .checked_sub(shape.h_axis())
+                .filter(|axis| *axis < shape.hw_rank())
+            else {
+                return Ok(spatial);
+            };
+            let (Some(kernel), Some(padding)) = (spec.kernel_shape.get(axis), padding.get(axis))
+            else {
+                return Err("one of its axes is missing".into());
+            };
+            through(
+                spatial,
+                &Window {
+                    kernel: *kernel,
+                    stride: spec.stride(axis),
+                    dilation: spec.dilation(axis),
+                    pad_before: padding.pad_before,
+                    pad_after: padding.pad_after,
+                },
+            )
+        })
+    }
+
+    /// Values that meet cell by cell; or one after the other along axis `joined`.
+    fn together(&self, joined: Option<usize>) -> Result<[Spatial; 2], String> {
+        let mut met: Option<([Spatial; 2], Vec<usize>)> = None;
+        for (slot, value) in self.values.iter().enumerate() {
+            let Value::Map(spatial) = value else { continue };
+            let lengths = self.lengths(slot)?;
+            let Some((before, before_lengths)) = &mut met else {
+                met = Some((*spatial, lengths));
+                continue;
+            };
+            if lengths.len() != before_lengths.len() {
+                return Err("it combines maps of different rank".into());
+            }
+            for (before, new) in before.iter_mut().zip(spatial) {
+                if before.position != new.position {
+                    return Err("it combines rows with columns".into());
+                }
+                let length = |lengths: &[usize]| {
+                    before
+                        .position
+                        .map_or(Some(1), |at| lengths.get(at).copied())
+                };
+                let length_met = length(before_lengths);
+                if length_met != length(&lengths) {
+                    return Err("it repeats cells over space".into());
+                }
+                before.reach = if length_met == Some(1) {
+                    // The only cell is number 0: strides do not matter.
+                    Reach {
+                        stride: before.reach.stride,
+                        lo: before.reach.lo.min(new.reach.lo),
+                        hi: before.reach.hi.max(new.reach.hi),
+                    }
+                } else {
+                    before
+                        .reach
+                        .hull(new.reach)
+                        .ok_or("it combines maps of different stride")?
+                };
+            }
+        }
+        let (spatial, _) = met.ok_or("it does not depend on the image")?;
+        // A map of one row, repeated to the rows of a constant, would tell all rows of the same.
+        let output = self.node.outputs.first().ok_or("it has no output")?;
+        for axis in &spatial {
+            let Some(position) = axis.position else {
+                continue;
+            };
+            if joined == Some(position) {
+                return Err("it joins maps along rows or columns".into());
+            }
+            let slot = self
+                .values
+                .iter()
+                .position(|value| matches!(value, Value::Map(_)))
+                .unwrap_or_default();
+            let made = output
+                .fact
+                .shape
+                .as_concrete()
+                .and_then(|s| s.get(position));
+            if made != self.lengths(slot)?.get(position) {
+                return Err("it repeats cells over space".into());
+            }
+        }
+        Ok(spatial)
+    }
+
+    fn pad(&self, pad: &Pad) -> Result<[Spatial; 2], String> {
+        if !matches!(pad.mode, PadMode::Constant(_)) {
+            return Err("it pads with other cells of the map".into());
+        }
+        self.each(|spatial| {
+            let before = spatial.position.and_then(|axis| pad.pads.get(axis));
+            let before =
+                i64::try_from(before.map_or(0, |(before, _)| *before)).map_err(|_| OVERFLOW)?;
+            shifted(spatial, -before)
+        })
+    }
+
+    fn downsample(&self, down: &Downsample) -> Result<[Spatial; 2], String> {
+        let stride = usize::try_from(down.stride).map_err(|_| "it turns rows or columns round")?;
+        if down.modulo != 0 {
+            // The second step of optimisation may merge it into a convolution, and forget the offset.
+            return Err("it takes every n-th cell, but not from the first on".into());
+        }
+        self.each(|spatial| match spatial.position {
+            Some(position) if position == down.axis => through(
+                spatial,
+                &Window {
+                    kernel: 1,
+                    stride,
+                    dilation: 1,
+                    pad_before: 0,
+                    pad_after: 0,
+                },
+            ),
+            _ => Ok(spatial),
+        })
+    }
+
+    /// Sums of products with constants. A row's axis must be one of the output's too, and only
+    /// once: then each row of the output is made of that row alone.
+    fn einsum(&self, sum: &EinSum) -> Result<[Spatial; 2], String> {
+        if sum.q_params.is_some() {
+            return Err("it is quantised".into());
+        }
+        let slot = self
+            .values
+            .iter()
+            .position(|value| matches!(value, Value::Map(_)))
+            .ok_or("it does not depend on the image")?;
+        let spatial = self.only(slot)?;
+        let lengths = self.lengths(slot)?;
+        let followed = |spatial: Spatial| {
+            let Some(position) = spatial.position else {
+                return Ok(spatial);
+            };
+            let axis = sum
+                .axes
+                .axis((InOut::In(slot), position))
+                .map_err(|error| format!("{error:#}"))?;
+            match (
+                axis.inputs.get(slot).map(|at| at.as_slice()),
+                axis.outputs.as_slice(),
+            ) {
+                (Some([_]), [output]) if output.len() == 1 => Ok(Spatial {
+                    position: output.first().copied(),
+                    ..spatial
+                }),
+                (Some([_]), [output]) if output.is_empty() && lengths.get(position) == Some(&1) => {
+                    Ok(Spatial {
+                        position: None,
+                        ..spatial
+                    })
+                }
+                _ => Err("it sums over rows or columns".to_string()),
+            }
+        };
+        Ok([followed(spatial[0])?, followed(spatial[1])?])
+    }
+}
+
+fn shifted(spatial: Spatial, cells: i64) -> Result<Spatial, String> {
+    let reach = spatial.reach.shifted(cells).ok_or(OVERFLOW)?;
+    Ok(Spatial { reach, ..spatial })
+}
+
+fn through(spatial: Spatial, window: &Window) -> Result<Spatial, String> {
+    let reach = spatial.reach.through(window).ok_or(OVERFLOW)?;
+    Ok(Spatial { reach, ..spatial })
+}
+
+/// Where a spatial axis stands after axes were added, taken away or moved.
+fn changed(spatial: Spatial, change: &AxisOp) -> Result<Spatial, String> {
+    let Some(position) = spatial.position else {
+        return Ok(spatial);
+    };
+    let position = match change {
+        AxisOp::Add(at) if position >= *at => Some(position + 1),
+        AxisOp::Add(_) => Some(position),
+        // Only axes of length 1 can be taken away.
+        AxisOp::Rm(at) if position == *at => None,
+        AxisOp::Rm(at) if position > *at => Some(position - 1),
+        AxisOp::Rm(_) => Some(position),
+        AxisOp::Move(from, to) => Some(moved(position, *from, *to)),
+        AxisOp::Reshape(at, _, _) if position < *at => Some(position),
+        AxisOp::Reshape(at, from, to) if position >= at + from.len() => {
+            Some(position - from.len() + to.len())
+        }
+        AxisOp::Reshape(..) => return Err("it reshapes rows or columns".into()),
+    };
+    Ok(Spatial {
+        position,
+        ..spatial
+    })
+}
+
+/// Where axis `position` stands after axis `from` was taken out and put in again at `to`.
+fn moved(position: usize, from: usize, to: usize) -> usize {
+    if position == from {
+        return to;
+    }
+    let without = if position > from {
+        position - 1
+    } else {
+        position
+    };
+    if without >= to { without + 1 } else { without }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,260 @@
+//! Graphs that an optimiser may have made, against what was claimed of the network.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use tract_core::internal::{
+    AxesMapping, AxisOp, DatumExt, DatumType, IntoArcTensor, OutletId, Tensor, ToDim, TypedModel,
+    TypedOp, tensor0, tvec,
+};
+use tract_core::model::SpecialOps;
+use tract_core::ops::Downsample;
+use tract_core::ops::array::{MultiBroadcastTo, Pad, PadMode, Slice, TypedConcat};
+use tract_core::ops::cnn::{Conv, KernelFormat, PaddingSpec, PoolSpec};
+use tract_core::ops::einsum::EinSum;
+use tract_core::ops::math;
+use tract_core::ops::nn::{DataFormat, Reduce, Reducer};
+
+use super::super::EngineError;
+use super::{Reach, check};
+use crate::network::{MapShape, Network, Node, Op};
+
+const CHANNELS: usize = 3;
+const SIDE: usize = 9;
+
+/// A graph in the making, on an image of 3x9x9.
+struct Graph {
+    model: TypedModel,
+    last: OutletId,
+}
+
+impl Graph {
+    fn new() -> Graph {
+        let mut model = TypedModel::default();
+        let last = model
+            .add_source("image", f32::fact([1, CHANNELS, SIDE, SIDE]))
+            .unwrap();
+        Graph { model, last }
+    }
+
+    fn then(mut self, op: impl Into<Box<dyn TypedOp>>) -> Graph {
+        let name = format!("node{}", self.model.nodes().len());
+        self.last = self.model.wire_node(name, op, &[self.last]).unwrap()[0];
+        self
+    }
+
+    /// The last value and another one of the graph.
+    fn with(mut self, op: impl Into<Box<dyn TypedOp>>, other: OutletId) -> Graph {
+        let name = format!("node{}", self.model.nodes().len());
+        self.last = self.model.wire_node(name, op, &[self.last, other]).unwrap()[0];
+        self
+    }
+
+    fn constant(&mut self, shape: &[usize]) -> OutletId {
+        let name = format!("constant{}", self.model.nodes().len());
+        let tensor = Tensor::zero::<f32>(shape).unwrap();
+        self.model.add_const(name, tensor).unwrap()
+    }
+
+    /// 3 channels to 3, without bias.
+    fn conv(
+        mut self,
+        kernel: [usize; 2],
+        stride: usize,
+        dilation: usize,
+        pads: [(usize, usize); 2],
+    ) -> Graph {
+        let weights = self.constant(&[CHANNELS, CHANNELS, kernel[0], kernel[1]]);
+        let bias = self
+            .model
+            .add_const("bias", tensor0(0f32))
+            .unwrap_or(weights);
+        let pool_spec = PoolSpec {
+            data_format: DataFormat::NCHW,
+            kernel_shape: kernel.into_iter().collect(),
+            padding: PaddingSpec::Explicit(
+                tvec!(pads[0].0, pads[1].0),
+                tvec!(pads[0].1, pads[1].1),
+            ),
+            dilations: Some(tvec!(dilation, dilation)),
+            strides: Some(tvec!(stride, stride)),
+            input_channels: CHANNELS,
+            output_channels: CHANNELS,
+        };
+        let conv = Conv {
+            pool_spec,
+            kernel_fmt: KernelFormat::OIHW,
+            group: 1,
+            q_params: None,
+        };
+        let inputs = [self.last, weights, bias];
+        self.last = self.model.wire_node("conv", conv, &inputs).unwrap()[0];
+        self
+    }
+
+    /// Checks the graph against a network of which this is claimed along both axes.
+    fn claims(mut self, stride: i64, lo: i64, hi: i64) -> Result<(), EngineError> {
+        self.model.select_output_outlets(&[self.last]).unwrap();
+        let fact = self.model.outlet_fact(self.last).unwrap();
+        let cells = fact.shape.as_concrete().unwrap();
+        let reach = Reach { stride, lo, hi };
+        let node = |height, width, reach| Node {
+            name: "claimed".into(),
+            op: Op::Input,
+            shape: MapShape {
+                channels: CHANNELS,
+                height,
+                width,
+            },
+            y: reach,
+            x: reach,
+        };
+        let image = node(SIDE, SIDE, Reach::IMAGE);
+        let output = node(cells[2], cells[3], reach);
+        check(&self.model, &Network::new(vec![image, output], 1))
+    }
+}
+
+fn displaced(outcome: Result<(), EngineError>) -> bool {
+    matches!(outcome, Err(EngineError::Displaced { .. }))
+}
+
+fn unproved(outcome: Result<(), EngineError>, word: &str) -> bool {
+    matches!(outcome, Err(EngineError::Unproved { reason, .. }) if reason.contains(word))
+}
+
+#[test]
+fn windows_must_lie_within_the_claim() {
+    let same = [(1, 1), (1, 1)];
+    let conv = || Graph::new().conv([3, 3], 1, 1, same);
+    assert!(conv().claims(1, -1, 1).is_ok());
+    // More may be claimed than is read, never less.
+    assert!(conv().claims(1, -2, 1).is_ok());
+    assert!(displaced(conv().claims(1, 0, 1)));
+    assert!(displaced(conv().claims(1, -1, 0)));
+    // The same number of cells, other pixels.
+    for pads in [(0, 2), (2, 0)] {
+        let shifted = |axes| Graph::new().conv([3, 3], 1, 1, axes);
+        assert!(displaced(shifted([pads, (1, 1)]).claims(1, -1, 1)));
+        assert!(displaced(shifted([(1, 1), pads]).claims(1, -1, 1)));
+    }
+    let wide = || Graph::new().conv([3, 3], 1, 2, [(2, 2), (2, 2)]);
+    assert!(displaced(wide().claims(1, -1, 1)));
+    assert!(wide().claims(1, -2, 2).is_ok());
+    let strided = || Graph::new().conv([3, 3], 2, 1, same);
+    assert!(strided().claims(2, -1, 1).is_ok());
+    assert!(displaced(strided().claims(1, -1, 1)));
+}
+
+#[test]
+fn cuts_borders_and_every_nth_cell_move_the_pixels() {
+    let cut = |first: usize| {
+        let end = (first + 8).to_dim();
+        Graph::new().then(Slice::new(2, first.to_dim(), end))
+    };
+    assert!(cut(0).claims(1, 0, 0).is_ok());
+    assert!(displaced(cut(1).claims(1, 0, 0)));
+    let pad = |before| {
+        let pads = vec![(0, 0), (0, 0), (0, 0), (before, 2 - before)];
+        Graph::new().then(Pad::new(
+            pads,
+            PadMode::Constant(tensor0(0f32).into_arc_tensor()),
+        ))
+    };
+    assert!(pad(0).claims(1, 0, 0).is_ok());
+    assert!(displaced(pad(1).claims(1, 0, 0)));
+    let mirrored = Pad::new(vec![(0, 0), (0, 0), (1, 1), (0, 0)], PadMode::Reflect);
+    assert!(unproved(
+        Graph::new().then(mirrored).claims(1, -1, 1),
+        "pads"
+    ));
+    let every = |stride, modulo| {
+        Graph::new()
+            .then(Downsample::new(2, stride, modulo))
+            .then(Downsample::new(3, stride, modulo))
+    };
+    assert!(every(2, 0).claims(2, 0, 0).is_ok());
+    assert!(displaced(every(2, 0).claims(1, 0, 0)));
+    // An offset that a later step may lose is not let pass, whatever is claimed.
+    assert!(unproved(every(2, 1).claims(2, 0, 1), "first"));
+    assert!(unproved(every(-1, 0).claims(1, -8, 8), "round"));
+}
+
+#[test]
+fn rows_and_columns_keep_their_places() {
+    let exchanged = || Graph::new().then(AxisOp::Move(2, 3));
+    assert!(unproved(exchanged().claims(1, 0, 0), "places"));
+    assert!(exchanged().then(AxisOp::Move(3, 2)).claims(1, 0, 0).is_ok());
+    let flat = |from: [usize; 2], to: [usize; 2]| {
+        let dims = |dims: [usize; 2]| dims.iter().map(|dim| dim.to_dim()).collect();
+        Graph::new().then(AxisOp::Reshape(2, dims(from), dims(to)))
+    };
+    assert!(unproved(flat([9, 9], [27, 3]).claims(1, 0, 0), "reshapes"));
+    // Taken away, put back, moved: only where things end counts.
+    let there_and_back = Graph::new()
+        .then(AxisOp::Rm(0))
+        .then(AxisOp::Move(0, 2))
+        .then(AxisOp::Add(0))
+        .then(AxisOp::Move(3, 1));
+    assert!(there_and_back.claims(1, 0, 0).is_ok());
+    let mut graph = Graph::new().then(AxisOp::Move(2, 3));
+    let image = OutletId::new(0, 0);
+    graph = graph.with(math::add(), image);
+    assert!(unproved(graph.claims(1, 0, 0), "rows with columns"));
+}
+
+#[test]
+fn values_meet_cell_by_cell() {
+    // One branch reads two rows down.
+    let down = Graph::new().conv([3, 1], 1, 1, [(0, 2), (0, 0)]);
+    let both = |graph: Graph| graph.with(math::add(), OutletId::new(0, 0));
+    assert!(displaced(both(down).claims(1, 0, 1)));
+    let down = Graph::new().conv([3, 1], 1, 1, [(0, 2), (0, 0)]);
+    assert!(both(down).claims(1, 0, 2).is_ok());
+    // One row for all rows.
+    let one_row = Graph::new().conv([9, 1], 1, 1, [(0, 0), (0, 0)]);
+    assert!(unproved(both(one_row).claims(1, -8, 8), "repeats"));
+    let mut one_row = Graph::new().conv([9, 1], 1, 1, [(0, 0), (0, 0)]);
+    let rows = one_row.constant(&[1, 1, SIDE, 1]);
+    assert!(unproved(
+        one_row.with(math::add(), rows).claims(1, -8, 8),
+        "repeats"
+    ));
+    let shape = [1, CHANNELS, SIDE, SIDE].iter().map(|dim| dim.to_dim());
+    let one_row = Graph::new()
+        .conv([9, 1], 1, 1, [(0, 0), (0, 0)])
+        .then(MultiBroadcastTo {
+            shape: shape.collect(),
+        });
+    assert!(unproved(one_row.claims(1, -8, 8), "not on the list"));
+    let joined = |axis| Graph::new().with(TypedConcat::new(axis), OutletId::new(0, 0));
+    assert!(joined(1).claims(1, 0, 0).is_ok());
+    assert!(unproved(joined(2).claims(1, 0, 0), "joins"));
+}
+
+#[test]
+fn sums_may_run_over_channels_only() {
+    let sum = |formula: &str, constant: &[usize]| {
+        let mut graph = Graph::new();
+        let constant = graph.constant(constant);
+        let axes: AxesMapping = formula.parse().unwrap();
+        graph.with(EinSum::new(axes, DatumType::F32), constant)
+    };
+    assert!(
+        sum("nchw,kc->nkhw", &[CHANNELS, CHANNELS])
+            .claims(1, 0, 0)
+            .is_ok()
+    );
+    // Over columns, and rows taken for channels.
+    assert!(unproved(
+        sum("nchw,kw->nchk", &[SIDE, SIDE]).claims(1, -8, 8),
+        "sums over"
+    ));
+    assert!(unproved(
+        sum("nchw,kc->nkwh", &[CHANNELS, CHANNELS]).claims(1, 0, 0),
+        "places"
+    ));
+    let mean = Reduce::new(tvec!(2), Reducer::Sum);
+    assert!(unproved(
+        Graph::new().then(mean).claims(1, -8, 8),
+        "not on the list"
+    ));
+}
