@@ -121,7 +121,7 @@ fn a_sound_engine_passes_in_the_stated_number_of_passes() {
     let mut engine = Spoiled::new(&model, |_, _, _| {});
     engine.check(&model).unwrap();
     assert_eq!(engine.passes, FORWARD_PASSES);
-    const { assert!(FORWARD_PASSES <= 32) };
+    const { assert!(FORWARD_PASSES <= 40) };
 }
 
 #[test]
@@ -213,6 +213,35 @@ fn a_geometry_that_is_too_small_by_one_pixel_is_caught() {
             matches!(outcome, Err(EngineError::Leak { .. })),
             "{geometry:?}"
         );
+    }
+}
+
+/// Cell i reads pixels 4i ..= 4i+4; the engine lets it read 4i+5 too, by one bit.
+#[test]
+fn one_pixel_beyond_a_strided_cell_is_caught() {
+    for (height, width) in [(33, 9), (9, 33)] {
+        let mut b = Builder::new(height, width);
+        let strided = [("strides", [4, 4].into())];
+        let conv = b.conv("conv", "image", (3, 4), (5, 5), &strided);
+        b.output(&conv);
+        let model = admitted(&b);
+        let Geometry { x, y } = model.geometry();
+        assert_eq!([(x.stride(), x.hi()), (y.stride(), y.hi())], [(4, 4); 2]);
+        // The pixel beyond, one row down or one column to the right.
+        let (down, right) = if height > width { (5, 0) } else { (0, 5) };
+        let columns = x.outputs() as usize;
+        let mut engine = Spoiled::new(&model, |_, image: &[f32], logits: &mut [f32]| {
+            let class = &mut logits[..columns * y.outputs() as usize];
+            for (cell, logit) in class.iter_mut().enumerate() {
+                let row = 4 * (cell / columns) + down;
+                let column = 4 * (cell % columns) + right;
+                if row < height && column < width && image[row * width + column] > 0.5 {
+                    ulp(logit);
+                }
+            }
+        });
+        let outcome = engine.check(&model);
+        assert!(matches!(outcome, Err(EngineError::Leak { .. })));
     }
 }
 

@@ -38,6 +38,8 @@ pub struct Engine {
     state: TypedSimpleState,
     input: ImageShape,
     image_len: usize,
+    /// Classes, height and width of the score map.
+    output: [usize; 3],
     logits: Vec<f32>,
     broken: bool,
 }
@@ -87,6 +89,7 @@ impl Engine {
             state,
             input,
             image_len,
+            output: [shape.classes(), shape.height(), shape.width()],
             logits: vec![0.0; logits_len],
             broken: false,
         })
@@ -133,17 +136,21 @@ impl Engine {
         } = self.input;
         let state = &mut self.state;
         let logits = &mut self.logits;
-        let expected = logits.len();
+        let expected = [1, self.output[0], self.output[1], self.output[2]];
         let pass = || -> Result<(), EngineError> {
             let failed = |error| EngineError::Forward(format!("{error:#}"));
             let tensor =
                 Tensor::from_shape(&[1, channels, height, width], image).map_err(failed)?;
             let outputs = state.run(tvec!(tensor.into_tvalue())).map_err(failed)?;
-            let found = outputs.first().map_or(0, |output| output.len());
-            let output = match outputs.as_slice() {
-                [output] if found == expected => output,
-                _ => return Err(EngineError::OutputLength { expected, found }),
+            let [output] = outputs.as_slice() else {
+                let reason = format!("it gave {} outputs, must give one", outputs.len());
+                return Err(EngineError::Forward(reason));
             };
+            if output.shape() != expected {
+                let found = output.shape();
+                let reason = format!("it gave logits of shape {found:?}, must be {expected:?}");
+                return Err(EngineError::Forward(reason));
+            }
             let view = output.to_plain_array_view::<f32>().map_err(failed)?;
             for (logit, value) in logits.iter_mut().zip(view.iter()) {
                 *logit = *value;

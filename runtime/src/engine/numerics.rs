@@ -5,10 +5,12 @@ use bagcert_certifier::{CellRect, Geometry, PatchSize, Pixel, Shape};
 use super::{EngineError, ForwardPass};
 use crate::network::ImageShape;
 
-/// Forward passes of one check: two images, eleven patches on each, and each image once more.
+/// Forward passes of one check: two images, fifteen patches on each, and each image once more.
 pub const FORWARD_PASSES: usize = 2 * (1 + PATCHES + 1);
 /// Patches tried on each image.
-const PATCHES: usize = 11;
+const PATCHES: usize = PLACED + 4;
+/// Of these, the ones that go to fixed and random places.
+const PLACED: usize = 11;
 /// Fixed, so that a check can be repeated.
 const SEED: u64 = 0x5eed_ba9c_e127_0001;
 
@@ -16,10 +18,13 @@ const SEED: u64 = 0x5eed_ba9c_e127_0001;
 /// (Section 3) bit-identical, and that the same image gives the same logits again.
 ///
 /// Patches of several sizes, from one pixel to a third of the image, go to the corners, the
-/// middle of the edges, the centre and random places of random images; they are filled with the
-/// opposite of the image, with 0, 1, a checkerboard of both, or noise. A sum of Winograd or FFT kind, a scale taken over the map or
-/// a state that carries over from frame to frame shows as a change of some far bit. It is a
-/// check, not a proof: what it can miss is a leak too rare to show in [`FORWARD_PASSES`] passes.
+/// middle of the edges, the centre and random places of random images. Four more cover all pixels
+/// above, below, left and right of what one cell reads, to the very edge of it: a cell that reads one
+/// pixel more than was proved shows, whatever the stride. Patches are filled with the opposite of the
+/// image, with 0, 1, a checkerboard of both, or noise. A sum of Winograd or FFT kind, a scale taken
+/// over the map or a state that carries over from frame to frame shows as a change of some far bit.
+/// It is a check, not a proof: what it can miss is a leak too rare to show in [`FORWARD_PASSES`]
+/// passes.
 ///
 /// # Errors
 /// The first changed logit, or what `pass` itself failed with.
@@ -51,8 +56,7 @@ pub fn check_numerics<P: ForwardPass + ?Sized>(
         let clean = whole(pass.forward(&base)?, logits_len)?.to_vec();
         let mut image = base.clone();
         for trial in 0..PATCHES {
-            let patch = size(trial, input)?;
-            let at = position(trial, patch, input, &mut random)?;
+            let (patch, at) = placed(trial, input, geometry, &mut random)?;
             paint(
                 &mut image,
                 input,
@@ -160,6 +164,57 @@ fn compare(
         }
     }
     Ok(())
+}
+
+/// Size and top-left pixel of the patch of one trial.
+fn placed(
+    trial: usize,
+    input: ImageShape,
+    geometry: &Geometry,
+    random: &mut SplitMix,
+) -> Result<(PatchSize, Pixel), EngineError> {
+    if let Some(side) = trial.checked_sub(PLACED)
+        && let Some(band) = band(side, input, geometry, random)
+    {
+        return Ok(band);
+    }
+    let patch = size(trial, input)?;
+    Ok((patch, position(trial, patch, input, random)?))
+}
+
+/// All pixels on one side of what a random cell reads: above, below, left, right. `None` where there
+/// are none.
+fn band(
+    side: usize,
+    input: ImageShape,
+    geometry: &Geometry,
+    random: &mut SplitMix,
+) -> Option<(PatchSize, Pixel)> {
+    let (axis, length) = if side < 2 {
+        (&geometry.y, input.height)
+    } else {
+        (&geometry.x, input.width)
+    };
+    let cell = i64::from(random.below(axis.outputs().checked_sub(1)?));
+    let start = i64::from(axis.stride()) * cell;
+    let length = i64::try_from(length).ok()?;
+    let (from, to) = if side.is_multiple_of(2) {
+        (0, start + i64::from(axis.lo()))
+    } else {
+        (start + i64::from(axis.hi()) + 1, length)
+    };
+    let (from, to) = (from.clamp(0, length), to.clamp(0, length));
+    let thick = u32::try_from(to.checked_sub(from)?).ok()?;
+    let from = u32::try_from(from).ok()?;
+    let (patch, at) = if side < 2 {
+        let width = u32::try_from(input.width).ok()?;
+        (PatchSize::new(width, thick), Pixel { x: 0, y: from })
+    } else {
+        let height = u32::try_from(input.height).ok()?;
+        (PatchSize::new(thick, height), Pixel { x: from, y: 0 })
+    };
+    // No pixels, no patch.
+    patch.ok().map(|patch| (patch, at))
 }
 
 /// The size of the patch of one trial, at most the image's.
