@@ -328,6 +328,49 @@ fn batch_norm_in_inference() {
     });
 }
 
+/// Normalisation of each cell over its channels, as ConvNeXt has it, written out.
+#[test]
+fn normalised_over_channels() {
+    for as_input in [false, true] {
+        let field = (1, 0, 2, 7);
+        expect((9, 9), (field, field), 6, |b| {
+            if as_input {
+                b.model.opset_import[0].version = 18;
+            }
+            let mean = |b: &mut Builder, name: &str, x: &str| {
+                if as_input {
+                    let axes = b.integers(&format!("{name}.axes"), &[-3]);
+                    b.op("ReduceMean", name, &[x, &axes], &[])
+                } else {
+                    b.op("ReduceMean", name, &[x], &[("axes", ints(&[1]))])
+                }
+            };
+            let conv = b.conv("conv", "image", (3, 6), (3, 3), &[]);
+            let mu = mean(b, "mean", &conv);
+            let centred = b.op("Sub", "centred", &[&conv, &mu], &[]);
+            let squared = b.op("Mul", "squared", &[&centred, &centred], &[]);
+            let variance = mean(b, "variance", &squared);
+            let epsilon = b.constant("epsilon", &[], &[1e-5]);
+            let sum = b.op("Add", "sum", &[&variance, &epsilon], &[]);
+            let deviation = b.op("Sqrt", "deviation", &[&sum], &[]);
+            let scaled = b.op("Div", "scaled", &[&centred, &deviation], &[]);
+            let gain = b.weights("gain", &[6, 1, 1], 1.0);
+            b.op("Mul", "normalised", &[&scaled, &gain], &[])
+        });
+    }
+    for op in ["ReduceMax", "ReduceMin", "ReduceSum"] {
+        let field = (1, 0, 2, 7);
+        expect_with((9, 9), (field, field), 6, false, |b| {
+            // The axes of a sum are an input since opset 13, those of a maximum since 18.
+            b.model.opset_import[0].version = 18;
+            let conv = b.conv("conv", "image", (3, 6), (3, 3), &[]);
+            let axes = b.integers("axes", &[1]);
+            let one = b.op(op, "one", &[&conv, &axes], &[]);
+            b.op("Sub", "less", &[&conv, &one], &[])
+        });
+    }
+}
+
 #[test]
 fn padding_and_cutting_shift_the_interval() {
     // Two rows above: cell i is cell i-2. Cut from column 3: cell i is cell i+3.

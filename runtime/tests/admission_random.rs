@@ -52,6 +52,7 @@ enum Step {
     Join {
         kernel: usize,
     },
+    Centre,
     Pad([i64; 4]),
     Cut {
         axis: i64,
@@ -83,6 +84,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (1usize..=3, 0i64..=2, 0usize..4)
             .prop_map(|(kernel, shift, op)| Step::Residual { kernel, shift, op }),
         1 => (1usize..=3).prop_map(|kernel| Step::Join { kernel }),
+        1 => Just(Step::Centre),
         1 => prop::array::uniform4(0i64..=2).prop_map(Step::Pad),
         1 => (1i64..=3, 0i64..=1, 0i64..=1)
             .prop_map(|(axis, start, end)| Step::Cut { axis, start, end }),
@@ -258,6 +260,11 @@ fn add(b: &mut Builder, map: &mut Map, index: usize, step: &Step) {
             let inputs = [map.name.as_str(), &branch];
             map.name = b.op("Concat", &name, &inputs, &[("axis", 1.into())]);
             map.channels += 2;
+        }
+        Step::Centre => {
+            let axes = [("axes", Attr::Ints(vec![1]))];
+            let mean = b.op("ReduceMean", &format!("{name}.mean"), &[&map.name], &axes);
+            map.name = b.op("Sub", &name, &[&map.name, &mean], &[]);
         }
         Step::Pad([top, left, bottom, right]) => {
             let pads = [0, 0, *top, *left, 0, 0, *bottom, *right];

@@ -48,16 +48,45 @@ fn what_mixes_distant_cells() {
             b.op("Add", "sum", &[x, &pooled], &[])
         });
     }
-    for op in ["ReduceMean", "ReduceMax", "ReduceL2"] {
+    for op in ["ReduceMean", "ReduceMax", "ReduceSum", "ReduceL2"] {
         refused(&["\"far\"", op, "along an axis"], |b, x| {
             let mean = b.op(op, "far", &[x], &[("axes", ints(&[2]))]);
             b.op("Sub", "centred", &[x, &mean], &[])
         });
     }
-    // Even over channels alone: such an operation is not on the list.
-    refused(&["\"far\"", "ReduceMean"], |b, x| {
-        b.op("ReduceMean", "far", &[x], &[("axes", ints(&[1]))])
+    // Over everything, or with the axes as an input.
+    refused(&["far", "distant cells"], |b, x| {
+        let mean = b.op("ReduceMean", "far", &[x], &[]);
+        b.op("Sub", "centred", &[x, &mean], &[])
     });
+    refused(&["far", "distant cells"], |b, x| {
+        b.model.opset_import[0].version = 18;
+        let axes = b.integers("axes", &[1, 3]);
+        let mean = b.op("ReduceMean", "far", &[x, &axes], &[]);
+        b.op("Sub", "centred", &[x, &mean], &[])
+    });
+    refused(&["\"far\"", "ReduceMean", "keepdims"], |b, x| {
+        let attributes = [("axes", ints(&[1])), ("keepdims", 0.into())];
+        b.op("ReduceMean", "far", &[x], &attributes)
+    });
+    for (op, word) in [
+        ("GroupNormalization", "statistics"),
+        ("LayerNormalization", "statistics"),
+        ("LpNormalization", "statistics"),
+        ("MeanVarianceNormalization", "statistics"),
+        ("ArgMax", "along an axis"),
+        ("TopK", "along an axis"),
+        ("Attention", "not on the list"),
+        ("RotaryEmbedding", "not on the list"),
+        ("LSTM", "recurrence"),
+        ("Einsum", "mixes cells"),
+        ("DFT", "not on the list"),
+    ] {
+        refused(&["\"far\"", op, word], |b, x| {
+            let weights = b.weights("weights", &[4], 1.0);
+            b.op(op, "far", &[x, &weights, &weights], &[])
+        });
+    }
     refused(
         &["\"far\"", "InstanceNormalization", "statistics"],
         |b, x| {
@@ -137,6 +166,49 @@ fn squeeze_and_excite() {
     });
 }
 
+/// Attention as exporters write it out: maps flattened, multiplied, normalised.
+#[test]
+fn attention_written_out() {
+    refused(&["\"key\"", "Transpose"], |b, x| {
+        let shape = b.integers("shape", &[1, 4, 64]);
+        let query = b.op("Reshape", "query", &[x, &shape], &[]);
+        let key = b.op("Transpose", "key", &[&query], &[("perm", ints(&[0, 2, 1]))]);
+        let weights = b.op("MatMul", "weights", &[&key, &query], &[]);
+        let weights = b.op("Softmax", "attention", &[&weights], &[]);
+        let mixed = b.op("MatMul", "mixed", &[&query, &weights], &[]);
+        let back = b.integers("back", &[1, 4, 8, 8]);
+        b.op("Reshape", "out", &[&mixed, &back], &[])
+    });
+}
+
+/// One number made of the whole image decides what every cell says.
+#[test]
+fn a_global_trigger() {
+    // By a pool over the whole map.
+    refused(&["\"trigger\"", "GlobalMaxPool"], |b, x| {
+        let trigger = b.op("GlobalMaxPool", "trigger", &[x], &[]);
+        let half = b.constant("half", &[], &[0.5]);
+        let is_set = b.op("Greater", "is_set", &[&trigger, &half], &[]);
+        let other = b.op("Neg", "other", &[x], &[]);
+        b.op("Where", "chosen", &[&is_set, &other, x], &[])
+    });
+    // By local operations only, whose one cell is repeated: the repeating is refused.
+    for gate in ["Mul", "Add", "Max"] {
+        refused(&["\"chosen", gate, "repeating cells over space"], |b, x| {
+            let trigger = b.conv("trigger", x, (4, 1), (8, 8), &[]);
+            let stepped = b.op("HardSigmoid", "stepped", &[&trigger], &[]);
+            b.op(gate, "chosen", &[x, &stepped], &[])
+        });
+    }
+    refused(&["\"is_set\"", "Greater"], |b, x| {
+        let trigger = b.conv("trigger", x, (4, 1), (8, 8), &[]);
+        let half = b.constant("half", &[], &[0.5]);
+        let is_set = b.op("Greater", "is_set", &[&trigger, &half], &[]);
+        let other = b.op("Neg", "other", &[x], &[]);
+        b.op("Where", "chosen", &[&is_set, &other, x], &[])
+    });
+}
+
 #[test]
 fn what_moves_cells() {
     refused(&["\"turned\"", "Transpose"], |b, x| {
@@ -179,6 +251,37 @@ fn what_moves_cells() {
         let (axes, steps) = (b.integers("axes", &[3]), b.integers("steps", &[-1]));
         b.op("Slice", "flipped", &[x, &starts, &ends, &axes, &steps], &[])
     });
+    // A roll: the last columns first.
+    refused(&["\"rolled\"", "only channels"], |b, x| {
+        let axes = b.integers("axes", &[3]);
+        let (zero, five, all) = (
+            b.integers("zero", &[0]),
+            b.integers("five", &[5]),
+            b.integers("all", &[8]),
+        );
+        let left = b.op("Slice", "left", &[x, &zero, &five, &axes], &[]);
+        let right = b.op("Slice", "right", &[x, &five, &all, &axes], &[]);
+        b.op("Concat", "rolled", &[&right, &left], &[("axis", 3.into())])
+    });
+    for (op, word) in [
+        ("SpaceToDepth", "moves or repeats"),
+        ("DepthToSpace", "moves or repeats"),
+        ("Tile", "moves or repeats"),
+        ("Expand", "moves or repeats"),
+        ("GatherND", "by index"),
+        ("ScatterND", "by index"),
+        ("GridSample", "resamples"),
+        ("ReverseSequence", "not on the list"),
+        ("Compress", "not on the list"),
+        ("RoiAlign", "not on the list"),
+        ("MaxUnpool", "not on the list"),
+        ("Col2Im", "not on the list"),
+        ("RandomNormalLike", "not on the list"),
+    ] {
+        refused(&["\"moved\"", op, word], |b, x| {
+            b.op(op, "moved", &[x], &[("blocksize", 2.into())])
+        });
+    }
     refused(&["\"joined\"", "only channels"], |b, x| {
         b.op("Concat", "joined", &[x, x], &[("axis", 3.into())])
     });
@@ -259,6 +362,10 @@ fn control_flow_and_foreign_operators() {
             &["", "", x],
             &[("body", Attr::Graph(GraphProto::default()))],
         )
+    });
+    refused(&["\"scan\"", "Scan", "control flow"], |b, x| {
+        let body = ("body", Attr::Graph(GraphProto::default()));
+        b.op("Scan", "scan", &[x], &[body, ("num_scan_inputs", 1.into())])
     });
     // The library would run the standard operator of the same name.
     refused(&["\"custom\"", "com.example.Relu", "domain"], |b, x| {

@@ -45,6 +45,7 @@ pub(crate) fn check(node: &NodeProto) -> Result<(), String> {
 
 fn check_one(node: &NodeProto, attribute: &AttributeProto) -> Result<(), String> {
     let windowed = matches!(node.op_type.as_str(), "Conv" | "MaxPool" | "AveragePool");
+    let reduces = node.op_type.starts_with("Reduce");
     let name = attribute.name.as_str();
     match name {
         "kernel_shape" | "strides" | "dilations" if windowed => list(attribute, 2, 1),
@@ -52,6 +53,14 @@ fn check_one(node: &NodeProto, attribute: &AttributeProto) -> Result<(), String>
         "pads" => list(attribute, 8, 0),
         "group" => single(attribute, 1, gate::MAX_DIM),
         "axis" => single(attribute, -4, 3),
+        "axes" if reduces && !matches!(attribute.ints.as_slice(), [1 | -3]) => Err(format!(
+            "it combines cells along an axis {:?}, so distant cells would depend on each other; \
+             only channels (axis 1) may be combined",
+            attribute.ints
+        )),
+        "keepdims" if reduces && attribute.i != 1 => {
+            Err("it drops the axis of channels; set keepdims".into())
+        }
         "training_mode" if attribute.i != 0 => Err(
             "it is in training mode, where statistics of the whole batch mix all cells; \
                  export in inference mode"

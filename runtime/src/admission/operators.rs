@@ -42,7 +42,8 @@ pub(crate) fn class(node: &NodeProto) -> Result<Class, String> {
         | "Sin" | "Cos" | "Tanh" | "Sigmoid" | "HardSigmoid" | "HardSwish" | "Swish" | "Relu"
         | "LeakyRelu" | "ThresholdedRelu" | "Elu" | "Selu" | "Celu" | "Softplus" | "Softsign"
         | "MaxPool" | "AveragePool" => Ok(Class::OnMaps),
-        "Conv" | "BatchNormalization" | "Clip" | "Pad" | "Slice" => Ok(Class::WithParameters),
+        "Conv" | "BatchNormalization" | "Clip" | "Pad" | "Slice" | "ReduceMean" | "ReduceSum"
+        | "ReduceMax" | "ReduceMin" => Ok(Class::WithParameters),
         "Split" => Ok(Class::Parting),
         "Constant" | "Identity" | "Cast" | "Unsqueeze" | "Squeeze" | "Reshape" => {
             Ok(Class::OnConstants)
@@ -57,9 +58,8 @@ fn reason(op: &str) -> &'static str {
         "GlobalAveragePool" | "GlobalMaxPool" | "GlobalLpPool" => {
             "it pools over the whole map, so every cell would depend on every pixel"
         }
-        "ReduceMean" | "ReduceSum" | "ReduceMax" | "ReduceMin" | "ReduceProd" | "ReduceL1"
-        | "ReduceL2" | "ReduceLogSum" | "ReduceLogSumExp" | "ReduceSumSquare" | "ArgMax"
-        | "ArgMin" | "CumSum" | "TopK" => {
+        "ReduceProd" | "ReduceL1" | "ReduceL2" | "ReduceLogSum" | "ReduceLogSumExp"
+        | "ReduceSumSquare" | "ArgMax" | "ArgMin" | "CumSum" | "TopK" => {
             "it combines cells along an axis, so distant cells would depend on each other"
         }
         "InstanceNormalization"

@@ -16,6 +16,7 @@ use tract_core::ops::cnn::{Conv as TractConv, MaxPool, SumPool};
 use tract_core::ops::element_wise::ElementWiseOp;
 use tract_core::ops::identity::Identity;
 use tract_core::ops::logic::Iff;
+use tract_core::ops::nn::{Reduce, Reducer};
 use tract_core::ops::source::TypedSource;
 
 use super::constants::{fixed, map_shape};
@@ -23,7 +24,7 @@ use super::cuts;
 use super::error::Refusal;
 use super::functions;
 use super::windows;
-use crate::network::{MapShape, Network, Node, Op, PoolKind, Reach};
+use crate::network::{MapShape, Network, Node, Op, PoolKind, Reach, Reduction};
 
 /// What is known of a value in the graph.
 #[derive(Clone)]
@@ -224,6 +225,9 @@ impl Walk {
         if let Some(slice) = op.downcast_ref::<StridedSlice>() {
             return self.strided(slice, inputs);
         }
+        if let Some(reduce) = op.downcast_ref::<Reduce>() {
+            return self.reduce(reduce, inputs);
+        }
         Err("it is not on the list of operations proved local".into())
     }
 
@@ -279,6 +283,38 @@ impl Walk {
             shape,
             y: reach_y,
             x: reach_x,
+        })
+    }
+
+    fn reduce(&self, reduce: &Reduce, inputs: &[Value]) -> Result<Made, String> {
+        let input = one_map(inputs)?;
+        let node = self.numbers(input)?;
+        if reduce.axes.as_slice() != [1] {
+            return Err(format!(
+                "combines cells along axes {:?}, so distant cells would depend on each other; only \
+                 channels (axis 1) may be combined",
+                reduce.axes
+            ));
+        }
+        let kind = match reduce.reducer {
+            Reducer::Sum => Reduction::Sum,
+            Reducer::Max => Reduction::Max,
+            Reducer::Min => Reduction::Min,
+            other => {
+                return Err(format!(
+                    "combines channels by {other:?}, which is not followed"
+                ));
+            }
+        };
+        let shape = MapShape {
+            channels: 1,
+            ..node.shape
+        };
+        Ok(Made {
+            op: Op::Reduce { input, kind },
+            shape,
+            y: node.y,
+            x: node.x,
         })
     }
 

@@ -20,6 +20,7 @@ use tract_core::ops::element_wise::ElementWiseOp;
 use tract_core::ops::identity::Identity;
 use tract_core::ops::konst::Const;
 use tract_core::ops::logic::Iff;
+use tract_core::ops::nn::{Reduce, RmsNorm};
 use tract_core::ops::source::TypedSource;
 
 use super::EngineError;
@@ -217,7 +218,23 @@ impl Inputs<'_> {
         if let Some(sum) = node.op_as::<EinSum>() {
             return self.einsum(sum);
         }
+        if let Some(reduce) = node.op_as::<Reduce>() {
+            return self.combined(&reduce.axes);
+        }
+        if let Some(norm) = node.op_as::<RmsNorm>() {
+            return self.combined(&[norm.axis]);
+        }
         Err("it is not on the list of operations proved local".into())
+    }
+
+    /// Values combined along `axes`, which may not be rows or columns.
+    fn combined(&self, axes: &[usize]) -> Result<[Spatial; 2], String> {
+        self.each(|spatial| match spatial.position {
+            Some(position) if axes.contains(&position) => {
+                Err("it combines cells along rows or columns".into())
+            }
+            _ => Ok(spatial),
+        })
     }
 
     /// The map in `slot`, where all other inputs are fixed.

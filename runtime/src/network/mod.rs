@@ -92,6 +92,17 @@ pub enum PoolKind {
     },
 }
 
+/// How the channels of a cell are combined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reduction {
+    /// Their sum.
+    Sum,
+    /// The largest.
+    Max,
+    /// The smallest.
+    Min,
+}
+
 /// What a node computes. Indices are of earlier nodes.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -141,6 +152,13 @@ pub enum Op {
     Concat {
         /// In order of channels. Constants have the full height and width.
         parts: Vec<Operand>,
+    },
+    /// All channels of each cell combined to one; the result has one channel.
+    Reduce {
+        /// Index of the node it reads.
+        input: usize,
+        /// How they are combined.
+        kind: Reduction,
     },
     /// The map with a border of constant cells; its channels are kept.
     Pad {

@@ -1,7 +1,7 @@
 //! Evaluates a `Network` from its description alone, slowly and plainly: the proof that the
 //! description is complete.
 
-use bagcert::network::{Conv, MapShape, Network, Op, Operand, PoolKind, Window};
+use bagcert::network::{Conv, MapShape, Network, Op, Operand, PoolKind, Reduction, Window};
 
 /// The map of every node, in node order.
 pub fn evaluate(network: &Network, image: &[f32]) -> Vec<Vec<f32>> {
@@ -70,6 +70,20 @@ pub fn evaluate(network: &Network, image: &[f32]) -> Vec<Vec<f32>> {
                 cells(node.shape)
                     .map(|(c, row, column)| {
                         maps[*input][index(from, (c + channel, row + y, column + x))]
+                    })
+                    .collect()
+            }
+            Op::Reduce { input, kind } => {
+                let from = shape_of(*input);
+                cells(node.shape)
+                    .map(|(_, y, x)| {
+                        let channels =
+                            (0..from.channels).map(|c| maps[*input][index(from, (c, y, x))]);
+                        match kind {
+                            Reduction::Sum => channels.sum(),
+                            Reduction::Max => channels.fold(f32::NEG_INFINITY, f32::max),
+                            Reduction::Min => channels.fold(f32::INFINITY, f32::min),
+                        }
                     })
                     .collect()
             }

@@ -255,6 +255,8 @@ fn sums_may_run_over_channels_only() {
     let mean = Reduce::new(tvec!(2), Reducer::Sum);
     assert!(unproved(
         Graph::new().then(mean).claims(1, -8, 8),
-        "not on the list"
+        "combines cells"
     ));
+    let over_channels = Graph::new().then(Reduce::new(tvec!(1), Reducer::Max));
+    assert!(over_channels.claims(1, 0, 0).is_ok());
 }
