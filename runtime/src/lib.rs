@@ -6,26 +6,29 @@
 //! - [`admission`]: an ONNX file becomes a [`network`] that is proved local, or is refused;
 //! - [`engine`]: a frame becomes logits, by an engine whose numerics were checked at load;
 //! - [`pipeline`]: logits become verdicts, by the crate `bagcert-certifier`;
+//! - [`integrity`]: all of it only for the very model that is meant, which answers golden frames first;
 //! - [`tally`] and [`report`]: verdicts become figures and a page to read.
 //!
 //! ```no_run
-//! use bagcert::frames::{Frames, Input, Size};
-//! use bagcert::pipeline::{Pipeline, Query};
+//! use bagcert::frames::{Frames, Input};
+//! use bagcert::integrity::LoadedModel;
+//! use bagcert::pipeline::Query;
 //! use bagcert_certifier::{Condition, PatchSize};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let model = bagcert::admission::admit("model.onnx".as_ref())?;
-//! let mut pipeline = Pipeline::new(&model)?;
+//! // With its manifest, model.toml, beside it; see `bagcert manifest`.
+//! let model = LoadedModel::load("model.onnx".as_ref(), None)?;
+//! let mut pipeline = model.pipeline()?;
 //! let query = Query {
 //!     patches: vec![PatchSize::new(5, 5)?],
 //!     condition: Condition::SumWindow32,
 //!     largest_square: false,
 //!     keep_scores: false,
 //! };
-//! let size = Size { width: 32, height: 32 };
+//! let size = model.admitted().image_size();
 //! let (frames, _unreadable) = Frames::open(&[Input::Path("frames".into())], size);
 //! for at in 0..frames.len() {
-//!     let frame = frames.load(at, size, model.class_names())?;
+//!     let frame = frames.load(at, size, model.admitted().class_names())?;
 //!     let outcome = pipeline.judge(frame.picture.planes(), &query)?;
 //!     for verdict in &outcome.verdicts {
 //!         println!("{}: class {}, certified {}", frame.id, verdict.predicted, verdict.certified);
@@ -36,9 +39,11 @@
 //! ```
 
 pub mod admission;
+mod bounded;
 pub mod engine;
 pub mod frames;
 mod guard;
+pub mod integrity;
 pub mod network;
 pub mod pipeline;
 pub mod report;

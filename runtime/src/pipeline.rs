@@ -106,6 +106,17 @@ impl Pipeline {
     /// The forward pass fails, its output is a fault (NaN, infinity, wrong length), or a patch is
     /// larger than the image.
     pub fn judge(&mut self, image: &[f32], query: &Query) -> Result<Outcome, PipelineError> {
+        self.judge_and(image, query, |_, _| ())
+            .map(|(outcome, ())| outcome)
+    }
+
+    /// [`judge`](Pipeline::judge), with a look at the score map and the logits it was drawn from.
+    pub(crate) fn judge_and<T>(
+        &mut self,
+        image: &[f32],
+        query: &Query,
+        look: impl FnOnce(&ScoreMap<'_>, &[f32]) -> T,
+    ) -> Result<(Outcome, T), PipelineError> {
         let start = Instant::now();
         let logits = self.engine.logits(image)?;
         let forward = start.elapsed();
@@ -121,7 +132,8 @@ impl Pipeline {
         let largest_square = query.largest_square.then(|| certifier.largest_square());
         let certificate = start.elapsed();
 
-        Ok(Outcome {
+        let seen = look(&map, logits);
+        let outcome = Outcome {
             predicted: map.predicted(),
             votes: map.votes().collect(),
             scores: if query.keep_scores {
@@ -133,7 +145,8 @@ impl Pipeline {
             largest_square,
             forward,
             certificate,
-        })
+        };
+        Ok((outcome, seen))
     }
 }
 

@@ -1,7 +1,5 @@
 //! Reading the file, and decoding it into ONNX's own structures.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
@@ -9,40 +7,25 @@ use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::Framework;
 
 use super::error::{AdmissionError, Refusal};
+use crate::bounded::{self, ReadError};
 
 /// Larger files are refused before they are read.
 pub(crate) const MAX_FILE_BYTES: u64 = 1 << 30;
 
 /// The bytes of a regular file of at most `limit` bytes.
 pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, AdmissionError> {
-    let in_path = |source| AdmissionError::Read {
-        path: path.to_path_buf(),
-        source,
-    };
-    // Asked before opening: opening a pipe would wait for its other end.
-    let about = std::fs::metadata(path).map_err(in_path)?;
-    if !about.is_file() {
-        return Err(AdmissionError::NotAFile {
-            path: path.to_path_buf(),
-        });
-    }
-    let too_large = || AdmissionError::TooLarge {
-        path: path.to_path_buf(),
-        limit,
-    };
-    if about.len() > limit {
-        return Err(too_large());
-    }
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(in_path)?;
-    // One byte more than allowed, so that a file that grows meanwhile is noticed.
-    file.take(limit.saturating_add(1))
-        .read_to_end(&mut bytes)
-        .map_err(in_path)?;
-    if bytes.len() as u64 > limit {
-        return Err(too_large());
-    }
-    Ok(bytes)
+    let path_of = || path.to_path_buf();
+    bounded::read(path, limit).map_err(|error| match error {
+        ReadError::Io(source) => AdmissionError::Read {
+            path: path_of(),
+            source,
+        },
+        ReadError::NotAFile => AdmissionError::NotAFile { path: path_of() },
+        ReadError::TooLarge(limit) => AdmissionError::TooLarge {
+            path: path_of(),
+            limit,
+        },
+    })
 }
 
 /// SHA-256 in lower-case hexadecimal.

@@ -30,7 +30,9 @@ use tract_onnx::prelude::InferenceModelExt;
 
 pub use error::AdmissionError;
 use error::Refusal;
+pub(crate) use file::sha256;
 
+use crate::frames::Size;
 use crate::guard;
 use crate::network::Reach;
 pub use crate::network::{ImageShape, Network};
@@ -58,8 +60,15 @@ pub struct AdmittedModel {
 /// where one of its operations is not proved local; the error says which file and which node.
 /// Never panics, whatever the file holds.
 pub fn admit(path: &Path) -> Result<AdmittedModel, AdmissionError> {
-    let bytes = file::read(path, file::MAX_FILE_BYTES)?;
-    match guard::contained(|| admit_bytes(&bytes)) {
+    admit_bytes(&read(path)?, path)
+}
+
+/// Admits the bytes of an ONNX file, as [`admit`] does; `path` is their name in errors only.
+///
+/// # Errors
+/// As of [`admit`], less those of reading.
+pub fn admit_bytes(bytes: &[u8], path: &Path) -> Result<AdmittedModel, AdmissionError> {
+    match guard::contained(|| prove(bytes)) {
         Ok(outcome) => outcome.map_err(|refusal| refusal.in_file(path)),
         Err(panic) => {
             let reason = format!("the ONNX library failed on it ({panic})");
@@ -68,7 +77,12 @@ pub fn admit(path: &Path) -> Result<AdmittedModel, AdmissionError> {
     }
 }
 
-fn admit_bytes(bytes: &[u8]) -> Result<AdmittedModel, Refusal> {
+/// The bytes of a model file, as many as are read at most.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, AdmissionError> {
+    file::read(path, file::MAX_FILE_BYTES)
+}
+
+fn prove(bytes: &[u8]) -> Result<AdmittedModel, Refusal> {
     let mut proto = file::decode(bytes)?;
     let metadata = metadata_of(&proto);
     check_metadata(&metadata)?;
@@ -192,6 +206,15 @@ impl AdmittedModel {
     #[must_use]
     pub fn input(&self) -> ImageShape {
         self.input
+    }
+
+    /// Width and height of the image, in pixels.
+    #[must_use]
+    pub fn image_size(&self) -> Size {
+        Size {
+            width: self.geometry.x.inputs(),
+            height: self.geometry.y.inputs(),
+        }
     }
 
     /// Classes, height and width of the score map, in cells.

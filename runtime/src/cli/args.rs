@@ -2,16 +2,18 @@
 
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use bagcert::admission::{self, AdmittedModel};
 use bagcert_certifier::{Condition, PatchSize, rectangles_of_area};
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use bagcert::frames::{Input, Size};
 
-use super::stop::{Stop, with_causes};
+use super::manifest::ManifestArgs;
+use super::sign::{SignArgs, VerifyArgs};
+use super::stop::Stop;
+use super::trust::TrustArgs;
 
 /// Image classification with answers certified against adversarial patches.
 #[derive(Debug, Parser)]
@@ -37,6 +39,12 @@ pub(crate) enum Command {
     Inspect(InspectArgs),
     /// Time the forward pass and the certificate.
     Bench(BenchArgs),
+    /// Make a model's manifest: which file it is, and what it answers on golden frames.
+    Manifest(ManifestArgs),
+    /// Sign a model's manifest.
+    Sign(SignArgs),
+    /// Check that a model, its manifest, its golden frames and its signature belong together.
+    Verify(VerifyArgs),
 }
 
 #[derive(Debug, Args)]
@@ -44,6 +52,8 @@ pub(crate) struct CertifyArgs {
     /// The model, an ONNX file.
     #[arg(long, value_name = "M.onnx")]
     pub(crate) model: PathBuf,
+    #[command(flatten)]
+    pub(crate) trust: TrustArgs,
     #[command(flatten)]
     pub(crate) patches: PatchArgs,
     /// How to write the results.
@@ -63,6 +73,8 @@ pub(crate) struct EvalArgs {
     /// The model, an ONNX file.
     #[arg(long, value_name = "M.onnx")]
     pub(crate) model: PathBuf,
+    #[command(flatten)]
+    pub(crate) trust: TrustArgs,
     /// The labelled data: cifar10:DIR[:test|:train] or cifar10:FILE (plain or .xz).
     #[arg(long, value_name = "cifar10:DIR", value_parser = data_parser())]
     pub(crate) data: Input,
@@ -99,6 +111,8 @@ pub(crate) struct BenchArgs {
     /// The model, an ONNX file.
     #[arg(value_name = "M.onnx")]
     pub(crate) model: PathBuf,
+    #[command(flatten)]
+    pub(crate) trust: TrustArgs,
     /// Frames to time, after a warm-up.
     #[arg(long, value_name = "N", default_value = "1000")]
     pub(crate) frames: NonZeroUsize,
@@ -208,22 +222,7 @@ pub(crate) fn check_fits(patch: PatchSize, image: Size) -> Result<(), Stop> {
     )))
 }
 
-/// Admits the model, or says why it is refused.
-pub(crate) fn admit(path: &Path) -> Result<(AdmittedModel, Size), Stop> {
-    let model = admission::admit(path).map_err(|error| Stop::Refused(with_causes(&error)))?;
-    let input = model.input();
-    let too_large = |_| {
-        let reason = "its image is larger than this program can address";
-        Stop::Refused(format!("{}: refused: {reason}", path.display()))
-    };
-    let size = Size {
-        width: u32::try_from(input.width).map_err(too_large)?,
-        height: u32::try_from(input.height).map_err(too_large)?,
-    };
-    Ok((model, size))
-}
-
-fn parse_patch(text: &str) -> Result<PatchSize, String> {
+pub(crate) fn parse_patch(text: &str) -> Result<PatchSize, String> {
     let number = |digits: &str| {
         let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
         plain.then(|| digits.parse::<u32>().ok()).flatten()

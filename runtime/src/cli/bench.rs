@@ -4,12 +4,12 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use bagcert::admission::AdmittedModel;
-use bagcert::pipeline::{Pipeline, Query};
+use bagcert::integrity::LoadedModel;
+use bagcert::pipeline::Query;
 use bagcert_certifier::Condition;
 use indicatif::ProgressBar;
 
-use super::args::{BenchArgs, admit, check_fits};
+use super::args::{BenchArgs, check_fits};
 use super::output::Output;
 use super::stop::{Stop, with_causes};
 use super::table::{Align, Columns};
@@ -27,7 +27,8 @@ struct Times {
 
 /// Runs the command.
 pub(crate) fn run(args: &BenchArgs) -> Result<usize, Stop> {
-    let (model, size) = admit(&args.model)?;
+    let model = args.trust.load(&args.model)?;
+    let size = model.admitted().image_size();
     check_fits(args.patch, size)?;
     let mut output = Output::open(None)?;
     let query = Query {
@@ -43,7 +44,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<usize, Stop> {
         for thread in 0..threads {
             let (model, query, bar) = (&model, &query, &bar);
             let frames = share(args.frames, threads, thread);
-            let work = move || time_frames(args, model, query, frames, thread, bar);
+            let work = move || time_frames(model, query, frames, thread, bar);
             started.push(
                 std::thread::Builder::new()
                     .spawn_scoped(scope, work)
@@ -73,16 +74,14 @@ fn share(frames: NonZeroUsize, threads: usize, thread: usize) -> usize {
 }
 
 fn time_frames(
-    args: &BenchArgs,
-    model: &AdmittedModel,
+    model: &LoadedModel,
     query: &Query,
     frames: usize,
     thread: usize,
     bar: &ProgressBar,
 ) -> Result<Times, Stop> {
-    let mut pipeline =
-        Pipeline::new(model).map_err(|error| Stop::no_engine(&args.model, &error))?;
-    let input = model.input();
+    let mut pipeline = model.pipeline()?;
+    let input = model.admitted().input();
     let mut noise = Noise(0x9E37_79B9_7F4A_7C15 ^ thread as u64);
     let mut image = vec![0.0; input.channels * input.height * input.width];
     let mut times = Times::default();

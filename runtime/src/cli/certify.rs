@@ -7,7 +7,7 @@ use bagcert::pipeline::Query;
 use bagcert::report::Gallery;
 use bagcert::tally::Tally;
 
-use super::args::{CertifyArgs, RowFormat, admit};
+use super::args::{CertifyArgs, RowFormat};
 use super::output::Output;
 use super::rows::{CSV_HEADER, Row, csv_lines, json_lines};
 use super::stop::Stop;
@@ -20,7 +20,8 @@ const SHOWN: usize = 48;
 
 /// Runs the command; the number of inputs that could not be used.
 pub(crate) fn run(args: &CertifyArgs) -> Result<usize, Stop> {
-    let (model, size) = admit(&args.model)?;
+    let loaded = args.trust.load(&args.model)?;
+    let (model, size) = (loaded.admitted(), loaded.admitted().image_size());
     let patches = args.patches.sizes(size)?;
     let condition = args.patches.condition;
     page::check(args.targets.report.as_deref())?;
@@ -44,8 +45,7 @@ pub(crate) fn run(args: &CertifyArgs) -> Result<usize, Stop> {
         keep_scores: args.targets.report.is_some(),
     };
     let job = Job {
-        path: &args.model,
-        model: &model,
+        model: &loaded,
         size,
         frames: &frames,
         query: &query,
@@ -97,7 +97,7 @@ pub(crate) fn run(args: &CertifyArgs) -> Result<usize, Stop> {
         let report = page::Page {
             title: "Certified frames",
             path: &args.model,
-            model: &model,
+            model,
             condition,
             tally: &tally,
             gallery,

@@ -10,7 +10,7 @@ use bagcert::tally::{PatchTally, Tally};
 use bagcert_certifier::Condition;
 use serde::Serialize;
 
-use super::args::{EvalArgs, EvalFormat, admit};
+use super::args::{EvalArgs, EvalFormat};
 use super::output::Output;
 use super::rows::{CSV_HEADER, Row, csv_lines, json, json_lines};
 use super::stop::Stop;
@@ -23,7 +23,8 @@ const SHOWN_PER_KIND: usize = 8;
 
 /// Runs the command; the number of inputs that could not be used.
 pub(crate) fn run(args: &EvalArgs) -> Result<usize, Stop> {
-    let (model, size) = admit(&args.model)?;
+    let loaded = args.trust.load(&args.model)?;
+    let (model, size) = (loaded.admitted(), loaded.admitted().image_size());
     let patches = args.patches.sizes(size)?;
     let condition = args.patches.condition;
     let classes = model.shape().classes();
@@ -51,8 +52,7 @@ pub(crate) fn run(args: &EvalArgs) -> Result<usize, Stop> {
         keep_scores: args.targets.report.is_some(),
     };
     let job = Job {
-        path: &args.model,
-        model: &model,
+        model: &loaded,
         size,
         frames: &frames,
         query: &query,
@@ -128,7 +128,7 @@ pub(crate) fn run(args: &EvalArgs) -> Result<usize, Stop> {
         let report = page::Page {
             title: "Certified accuracy",
             path: &args.model,
-            model: &model,
+            model,
             condition,
             tally: &tally,
             gallery,

@@ -1,12 +1,15 @@
 //! `bagcert inspect`: what a model is, or why it is refused.
 
+use std::path::Path;
+
 use bagcert::admission::AdmittedModel;
-use bagcert::frames::Size;
+use bagcert::integrity::{self, LoadedModel, Standing};
 use bagcert_certifier::{Axis, PatchSize};
 use serde::Serialize;
 
-use super::args::{InspectArgs, InspectFormat, admit, check_fits};
+use super::args::{InspectArgs, InspectFormat, check_fits};
 use super::output::Output;
+use super::printable;
 use super::rows::json;
 use super::stop::Stop;
 
@@ -14,9 +17,10 @@ use super::stop::Stop;
 /// standard output says so as well.
 pub(crate) fn run(args: &InspectArgs) -> Result<usize, Stop> {
     let mut output = Output::open(None)?;
-    let (model, size) = match admit(&args.model) {
-        Ok(admitted) => admitted,
-        Err(stop) => {
+    let loaded = match LoadedModel::bare(&args.model) {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            let stop = Stop::from(error);
             if let (Stop::Refused(reason), InspectFormat::Json) = (&stop, args.format) {
                 let refusal = Refusal {
                     admitted: false,
@@ -28,10 +32,12 @@ pub(crate) fn run(args: &InspectArgs) -> Result<usize, Stop> {
             return Err(stop);
         }
     };
-    let facts = Facts::new(&model, size, &args.patch)?;
+    let model = loaded.admitted();
+    let standing = integrity::standing(&args.model, loaded.fingerprint());
+    let facts = Facts::new(model, &standing, &args.patch)?;
     let text = match args.format {
         InspectFormat::Json => json(&facts)? + "\n",
-        InspectFormat::Table => facts.table(&model),
+        InspectFormat::Table => facts.table(model) + &manifest_line(&args.model, &standing),
     };
     output.write(&text)?;
     output.finish()?;
@@ -55,6 +61,8 @@ struct Facts<'a> {
     parameters: u64,
     macs: u64,
     sha256: &'a str,
+    /// "matches", "differs", "missing" or "invalid".
+    manifest: &'static str,
 }
 
 #[derive(Serialize)]
@@ -91,7 +99,12 @@ struct Affected {
 }
 
 impl<'a> Facts<'a> {
-    fn new(model: &'a AdmittedModel, size: Size, patches: &[PatchSize]) -> Result<Facts<'a>, Stop> {
+    fn new(
+        model: &'a AdmittedModel,
+        standing: &Standing,
+        patches: &[PatchSize],
+    ) -> Result<Facts<'a>, Stop> {
+        let size = model.image_size();
         let geometry = model.geometry();
         let shape = model.shape();
         let mut affected = Vec::with_capacity(patches.len());
@@ -125,6 +138,12 @@ impl<'a> Facts<'a> {
             parameters: model.parameters(),
             macs: model.macs(),
             sha256: model.sha256(),
+            manifest: match standing {
+                Standing::Matches(_) => "matches",
+                Standing::Differs(_) => "differs",
+                Standing::Missing => "missing",
+                Standing::Invalid(_) => "invalid",
+            },
         })
     }
 
@@ -171,6 +190,26 @@ impl<'a> Facts<'a> {
         );
         text
     }
+}
+
+/// Whether `certify`, `eval` and `bench` will load the file as it is.
+fn manifest_line(model: &Path, standing: &Standing) -> String {
+    let path = integrity::manifest_path(model);
+    let path = printable(&path.display().to_string());
+    let words = match standing {
+        Standing::Matches(manifest) => {
+            format!(
+                "{path}: of this file, with {} golden frames",
+                manifest.golden().len()
+            )
+        }
+        Standing::Differs(manifest) => {
+            format!("{path}: of another file, {}", manifest.model().sha256)
+        }
+        Standing::Missing => "none".to_owned(),
+        Standing::Invalid(reason) => printable(&format!("not understood: {reason}")),
+    };
+    format!("manifest         {words}\n")
 }
 
 impl AxisFacts {

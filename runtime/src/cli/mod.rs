@@ -5,11 +5,14 @@ mod bench;
 mod certify;
 mod eval;
 mod inspect;
+mod manifest;
 mod output;
 mod page;
 mod rows;
+mod sign;
 mod stop;
 mod table;
+mod trust;
 mod workers;
 
 use std::io::Write;
@@ -37,6 +40,9 @@ pub(crate) fn run() -> ExitCode {
         Command::Eval(args) => eval::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Manifest(args) => manifest::run(&args),
+        Command::Sign(args) => sign::sign(&args),
+        Command::Verify(args) => sign::verify(&args),
     };
     match done {
         Ok(0) => ExitCode::SUCCESS,

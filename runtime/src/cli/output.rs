@@ -59,7 +59,11 @@ impl Output {
 
     /// Writes all of `text`.
     pub(crate) fn write(&mut self, text: &str) -> Result<(), Stop> {
-        let bytes = text.as_bytes();
+        self.write_bytes(text.as_bytes())
+    }
+
+    /// Writes all of `bytes`.
+    pub(crate) fn write_bytes(&mut self, bytes: &[u8]) -> Result<(), Stop> {
         match &mut self.sink {
             Sink::Stdout(stdout) => stdout.write_all(bytes).map_err(on_stdout),
             Sink::Device(file, path) => file.write_all(bytes).map_err(|e| on_device(path, e)),

@@ -1,8 +1,6 @@
 //! The ways in which a command ends before its end.
 
-use std::path::Path;
-
-use bagcert::engine::EngineError;
+use bagcert::integrity::IntegrityError;
 
 /// Exit status of wrong usage.
 pub(crate) const USAGE: u8 = 2;
@@ -15,10 +13,13 @@ pub(crate) enum Stop {
     /// Arguments that make no sense for this model or folder.
     #[error("{0}")]
     Usage(String),
-    /// The model was not admitted, or its engine failed the check at load: its path and the reason,
-    /// with the node's name where there is one.
+    /// The model was not admitted, is not its manifest's, or its engine failed a check at load: its
+    /// path and the reason, with the node's name where there is one.
     #[error("{0}")]
     Refused(String),
+    /// An input could not be used, and nothing was done without it.
+    #[error("{0}")]
+    Input(String),
     /// Results could not be written.
     #[error("{0:#}")]
     Failed(#[from] anyhow::Error),
@@ -27,18 +28,23 @@ pub(crate) enum Stop {
     ReaderGone,
 }
 
-impl Stop {
-    /// The engine of an admitted model could not be made.
-    pub(crate) fn no_engine(model: &Path, error: &EngineError) -> Stop {
-        Stop::Refused(format!("{}: {}", model.display(), with_causes(error)))
+impl From<IntegrityError> for Stop {
+    fn from(error: IntegrityError) -> Stop {
+        match error {
+            IntegrityError::Unsuitable { .. } => Stop::Input(with_causes(&error)),
+            _ => Stop::Refused(with_causes(&error)),
+        }
     }
+}
 
+impl Stop {
     pub(crate) fn status(&self) -> u8 {
         match self {
             Stop::ReaderGone => 0,
             Stop::Failed(_) => 1,
             Stop::Usage(_) => USAGE,
             Stop::Refused(_) => 3,
+            Stop::Input(_) => INPUT,
         }
     }
 }

@@ -1,13 +1,12 @@
 //! Frames through one engine per thread, answers in input order.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 
 use anyhow::Context as _;
-use bagcert::admission::AdmittedModel;
 use bagcert::frames::{Frame, Frames, Size};
+use bagcert::integrity::LoadedModel;
 use bagcert::pipeline::{Outcome, Pipeline, Query};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -15,8 +14,7 @@ use super::stop::{Stop, with_causes};
 
 /// What is to be done, the same for every thread.
 pub(crate) struct Job<'a> {
-    pub(crate) path: &'a Path,
-    pub(crate) model: &'a AdmittedModel,
+    pub(crate) model: &'a LoadedModel,
     pub(crate) size: Size,
     pub(crate) frames: &'a Frames,
     pub(crate) query: &'a Query,
@@ -114,13 +112,13 @@ impl Job<'_> {
     }
 
     fn pipeline(&self) -> Result<Pipeline, Stop> {
-        Pipeline::new(self.model).map_err(|error| Stop::no_engine(self.path, &error))
+        Ok(self.model.pipeline()?)
     }
 
     fn answer(&self, pipeline: &mut Pipeline, at: usize) -> Result<Answer, Failure> {
         let frame = self
             .frames
-            .load(at, self.size, self.model.class_names())
+            .load(at, self.size, self.model.admitted().class_names())
             .map_err(|error| Failure {
                 reason: with_causes(&error),
                 read: None,

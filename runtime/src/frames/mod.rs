@@ -16,6 +16,7 @@ use std::sync::Arc;
 pub use bagcert_cifar10::{CLASSES as CIFAR10_CLASSES, Part, RECORD_LEN};
 use bagcert_cifar10::{Records, SIDE};
 pub use error::FrameError;
+pub(crate) use picture::MAX_FILE;
 pub use picture::{Picture, label_of_file_name};
 
 /// Width and height of an image in pixels. Shown as `32x32`.

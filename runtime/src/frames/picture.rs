@@ -1,17 +1,17 @@
 //! One image as the network takes it.
 
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::{BufReader, Cursor, Read};
+use std::io::{BufReader, Cursor};
 use std::path::Path;
 
 use image::codecs::pnm::PnmDecoder;
 use image::{DynamicImage, ImageFormat, ImageReader};
 
 use super::{FrameError, Size};
+use crate::bounded::{self, ReadError};
 
 /// No image that a network takes is larger on disk; a device never ends.
-const MAX_FILE: u64 = 256 << 20;
+pub(crate) const MAX_FILE: u64 = 256 << 20;
 
 /// Pixels of one frame: three planes (red, green, blue) of `height` rows of `width` values in [0, 1].
 #[derive(Clone, Debug, PartialEq)]
@@ -38,37 +38,36 @@ impl Picture {
     /// [`FrameError::Unreadable`], [`FrameError::BadImage`], [`FrameError::WrongSize`] or
     /// [`FrameError::Transparent`].
     pub fn read(path: &Path, size: Size) -> Result<Picture, FrameError> {
-        let unreadable = |source| FrameError::Unreadable {
-            path: path.to_owned(),
-            source,
-        };
-        // A pipe would be waited for without end.
-        if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
-            return Err(FrameError::BadImage {
+        let bytes = bounded::read(path, MAX_FILE).map_err(|error| match error {
+            ReadError::Io(source) => FrameError::Unreadable {
                 path: path.to_owned(),
-                reason: "it is not a regular file".to_owned(),
-            });
-        }
-        let mut bytes = Vec::new();
-        File::open(path)
-            .map_err(unreadable)?
-            .take(MAX_FILE + 1)
-            .read_to_end(&mut bytes)
-            .map_err(unreadable)?;
+                source,
+            },
+            ReadError::NotAFile | ReadError::TooLarge(_) => FrameError::BadImage {
+                path: path.to_owned(),
+                reason: format!("it {error}"),
+            },
+        })?;
+        Picture::decode(&bytes, path, size)
+    }
+
+    /// Decodes the bytes of an image file, as [`read`](Picture::read) does; `path` is their name in
+    /// errors only.
+    ///
+    /// # Errors
+    /// As of [`read`](Picture::read), less those of reading.
+    pub fn decode(bytes: &[u8], path: &Path, size: Size) -> Result<Picture, FrameError> {
         let bad = |reason: String| FrameError::BadImage {
             path: path.to_owned(),
             reason,
         };
-        if bytes.len() as u64 > MAX_FILE {
-            return Err(bad(format!("it has more than {MAX_FILE} bytes")));
-        }
-        let reader = || ImageReader::new(Cursor::new(bytes.as_slice())).with_guessed_format();
+        let reader = || ImageReader::new(Cursor::new(bytes)).with_guessed_format();
         let header = reader().map_err(|e| bad(e.to_string()))?;
         let format = header.format();
         match format {
             Some(ImageFormat::Png) => {}
-            Some(ImageFormat::Jpeg) => check_jpeg_end(&bytes).map_err(bad)?,
-            Some(ImageFormat::Pnm) => check_pnm_range(&bytes).map_err(bad)?,
+            Some(ImageFormat::Jpeg) => check_jpeg_end(bytes).map_err(bad)?,
+            Some(ImageFormat::Pnm) => check_pnm_range(bytes).map_err(bad)?,
             Some(other) => return Err(bad(format!("{other:?} files are not read"))),
             None => return Err(bad("the first bytes belong to no such format".to_owned())),
         }

@@ -1,0 +1,104 @@
+//! `bagcert manifest`: which file a model is, and what it answers on golden frames.
+
+use std::path::{Component, Path, PathBuf};
+
+use bagcert::integrity::{self, LoadedModel, Manifest, Standing};
+use bagcert_certifier::PatchSize;
+use clap::Args;
+
+use super::args::{check_fits, parse_patch};
+use super::output::Output;
+use super::say;
+use super::stop::Stop;
+
+#[derive(Debug, Args)]
+pub(crate) struct ManifestArgs {
+    /// The model, an ONNX file; the manifest is written beside it.
+    #[arg(long, value_name = "M.onnx")]
+    model: PathBuf,
+    /// A patch size of the golden frames' verdicts, width first; may be repeated.
+    #[arg(long, value_name = "WxH", default_value = "5x5", value_parser = parse_patch)]
+    patch: Vec<PatchSize>,
+    /// Golden frames: image files in the model's folder or below it.
+    #[arg(value_name = "FRAME")]
+    frames: Vec<PathBuf>,
+}
+
+/// Runs the model on the golden frames and writes its manifest.
+pub(crate) fn run(args: &ManifestArgs) -> Result<usize, Stop> {
+    let loaded = LoadedModel::bare(&args.model)?;
+    let path = integrity::manifest_path(&args.model);
+    if let Standing::Invalid(reason) = integrity::standing(&args.model, loaded.fingerprint()) {
+        return Err(Stop::Usage(format!(
+            "{}: is there and is no manifest ({reason}); move it away",
+            path.display()
+        )));
+    }
+    let mut golden = Vec::with_capacity(args.frames.len());
+    if !args.frames.is_empty() {
+        for &patch in &args.patch {
+            check_fits(patch, loaded.admitted().image_size())?;
+        }
+        let mut pipeline = loaded.pipeline()?;
+        for frame in &args.frames {
+            let relative = relative(frame, &path)?;
+            golden.push(loaded.record(&mut pipeline, &relative, args.patch.clone())?);
+        }
+    }
+    let wrong = |reason| Stop::Usage(format!("{}: {reason}", path.display()));
+    let manifest = Manifest::new(loaded.fingerprint().clone(), golden).map_err(wrong)?;
+    let text = manifest.to_toml().map_err(wrong)?;
+    let mut output = Output::open(Some(&path))?;
+    output.write(&text)?;
+    output.finish()?;
+    say(&format!(
+        "bagcert: wrote {}: SHA-256 {}, {} golden frames",
+        path.display(),
+        manifest.model().sha256,
+        manifest.golden().len()
+    ));
+    let signature = integrity::signature_path(&args.model);
+    if signature.exists() {
+        say(&format!(
+            "bagcert: {} is of an earlier manifest; sign the model anew",
+            signature.display()
+        ));
+    }
+    Ok(0)
+}
+
+/// The path of `frame` from the manifest's folder, its parts separated by `/`.
+fn relative(frame: &Path, manifest: &Path) -> Result<String, Stop> {
+    let whole = |path: &Path| {
+        path.canonicalize()
+            .map_err(|error| Stop::Input(format!("{}: cannot be read: {error}", path.display())))
+    };
+    let folder = match manifest.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => whole(folder)?,
+        _ => whole(Path::new("."))?,
+    };
+    let outside = || {
+        Stop::Usage(format!(
+            "{}: a golden frame must lie in the folder {} or below it, so that both are moved \
+             together; copy it there",
+            frame.display(),
+            folder.display()
+        ))
+    };
+    let found = whole(frame)?;
+    let inside = found.strip_prefix(&folder).map_err(|_| outside())?;
+    let parts: Option<Vec<&str>> = inside
+        .components()
+        .map(|part| match part {
+            Component::Normal(name) => name.to_str(),
+            _ => None,
+        })
+        .collect();
+    let parts = parts.filter(|parts| !parts.is_empty()).ok_or_else(|| {
+        Stop::Usage(format!(
+            "{}: the name of a golden frame must be UTF-8 text",
+            frame.display()
+        ))
+    })?;
+    Ok(parts.join("/"))
+}

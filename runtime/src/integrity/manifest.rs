@@ -1,0 +1,230 @@
+//! The manifest of a model: which file it is, and what it answers on a few golden frames.
+
+use std::path::{Component, Path};
+
+use bagcert_certifier::{Condition, PatchSize, Verdict};
+use serde::{Deserialize, Serialize};
+
+use crate::admission::sha256;
+
+/// Larger manifests are refused before they are read.
+pub(super) const MAX_MANIFEST_BYTES: u64 = 1 << 20;
+/// The form that this program writes and reads.
+const FORMAT: u32 = 1;
+/// Most golden frames of one manifest: each is a forward pass at every start.
+const MAX_GOLDEN_FRAMES: usize = 64;
+const HEADER: &str = "\
+# What `bagcert` checks before it uses the model beside this file. Written by `bagcert manifest`;
+# the signature NAME.toml.sig, where there is one, is of this text byte by byte.
+";
+
+/// What identifies a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fingerprint {
+    /// SHA-256 in lower-case hexadecimal.
+    pub sha256: String,
+    /// Length in bytes.
+    pub bytes: u64,
+}
+
+impl Fingerprint {
+    /// The fingerprint of a file of these bytes.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Fingerprint {
+        Fingerprint {
+            sha256: sha256(bytes),
+            bytes: bytes.len() as u64,
+        }
+    }
+}
+
+/// A frame, and what the model answers on it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GoldenFrame {
+    /// Path of the image file from the manifest's folder, parts separated by `/`.
+    pub frame: String,
+    /// SHA-256 of the image file.
+    pub sha256: String,
+    /// The class with the most votes.
+    pub predicted: usize,
+    /// Votes of every class.
+    pub votes: Vec<u32>,
+    /// SHA-256 of the binary score map: one byte per score, 0 or 1, class slowest, then row, then
+    /// column.
+    pub scores: String,
+    /// The condition of all verdicts, for example "3.2".
+    pub condition: String,
+    /// Verdicts for some patch sizes.
+    pub verdicts: Vec<GoldenVerdict>,
+}
+
+/// A verdict as a manifest states it. The fields are those of [`Verdict`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GoldenVerdict {
+    /// Width and height of the patch, in pixels.
+    pub patch: [u32; 2],
+    /// Whether no such patch can change the prediction.
+    pub certified: bool,
+    /// In votes.
+    pub slack: i64,
+    /// The class at which the slack is least.
+    pub rival: usize,
+    /// Column and row of the worst patch's top left pixel.
+    pub worst: [u32; 2],
+}
+
+impl From<&Verdict> for GoldenVerdict {
+    fn from(verdict: &Verdict) -> GoldenVerdict {
+        GoldenVerdict {
+            patch: [verdict.patch.width(), verdict.patch.height()],
+            certified: verdict.certified,
+            slack: verdict.slack,
+            rival: verdict.rival,
+            worst: [verdict.worst.x, verdict.worst.y],
+        }
+    }
+}
+
+impl GoldenFrame {
+    /// The condition and the patch sizes of the verdicts, in their order.
+    pub(super) fn query(&self) -> Result<(Condition, Vec<PatchSize>), String> {
+        let condition = self
+            .condition
+            .parse()
+            .map_err(|error| format!("condition {:?}: {error}", self.condition))?;
+        let patches = self
+            .verdicts
+            .iter()
+            .map(|verdict| {
+                let [width, height] = verdict.patch;
+                PatchSize::new(width, height)
+                    .map_err(|error| format!("patch {width}x{height}: {error}"))
+            })
+            .collect::<Result<_, _>>()?;
+        Ok((condition, patches))
+    }
+
+    fn check(&self) -> Result<(), String> {
+        check_inside(&self.frame)?;
+        check_hash(&self.sha256)?;
+        check_hash(&self.scores)?;
+        if self.verdicts.is_empty() {
+            return Err("it has no verdicts".to_owned());
+        }
+        self.query().map(|_| ())
+    }
+}
+
+/// What is known of a model file, as its manifest `NAME.toml` states it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    format: u32,
+    model: Fingerprint,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    golden: Vec<GoldenFrame>,
+}
+
+/// Read first, so that a later form is named as such and not by its first unknown field.
+#[derive(Deserialize)]
+struct Head {
+    format: u32,
+}
+
+impl Manifest {
+    /// A manifest of this model file. `golden` as [`LoadedModel::record`] gives them.
+    ///
+    /// # Errors
+    /// Where [`Manifest::parse`] would not accept it; the reason.
+    ///
+    /// [`LoadedModel::record`]: super::LoadedModel::record
+    pub fn new(model: Fingerprint, golden: Vec<GoldenFrame>) -> Result<Manifest, String> {
+        let manifest = Manifest {
+            format: FORMAT,
+            model,
+            golden,
+        };
+        manifest.check()?;
+        Ok(manifest)
+    }
+
+    /// Reads the text of a manifest. Unknown fields are refused.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub fn parse(bytes: &[u8]) -> Result<Manifest, String> {
+        let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())?;
+        let in_words = |error: toml::de::Error| error.to_string().trim_end().to_owned();
+        let head: Head = toml::from_str(text).map_err(in_words)?;
+        if head.format != FORMAT {
+            return Err(format!(
+                "its format is {}, this program reads format {FORMAT}",
+                head.format
+            ));
+        }
+        let manifest: Manifest = toml::from_str(text).map_err(in_words)?;
+        manifest.check()?;
+        Ok(manifest)
+    }
+
+    /// The text of this manifest, for the file `NAME.toml`.
+    ///
+    /// # Errors
+    /// Where a number is too large for TOML.
+    pub fn to_toml(&self) -> Result<String, String> {
+        let text = toml::to_string(self).map_err(|error| error.to_string())?;
+        Ok(format!("{HEADER}{text}"))
+    }
+
+    /// The file that it is of.
+    #[must_use]
+    pub fn model(&self) -> &Fingerprint {
+        &self.model
+    }
+
+    /// Frames whose answers are checked before an engine gives its first verdict.
+    #[must_use]
+    pub fn golden(&self) -> &[GoldenFrame] {
+        &self.golden
+    }
+
+    fn check(&self) -> Result<(), String> {
+        check_hash(&self.model.sha256)?;
+        if self.golden.len() > MAX_GOLDEN_FRAMES {
+            return Err(format!(
+                "it lists {} golden frames, at most {MAX_GOLDEN_FRAMES} are taken",
+                self.golden.len()
+            ));
+        }
+        for golden in &self.golden {
+            golden
+                .check()
+                .map_err(|reason| format!("golden frame {:?}: {reason}", golden.frame))?;
+        }
+        Ok(())
+    }
+}
+
+fn check_hash(text: &str) -> Result<(), String> {
+    let plain = |digit: u8| digit.is_ascii_digit() || (b'a'..=b'f').contains(&digit);
+    if text.len() == 64 && text.bytes().all(plain) {
+        return Ok(());
+    }
+    Err(format!(
+        "{text:?} is not a SHA-256 in 64 lower-case hexadecimal digits"
+    ))
+}
+
+/// The path must lead downwards from the manifest's folder.
+fn check_inside(path: &str) -> Result<(), String> {
+    let downwards = Path::new(path)
+        .components()
+        .all(|part| matches!(part, Component::Normal(_)));
+    if downwards && !path.is_empty() && !path.contains(['\\', ':']) {
+        return Ok(());
+    }
+    Err("the path must lead from the manifest's folder downwards, parts separated by /".to_owned())
+}
