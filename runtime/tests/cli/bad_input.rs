@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use image::{Rgba, RgbaImage};
 
+use crate::common::manifest::with_manifest;
 use crate::common::onnx::Builder;
 use crate::model::{RED, colour_model, confetti, plain, pooling_model};
 use crate::{run, sample, text};
@@ -33,12 +34,12 @@ fn models_that_are_refused() {
     fs::create_dir(path("folder.onnx")).unwrap();
     cut(&good, &path("cut.onnx"), 150);
     let models: Vec<(PathBuf, Vec<&str>)> = vec![
-        (path("text.onnx"), vec![]),
-        (path("empty.onnx"), vec![]),
-        (path("folder.onnx"), vec![]),
-        (path("cut.onnx"), vec![]),
-        (path("missing.onnx"), vec![]),
-        (path("a.png"), vec![]),
+        (with_manifest(path("text.onnx")), vec!["not a whole ONNX"]),
+        (with_manifest(path("empty.onnx")), vec!["is empty"]),
+        (path("folder.onnx"), vec!["regular file"]),
+        (with_manifest(path("cut.onnx")), vec!["not a whole ONNX"]),
+        (path("missing.onnx"), vec!["cannot be read"]),
+        (with_manifest(path("a.png")), vec!["not a whole ONNX"]),
         (pooling_model(folder.path()), vec!["squeeze"]),
     ];
     let data = format!("cifar10:{}", text(&sample()));
@@ -312,7 +313,7 @@ fn a_fault() {
     let weights = b.constant("w", &[2, 3, 1, 1], &[3e38; 6]);
     let logits = b.op("Conv", "logits", &["image", &weights], &[]);
     b.output(&logits);
-    let model = text(&b.write(folder.path(), "huge.onnx"));
+    let model = text(&with_manifest(b.write(folder.path(), "huge.onnx")));
     let red = text(&plain(folder.path(), "red.png", RED));
     let white = text(&plain(folder.path(), "white.png", image::Rgb([255; 3])));
     let ran = run([

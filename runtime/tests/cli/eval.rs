@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::model::{colour_model, overflowing_model};
+use crate::model::{colour_model, overflowing_model, small_model};
 use crate::{bagcert, finish, run, sample, text};
 
 fn sample_data() -> String {
@@ -98,8 +98,7 @@ fn the_summary_counts_what_the_lines_say() {
 #[test]
 fn threads_change_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let model =
-        text(&crate::common::onnx::small_classifier(32, 32).write(folder.path(), "small.onnx"));
+    let model = text(&small_model(folder.path()));
     let data = sample_data();
     let with = |threads: &str| {
         run([

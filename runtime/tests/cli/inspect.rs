@@ -4,7 +4,7 @@ use std::fs;
 
 use sha2::{Digest, Sha256};
 
-use crate::model::colour_model;
+use crate::model::{colour_model, small_model};
 use crate::{run, text};
 
 #[test]
@@ -28,7 +28,7 @@ fn json_as_documented() {
     .ended(0);
     // 4 x 3 weights and 4 biases; 12 multiply-adds in each of 1024 cells.
     let expected = format!(
-        r#"{{"admitted":true,"input":{{"channels":3,"height":32,"width":32}},"output":{{"classes":4,"height":32,"width":32}},"receptive_field":{{"x":{{"stride":1,"lo":0,"hi":0}},"y":{{"stride":1,"lo":0,"hi":0}}}},"affected":[{{"patch":[5,3],"max_cells":15}},{{"patch":[32,32],"max_cells":1024}}],"parameters":16,"macs":12288,"sha256":"{sha256}"}}
+        r#"{{"admitted":true,"input":{{"channels":3,"height":32,"width":32}},"output":{{"classes":4,"height":32,"width":32}},"receptive_field":{{"x":{{"stride":1,"lo":0,"hi":0}},"y":{{"stride":1,"lo":0,"hi":0}}}},"affected":[{{"patch":[5,3],"max_cells":15}},{{"patch":[32,32],"max_cells":1024}}],"parameters":16,"macs":12288,"sha256":"{sha256}","manifest":"matches"}}
 "#
     );
     assert_eq!(ran.stdout, expected);
@@ -38,7 +38,7 @@ fn json_as_documented() {
 #[test]
 fn the_table() {
     let folder = tempfile::tempdir().unwrap();
-    let path = crate::common::onnx::small_classifier(32, 32).write(folder.path(), "small.onnx");
+    let path = small_model(folder.path());
     let ran = run(["inspect", &text(&path), "--patch", "5x5"]).ended(0);
     for words in [
         "3 channels, 32 x 32 pixels",

@@ -14,6 +14,7 @@ mod bench;
 mod certify;
 mod eval;
 mod inspect;
+mod integrity;
 mod model;
 mod usage;
 mod writing;

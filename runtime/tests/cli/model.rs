@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use image::{Rgb, RgbImage};
 
-use crate::common::onnx::Builder;
+use crate::common::manifest::with_manifest;
+use crate::common::onnx::{Builder, small_classifier};
 
 pub(crate) const RED: Rgb<u8> = Rgb([255, 0, 0]);
 pub(crate) const GREEN: Rgb<u8> = Rgb([0, 255, 0]);
@@ -30,7 +31,7 @@ pub(crate) fn colour_model(folder: &Path, side: usize, classes: usize) -> PathBu
         "bagcert.class_names",
         &serde_json::to_string(&names).unwrap(),
     );
-    b.write(folder, "colours.onnx")
+    with_manifest(b.write(folder, "colours.onnx"))
 }
 
 /// Every cell votes for class 1; on bright pixels the logit of class 0 overflows, which is a fault.
@@ -44,7 +45,12 @@ pub(crate) fn overflowing_model(folder: &Path) -> PathBuf {
     let bias = b.constant("b", &[10], &bias);
     let logits = b.op("Conv", "logits", &["image", &weights, &bias], &[]);
     b.output(&logits);
-    b.write(folder, "overflowing.onnx")
+    with_manifest(b.write(folder, "overflowing.onnx"))
+}
+
+/// A small network with its manifest.
+pub(crate) fn small_model(folder: &Path) -> PathBuf {
+    with_manifest(small_classifier(32, 32).write(folder, "small.onnx"))
 }
 
 /// A model that no certificate can hold for.
@@ -53,7 +59,7 @@ pub(crate) fn pooling_model(folder: &Path) -> PathBuf {
     let features = b.conv("head", "image", (3, 4), (1, 1), &[]);
     let pooled = b.op("GlobalAveragePool", "squeeze", &[&features], &[]);
     b.output(&pooled);
-    b.write(folder, "pooling.onnx")
+    with_manifest(b.write(folder, "pooling.onnx"))
 }
 
 /// A frame of one colour.

@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::model::{GREEN, RED, colour_model, confetti, plain};
+use crate::model::{GREEN, RED, colour_model, confetti, plain, small_model};
 use crate::{bagcert, finish, run, sample, text};
 
 /// Names in a folder, hidden ones too.
@@ -234,7 +234,10 @@ fn a_report() {
     let again = run(args).ended(0);
     again.says(&["index.html"]);
     assert_eq!(names(&report), ["index.html"]);
-    assert_eq!(names(folder.path()), ["colours.onnx", "frames", "report"]);
+    assert_eq!(
+        names(folder.path()),
+        ["colours.onnx", "colours.toml", "frames", "report"]
+    );
 }
 
 #[test]
@@ -298,7 +301,7 @@ fn a_full_disk_leaves_no_half_report() {
 #[test]
 fn a_kill_leaves_no_half_file() {
     let folder = tempfile::tempdir().unwrap();
-    let model = text(&crate::common::onnx::small_classifier(32, 32).write(folder.path(), "m.onnx"));
+    let model = text(&small_model(folder.path()));
     let data = format!("cifar10:{}", text(&sample()));
     let out = folder.path().join("out");
     fs::create_dir(&out).unwrap();

@@ -1,0 +1,309 @@
+//! A model is loaded only as the file that its manifest names.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::common::manifest::with_manifest;
+use crate::common::onnx::{Builder, small_classifier};
+use bagcert::integrity::{
+    Fingerprint, IntegrityError, LoadedModel, Manifest, Standing, manifest_path, standing,
+};
+
+/// A model of one convolution with this bias, in some 200 bytes.
+fn tiny(folder: &Path, name: &str, bias: f32) -> PathBuf {
+    let mut b = Builder::new(4, 4);
+    let weights = b.constant("w", &[2, 3, 1, 1], &[1.0, 0.0, 0.0, 0.0, 1.0, 0.0]);
+    let bias = b.constant("b", &[2], &[bias, -0.25]);
+    let logits = b.op("Conv", "logits", &["image", &weights, &bias], &[]);
+    b.output(&logits);
+    b.write(folder, name)
+}
+
+fn load(path: &Path) -> Result<LoadedModel, IntegrityError> {
+    LoadedModel::load(path, None)
+}
+
+#[track_caller]
+fn assert_other(path: &Path, what: &str) {
+    match load(path) {
+        Err(IntegrityError::OtherModel { .. }) => {}
+        other => panic!("{what}: {other:?}"),
+    }
+}
+
+#[test]
+fn every_flipped_bit_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = with_manifest(tiny(folder.path(), "tiny.onnx", -0.5));
+    let bytes = fs::read(&path).unwrap();
+    assert!(load(&path).is_ok());
+    for at in 0..bytes.len() {
+        for bit in 0..8 {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 1 << bit;
+            fs::write(&path, &flipped).unwrap();
+            assert_other(&path, &format!("bit {bit} of byte {at}"));
+        }
+    }
+    for (what, bytes) in [
+        ("cut", bytes[..bytes.len() - 1].to_vec()),
+        ("longer", [bytes.as_slice(), &[0]].concat()),
+        ("empty", Vec::new()),
+    ] {
+        fs::write(&path, bytes).unwrap();
+        assert_other(&path, what);
+    }
+    fs::write(&path, &bytes).unwrap();
+    assert!(load(&path).is_ok());
+}
+
+/// Flips in every region of a file of many layers: the first and last bytes, and steps through all.
+#[test]
+fn flipped_bits_of_a_larger_model_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = with_manifest(small_classifier(32, 32).write(folder.path(), "small.onnx"));
+    let bytes = fs::read(&path).unwrap();
+    let manifest = Manifest::parse(&fs::read(manifest_path(&path)).unwrap()).unwrap();
+    let mut flipped = bytes.clone();
+    for at in 0..bytes.len() {
+        flipped[at] ^= 1 << (at % 8);
+        assert_ne!(
+            Fingerprint::of(&flipped),
+            *manifest.model(),
+            "bit {} of byte {at}",
+            at % 8
+        );
+        flipped[at] = bytes[at];
+    }
+    assert_eq!(Fingerprint::of(&flipped), *manifest.model());
+}
+
+/// Another model takes the file's place again and again while it is loaded. Were the file read a second
+/// time after its hash was taken, some load would give the other model.
+#[test]
+fn the_bytes_that_are_hashed_are_the_bytes_that_are_admitted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = with_manifest(tiny(folder.path(), "model.onnx", -0.5));
+    let sha256 = load(&path).unwrap().fingerprint().sha256.clone();
+    let good = folder.path().join("good");
+    fs::copy(&path, &good).unwrap();
+    let other = tiny(folder.path(), "other.onnx", -0.75);
+    let done = AtomicBool::new(false);
+    let (mut loaded, mut refused) = (0, 0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let next = folder.path().join("next");
+            while !done.load(Ordering::Relaxed) {
+                for from in [&other, &good] {
+                    fs::copy(from, &next).unwrap();
+                    fs::rename(&next, &path).unwrap();
+                }
+            }
+        });
+        // Some seconds on a busy machine.
+        for _ in 0..20_000 {
+            match load(&path) {
+                Ok(model) => {
+                    loaded += 1;
+                    if model.admitted().sha256() != sha256 {
+                        done.store(true, Ordering::Relaxed);
+                        panic!("another model than the manifest's was admitted");
+                    }
+                }
+                Err(IntegrityError::OtherModel { .. }) => refused += 1,
+                Err(error) => {
+                    done.store(true, Ordering::Relaxed);
+                    panic!("{error}");
+                }
+            }
+            if loaded >= 300 && refused >= 300 {
+                break;
+            }
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    // Both occur, or the test would say little.
+    assert!(loaded > 50 && refused > 50, "{loaded} {refused}");
+}
+
+#[test]
+fn a_model_without_a_manifest_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = tiny(folder.path(), "bare.onnx", -0.5);
+    let error = load(&path).unwrap_err();
+    assert!(matches!(error, IntegrityError::NoManifest { .. }));
+    let bare = LoadedModel::bare(&path).unwrap();
+    assert!(bare.manifest().is_none());
+    assert!(bare.pipeline().is_ok());
+    assert_eq!(standing(&path, bare.fingerprint()), Standing::Missing);
+}
+
+/// The error names both files by hash, and what to do.
+#[test]
+fn another_file_is_named_as_such() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = with_manifest(tiny(folder.path(), "model.onnx", -0.5));
+    let meant = Fingerprint::of(&fs::read(&path).unwrap());
+    let other = tiny(folder.path(), "model.onnx", -0.75);
+    let found = Fingerprint::of(&fs::read(&other).unwrap());
+    let text = load(&path).unwrap_err().to_string();
+    for words in [
+        meant.sha256.as_str(),
+        &found.sha256,
+        "model.toml",
+        "bagcert manifest --model",
+        "--no-card",
+    ] {
+        assert!(text.contains(words), "{words:?} is missing in: {text}");
+    }
+    let Standing::Differs(manifest) = standing(&path, &found) else {
+        panic!("{:?}", standing(&path, &found));
+    };
+    assert_eq!(*manifest.model(), meant);
+    // The same hash with another length is no match either.
+    let length = Fingerprint {
+        bytes: found.bytes + 1,
+        ..found
+    };
+    let manifest = Manifest::new(length, Vec::new()).unwrap();
+    fs::write(manifest_path(&path), manifest.to_toml().unwrap()).unwrap();
+    assert_other(&path, "length");
+}
+
+const HASH: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+fn text_with_golden(frame: &str) -> String {
+    format!(
+        r#"format = 1
+
+[model]
+sha256 = "{HASH}"
+bytes = 0
+
+[[golden]]
+frame = "{frame}"
+sha256 = "{HASH}"
+predicted = 0
+votes = [2, 1]
+scores = "{HASH}"
+condition = "3.2"
+
+[[golden.verdicts]]
+patch = [1, 1]
+certified = false
+slack = -1
+rival = 1
+worst = [0, 0]
+"#
+    )
+}
+
+#[test]
+fn manifests_survive_writing_and_reading() {
+    let manifest = Manifest::parse(text_with_golden("a/b.png").as_bytes()).unwrap();
+    assert_eq!(manifest.golden()[0].verdicts[0].slack, -1);
+    let again = Manifest::parse(manifest.to_toml().unwrap().as_bytes()).unwrap();
+    assert_eq!(manifest, again);
+}
+
+#[test]
+fn manifests_that_are_refused() {
+    let good = text_with_golden("a.png");
+    let cases = [
+        ("", "", "format"),
+        ("format = 1", "format = 2", "format is 2"),
+        ("format = 1", "format = 1\nmore = 3", "more"),
+        ("bytes = 0", "bytes = 0\nmd5 = \"\"", "md5"),
+        ("bytes = 0", "bytes = -1", "bytes"),
+        ("bytes = 0", "bytes = 0\nbytes = 0", "duplicate"),
+        ("bytes = 0\n", "", "bytes"),
+        ("predicted = 0\n", "", "predicted"),
+        ("predicted = 0", "predicted = 0\nlabel = 1", "label"),
+        ("slack = -1", "slack = -1\nside = 1", "side"),
+        ("slack = -1", "slack = \"-1\"", "slack"),
+        ("condition = \"3.2\"", "condition = \"3.4\"", "3.4"),
+        ("patch = [1, 1]", "patch = [0, 1]", "0x1"),
+        ("patch = [1, 1]", "patch = [1, 1, 1]", "patch"),
+        (HASH, &HASH[1..], "64"),
+        ("e3b0", "E3B0", "lower-case"),
+        ("e3b0", "\u{e9}30", "lower-case"),
+        ("[model]", "[model", "TOML"),
+    ];
+    for (from, to, words) in cases {
+        let text = if from.is_empty() {
+            String::new()
+        } else {
+            assert!(good.contains(from));
+            good.replacen(from, to, 1)
+        };
+        let reason = Manifest::parse(text.as_bytes()).unwrap_err();
+        assert!(reason.contains(words), "{words:?} is missing in: {reason}");
+    }
+    let cut = good.find("\n[[golden.verdicts]]").unwrap();
+    let reason = Manifest::parse(&good.as_bytes()[..cut]).unwrap_err();
+    assert!(reason.contains("verdicts"), "{reason}");
+    assert!(Manifest::parse(b"format = 1\xff").is_err());
+    // Golden frames lie beside the model or below it, wherever both are moved.
+    for frame in [
+        "",
+        ".",
+        "/a.png",
+        "../a.png",
+        "frames/../../a.png",
+        "frames\\\\..\\\\a.png",
+        "C:a.png",
+    ] {
+        let reason = Manifest::parse(text_with_golden(frame).as_bytes()).unwrap_err();
+        assert!(reason.contains("downwards"), "{frame}: {reason}");
+    }
+    let one = Manifest::parse(good.as_bytes()).unwrap();
+    let many = vec![one.golden()[0].clone(); 65];
+    assert!(Manifest::new(one.model().clone(), many).is_err());
+}
+
+/// Any change of a manifest's text either is refused or leaves its meaning: none is a panic.
+#[test]
+fn damaged_manifests_do_no_harm() {
+    let good = text_with_golden("a.png").into_bytes();
+    for at in 0..good.len() {
+        for bit in 0..8 {
+            let mut bytes = good.clone();
+            bytes[at] ^= 1 << bit;
+            drop(Manifest::parse(&bytes));
+        }
+        drop(Manifest::parse(&good[..at]));
+    }
+    let deep = format!("format = 1\nmodel = {}", "[".repeat(100_000));
+    assert!(Manifest::parse(deep.as_bytes()).is_err());
+}
+
+#[test]
+fn files_that_are_no_manifest() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = with_manifest(tiny(folder.path(), "model.onnx", -0.5));
+    let manifest = manifest_path(&path);
+    let found = Fingerprint::of(&fs::read(&path).unwrap());
+    let mut large = fs::read(&manifest).unwrap();
+    large.resize(1 << 20, b'\n');
+    fs::write(&manifest, &large).unwrap();
+    assert!(load(&path).is_ok());
+    large.push(b'\n');
+    for (bytes, words) in [
+        (large.as_slice(), "1048576"),
+        (b"", "format"),
+        (b"\xff\xfe", "UTF-8"),
+    ] {
+        fs::write(&manifest, bytes).unwrap();
+        let error = load(&path).unwrap_err().to_string();
+        assert!(
+            error.contains("model.toml") && error.contains(words),
+            "{error}"
+        );
+        assert!(matches!(standing(&path, &found), Standing::Invalid(_)));
+    }
+    fs::remove_file(&manifest).unwrap();
+    fs::create_dir(&manifest).unwrap();
+    let error = load(&path).unwrap_err().to_string();
+    assert!(error.contains("regular file"), "{error}");
+}
