@@ -11,6 +11,7 @@
     clippy::indexing_slicing
 )]
 
+use bagcert::integrity::{IntegrityError, LoadedModel, manifest_path};
 use bagcert_tests::{programs, repository};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -121,6 +122,49 @@ fn each_model_has_a_card_of_its_own_hash() {
         for part in CARD {
             let heading = format!("\n## {part}\n");
             assert!(card.contains(&heading), "{}: {part}", path.display());
+        }
+    }
+}
+
+/// The manifest is of this file, and the model answers its golden frames: what every command checks
+/// before its first verdict.
+#[test]
+fn each_model_has_a_manifest_with_golden_frames() {
+    for path in repository::models().unwrap() {
+        let model = LoadedModel::load(&path, None).unwrap();
+        let golden = model.manifest().unwrap().golden();
+        let certified: Vec<bool> = golden
+            .iter()
+            .flat_map(|frame| frame.verdicts.iter().map(|verdict| verdict.certified))
+            .collect();
+        assert!(golden.len() >= 2, "{}", path.display());
+        assert!(certified.contains(&true) && certified.contains(&false));
+        model.pipeline().unwrap();
+    }
+}
+
+/// Flips in every region of each shipped file: the first and last bytes, and steps through all of it.
+#[test]
+fn no_model_passes_with_a_flipped_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    for path in repository::models().unwrap() {
+        let model = folder.path().join(path.file_name().unwrap());
+        fs::copy(manifest_path(&path), manifest_path(&model)).unwrap();
+        let good = fs::read(&path).unwrap();
+        fs::write(&model, &good).unwrap();
+        LoadedModel::load(&model, None).unwrap();
+        let step = good.len() / 200;
+        let ends = (0..16).chain(good.len() - 16..good.len());
+        for at in (0..good.len()).step_by(step.max(1)).chain(ends) {
+            let mut bytes = good.clone();
+            bytes[at] ^= 1 << (at % 8);
+            fs::write(&model, bytes).unwrap();
+            let outcome = LoadedModel::load(&model, None);
+            assert!(
+                matches!(outcome, Err(IntegrityError::OtherModel { .. })),
+                "{}, byte {at}: {outcome:?}",
+                path.display()
+            );
         }
     }
 }

@@ -3,7 +3,8 @@
 use std::path::{Component, Path};
 
 use bagcert_certifier::{Condition, PatchSize, Verdict};
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::admission::sha256;
 
@@ -65,6 +66,7 @@ pub struct GoldenFrame {
 #[serde(deny_unknown_fields)]
 pub struct GoldenVerdict {
     /// Width and height of the patch, in pixels.
+    #[serde(deserialize_with = "pair")]
     pub patch: [u32; 2],
     /// Whether no such patch can change the prediction.
     pub certified: bool,
@@ -73,7 +75,16 @@ pub struct GoldenVerdict {
     /// The class at which the slack is least.
     pub rival: usize,
     /// Column and row of the worst patch's top left pixel.
+    #[serde(deserialize_with = "pair")]
     pub worst: [u32; 2],
+}
+
+/// Two numbers and no more: read as `[u32; 2]`, a longer array would be cut without a word.
+fn pair<'de, D: Deserializer<'de>>(numbers: D) -> Result<[u32; 2], D::Error> {
+    let numbers = Vec::<u32>::deserialize(numbers)?;
+    numbers
+        .try_into()
+        .map_err(|_| D::Error::custom("two numbers are needed here"))
 }
 
 impl From<&Verdict> for GoldenVerdict {
