@@ -131,6 +131,8 @@ fn a_model_that_differs_in_one_score_is_refused() {
     assert!(LoadedModel::load(&path, None).unwrap().pipeline().is_ok());
 }
 
+type Change = fn(&mut GoldenFrame);
+
 /// Each field of a golden frame is compared.
 #[test]
 fn an_answer_that_is_not_the_manifests_is_refused() {
@@ -138,7 +140,7 @@ fn an_answer_that_is_not_the_manifests_is_refused() {
     frame(folder.path());
     let path = model(folder.path(), &[]);
     let golden = record(&path).unwrap();
-    let changes: [(fn(&mut GoldenFrame), &str); 11] = [
+    let changes: [(Change, &str); 11] = [
         (|golden| golden.predicted = 1, "class 0 is predicted"),
         (|golden| golden.votes[2] = 1, "class 2"),
         (|golden| golden.votes.push(0), "3 classes instead of 4"),

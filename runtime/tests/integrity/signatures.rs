@@ -139,6 +139,20 @@ fn a_signature_has_one_form() {
     assert_wrong(&path, &public(), "s + L");
 }
 
+/// Loose rules take a signature whose R is of small order; the strict ones do not.
+#[test]
+fn the_rules_are_the_strict_ones() {
+    use ed25519_dalek::pkcs8::DecodePublicKey;
+    use ed25519_dalek::{Signature, Verifier, VerifyingKey};
+    let manifest = fs::read(keys("manifest.toml")).unwrap();
+    let signature = fs::read(keys("small-order.sig")).unwrap();
+    let message = [integrity::DOMAIN, manifest.as_slice()].concat();
+    let key = VerifyingKey::read_public_key_pem_file(keys("public.pem")).unwrap();
+    let loose = key.verify(&message, &Signature::from_slice(&signature).unwrap());
+    assert!(loose.is_ok(), "the signature shows nothing");
+    assert!(!public().has_signed(&manifest, &signature));
+}
+
 /// The signature in the folder of keys was made by openssl, as docs/command-line.md tells.
 #[test]
 fn openssl_signs_alike() {
