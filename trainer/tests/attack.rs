@@ -1,19 +1,33 @@
 //! The attack of Section A.2 on a network that learnt something: it succeeds where it may, never where certified.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 mod common;
 
-use bagcert_certifier::PatchSize;
+use std::{fs, path::Path, sync::LazyLock};
+
+use bagcert_certifier::{Geometry, PatchSize};
 use bagcert_trainer::{
-    attack::{Attack, attack},
-    checkpoint::Checkpoint,
-    data::{self, Part},
-    run::build,
+    attack::{
+        Attack, AttackError, Attacked, Attacker, Record, Summary,
+        figure::{Scene, figure},
+    },
+    config::NetworkConfig,
+    data::{self, Dataset, Part},
+    network::{Mode, Network, Plan},
+    run::load,
 };
 use common::{run, text, write_config, write_dataset};
+use safetensors::SafeTensors;
+use tch::{Device, Kind, Tensor, no_grad};
+use tempfile::TempDir;
 
-#[test]
-fn certified_images_hold_and_a_large_patch_flips_others() {
+/// Images and a trained network, made once for all tests.
+static TRAINED: LazyLock<TempDir> = LazyLock::new(|| {
     let folder = tempfile::tempdir().unwrap();
     write_dataset(folder.path(), 160);
     let config = write_config(folder.path(), 30, "");
@@ -29,35 +43,345 @@ fn certified_images_hold_and_a_large_patch_flips_others() {
     ];
     let (result, errors) = run(&arguments);
     assert!(result.status.success(), "{errors}");
+    folder
+});
 
-    let checkpoint = Checkpoint::read(&output.join("checkpoint.safetensors")).unwrap();
-    let (mut network, geometry) = build(&checkpoint.header, tch::Device::Cpu).unwrap();
-    checkpoint.restore(&mut network, None).unwrap();
-    let images = data::read(folder.path(), Part::Test).unwrap().slice(0, 60);
-    let mut reports = vec![];
-    for side in [3, 24] {
-        let options = Attack {
-            patch: PatchSize::new(side, side).unwrap(),
-            steps: 10,
-            step_size: 0.1,
-        };
-        tch::manual_seed(1);
-        let report = attack(&network, &images, &geometry, &options, 20, &mut |_| {}).unwrap();
-        assert_eq!(report.broken, Vec::<i64>::new());
-        assert!(
-            report.certified <= report.attacked && report.attacked <= report.clean,
-            "{report:?}"
-        );
-        reports.push(report);
+fn checkpoint() -> std::path::PathBuf {
+    TRAINED.path().join("run/checkpoint.safetensors")
+}
+
+fn square(side: u32) -> PatchSize {
+    PatchSize::new(side, side).unwrap()
+}
+
+fn options(patch: u32, certified: u32) -> Attack {
+    Attack {
+        patch: square(patch),
+        certified: square(certified),
+        steps: 10,
+        step_size: 0.1,
+        seed: 1,
     }
+}
+
+fn summary(attacked: &[Attacked]) -> Summary {
+    attacked.iter().map(|one| &one.record).collect()
+}
+
+/// What the attack says of an image, seen on the image itself.
+fn check(one: &Attacked, network: &Network, geometry: &Geometry, patch: u32) {
+    let (Some(attempt), Some(pictures)) = (&one.record.attack, &one.pictures) else {
+        panic!("{:?} was not attacked", one.record);
+    };
+    assert!(!attempt.outside_changed, "{:?}", one.record);
+    let place = |at: usize| ((at % 32) as u32, (at / 32 % 32) as u32);
+    let mut changed = 0;
+    for (at, (before, after)) in pictures.clean.iter().zip(&pictures.attacked).enumerate() {
+        let (x, y) = place(at);
+        let inside = (attempt.x..attempt.x + patch).contains(&x)
+            && (attempt.y..attempt.y + patch).contains(&y);
+        assert!(inside || before == after, "pixel {x}, {y} is outside");
+        assert!((0.0..=1.0).contains(after));
+        changed += usize::from(before != after);
+    }
+    assert!(changed > 0, "the patch is not there");
+
+    let image = Tensor::from_slice(&pictures.attacked).view([1, 3, 32, 32]);
+    let logits = no_grad(|| network.forward(&image, Mode::Evaluate));
+    let votes = logits
+        .ge(0.0)
+        .sum_dim_intlist([2i64, 3].as_slice(), false, Kind::Int64);
+    let votes = Vec::<i64>::try_from(votes.flatten(0, -1)).unwrap();
+    let most = *votes.iter().max().unwrap();
+    let class = votes.iter().position(|count| *count == most).unwrap();
+    let expected = attempt
+        .flipped
+        .map_or(one.record.predicted, |flip| flip.class);
+    assert_eq!(class, expected, "{votes:?}, {:?}", one.record);
+    let own = one.record.predicted;
+    let others = votes.iter().enumerate().filter(|(class, _)| *class != own);
+    let lead = votes[own] - others.map(|(_, count)| *count).max().unwrap();
+    assert_eq!(lead, attempt.least_lead, "{votes:?}");
+    assert_eq!(geometry.x.inputs(), 32);
+}
+
+fn test_images() -> Dataset {
+    data::read(TRAINED.path(), Part::Test).unwrap()
+}
+
+#[test]
+fn certified_images_hold_and_a_large_patch_flips_others() {
+    let (_, network, geometry) = load(&checkpoint(), Device::Cpu).unwrap();
+    let images = test_images();
+    let indices: Vec<i64> = (0..60).collect();
+    let mut summaries = vec![];
+    for side in [3, 24] {
+        let mut attacker = Attacker::new(&network, &geometry, options(side, side)).unwrap();
+        let mut attacked = vec![];
+        for chunk in indices.chunks(20) {
+            attacked.extend(attacker.images(&images, chunk).unwrap());
+        }
+        let found: Vec<i64> = attacked.iter().map(|one| one.record.image).collect();
+        assert_eq!(found, indices);
+        for one in &attacked {
+            let record = &one.record;
+            assert_eq!(record.attack.is_some(), record.right() || record.certified);
+            if record.attack.is_some() {
+                check(one, &network, &geometry, side);
+            }
+        }
+        let summary = summary(&attacked);
+        assert_eq!(summary.broken, Vec::<i64>::new());
+        assert!(
+            summary.certified_right <= summary.held && summary.held <= summary.right,
+            "{summary:?}"
+        );
+        summaries.push((summary, attacked));
+    }
+    let (small, _) = &summaries[0];
+    assert!(small.certified_attacked > 12, "too few: {small:?}");
+    // Better than the noise that it starts from.
+    let (large, attacked) = &summaries[1];
+    let after_steps = attacked
+        .iter()
+        .filter_map(|one| one.record.attack?.flipped)
+        .filter(|flip| flip.step > 0);
+    assert!(large.held < large.right, "it never succeeds: {large:?}");
+    assert!(after_steps.count() > 0, "only noise succeeds: {large:?}");
+}
+
+/// Each image starts from a patch of its own, so that a resumed attack repeats one that was not stopped.
+#[test]
+fn the_first_patch_does_not_depend_on_the_batch() {
+    let (_, network, geometry) = load(&checkpoint(), Device::Cpu).unwrap();
+    let images = test_images();
+    let attack = Attack {
+        steps: 0,
+        ..options(3, 3)
+    };
+    let mut attacker = Attacker::new(&network, &geometry, attack).unwrap();
+    let mut started = 0;
+    let together = attacker.images(&images, &[3, 14, 15, 92]).unwrap();
+    for one in together.into_iter().filter(|one| one.pictures.is_some()) {
+        let alone = attacker.images(&images, &[one.record.image]).unwrap();
+        assert_eq!(
+            alone[0].pictures.as_ref().unwrap().attacked,
+            one.pictures.unwrap().attacked
+        );
+        started += 1;
+    }
+    assert!(started > 1, "{started} images were attacked");
+}
+
+/// Images of zeros give zeros all the way; any patch drives huge weights past the largest number.
+#[test]
+fn a_patch_that_makes_logits_nan_is_a_fault() {
+    tch::manual_seed(5);
+    let config = NetworkConfig {
+        width: 8,
+        stem_kernel: 3,
+        stem_stride: 1,
+        kernels: vec![3, 1],
+        strides: None,
+        widths: None,
+        paths: 1,
+        shake: false,
+    };
+    let plan = Plan::new(&config, 3, 10);
+    let geometry = plan.geometry(32).unwrap();
+    let mut network = Network::new(plan, vec![(0.0, 1.0); 3], Device::Cpu);
+    for (name, tensor) in network.parameters.named() {
+        if name.ends_with(".weight") {
+            assert!(network.parameters.set(&name, &(tensor * 1e30)));
+        }
+    }
+    let images = Dataset {
+        images: Tensor::zeros([4, 3, 32, 32], (Kind::Uint8, Device::Cpu)),
+        labels: Tensor::zeros([4], (Kind::Int64, Device::Cpu)),
+    };
+    let mut attacker = Attacker::new(&network, &geometry, options(5, 5)).unwrap();
+    let error = attacker.images(&images, &[2, 3]).unwrap_err();
     assert!(
-        reports[0].certified > 0.2,
-        "too few certified to mean anything: {:?}",
-        reports[0]
+        matches!(
+            error,
+            AttackError::NotFinite {
+                image: 2,
+                what: "a logit"
+            }
+        ),
+        "{error}"
     );
+}
+
+/// The arguments of an attack on the first test images, and what it wrote.
+fn attack(more: &[&str]) -> (Option<i32>, String, String) {
+    let checkpoint = checkpoint();
+    let mut arguments = vec![
+        "attack",
+        "--checkpoint",
+        text(&checkpoint),
+        "--data",
+        text(TRAINED.path()),
+        "--steps",
+        "10",
+        "--step-size",
+        "0.1",
+        "--batch",
+        "20",
+    ];
+    arguments.extend(more);
+    let (result, errors) = run(&arguments);
+    let output = String::from_utf8(result.stdout).unwrap();
+    (result.status.code(), output, errors)
+}
+
+fn records(journal: &Path) -> Vec<Record> {
+    let text = fs::read_to_string(journal).unwrap();
+    text.lines()
+        .skip(1)
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+/// Broken on purpose: the certifier is told of a patch smaller than the one that comes.
+#[test]
+fn certificates_for_a_smaller_patch_break_loudly() {
+    let folder = tempfile::tempdir().unwrap();
+    let (journal, broken) = (folder.path().join("j.jsonl"), folder.path().join("broken"));
+    let (status, output, errors) = attack(&[
+        "--patch",
+        "20x20",
+        "--certify-patch",
+        "1x1",
+        "--limit",
+        "60",
+        "--output",
+        text(&journal),
+        "--broken",
+        text(&broken),
+    ]);
+    assert_eq!(status, Some(5), "{output}{errors}");
+    let found: Vec<Record> = records(&journal)
+        .into_iter()
+        .filter(Record::broken)
+        .collect();
+    assert!(!found.is_empty());
+    let list: Vec<i64> = found.iter().map(|record| record.image).collect();
+    for part in ["must never happen", &format!("{list:?}"), text(&broken)] {
+        assert!(errors.contains(part), "{part:?} is not in {errors}");
+    }
+    assert!(output.contains(&format!("changed class: {}\n", list.len())));
+
+    let (_, network, _) = load(&checkpoint(), Device::Cpu).unwrap();
+    for record in &found {
+        let name = format!("image-{}", record.image);
+        let bytes = fs::read(broken.join(format!("{name}.safetensors"))).unwrap();
+        let saved = SafeTensors::deserialize(&bytes).unwrap();
+        let tensor = saved.tensor("attacked").unwrap();
+        assert_eq!(tensor.shape(), [3, 32, 32]);
+        let image = Tensor::from_data_size(tensor.data(), &[1, 3, 32, 32], Kind::Float);
+        let logits = no_grad(|| network.forward(&image, Mode::Evaluate));
+        let votes = logits
+            .ge(0.0)
+            .sum_dim_intlist([2i64, 3].as_slice(), false, Kind::Int64);
+        let votes = Vec::<i64>::try_from(votes.flatten(0, -1)).unwrap();
+        let class = record.attack.unwrap().flipped.unwrap().class;
+        assert!(votes[class] >= votes[record.predicted], "{votes:?}");
+        assert_eq!(saved.tensor("attacked_logits").unwrap().shape()[0], 10);
+        let drawing = fs::read_to_string(broken.join(format!("{name}.svg"))).unwrap();
+        assert!(drawing.contains("broken certificate"));
+    }
+}
+
+#[test]
+fn a_stopped_attack_goes_on_where_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, parts) = (folder.path().join("w.jsonl"), folder.path().join("p.jsonl"));
+    let (status, expected, errors) = attack(&["--limit", "60", "--output", text(&whole)]);
+    assert_eq!(status, Some(0), "{errors}");
+    let (status, ..) = attack(&["--limit", "40", "--output", text(&parts)]);
+    assert_eq!(status, Some(0));
+
+    // Without --resume nothing is overwritten.
+    let before = fs::read(&parts).unwrap();
+    let (status, _, errors) = attack(&["--limit", "60", "--output", text(&parts)]);
+    assert_eq!(status, Some(1));
+    assert!(errors.contains("--resume"), "{errors}");
+    assert_eq!(fs::read(&parts).unwrap(), before);
+
+    // Killed in the middle of a line.
+    fs::write(&parts, &before[..before.len() - 7]).unwrap();
+    let (status, output, errors) = attack(&["--limit", "60", "--output", text(&parts), "--resume"]);
+    assert_eq!(status, Some(0), "{errors}");
+    assert_eq!(output, expected);
+    assert_eq!(records(&parts).len(), 60);
+
+    let (status, _, errors) = attack(&["--patch", "4x4", "--output", text(&parts), "--resume"]);
+    assert_eq!(status, Some(1));
+    assert!(errors.contains("other settings"), "{errors}");
+}
+
+#[test]
+fn it_stops_after_enough_certified_images_or_says_that_there_are_too_few() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = folder.path().join("j.jsonl");
+    let more = ["--patch", "3x3", "--certified", "5", "--output"];
+    let (status, output, errors) = attack(&[&more[..], &[text(&journal)]].concat());
+    assert_eq!(status, Some(0), "{errors}");
+    let found = records(&journal);
+    assert!(found.len() < 160, "it went on to the end");
+    let certified = found.iter().filter(|record| record.certified).count();
+    assert!(certified >= 5);
+    let said = format!("certified images attacked: {certified} ");
+    assert!(output.contains(&said), "{output}");
+
+    let (status, _, errors) = attack(&["--limit", "20", "--certified", "1000"]);
+    assert_eq!(status, Some(1));
+    assert!(errors.contains("--certified 1000: only"), "{errors}");
+}
+
+#[test]
+fn an_image_that_is_not_there_is_named() {
+    let (status, _, errors) = attack(&["--images", "3,160"]);
+    assert_eq!(status, Some(1));
+    assert!(errors.contains("--images 160"), "{errors}");
+}
+
+#[test]
+fn a_figure_shows_the_votes_that_it_counts() {
+    let (header, network, geometry) = load(&checkpoint(), Device::Cpu).unwrap();
+    let mut attacker = Attacker::new(&network, &geometry, options(12, 12)).unwrap();
+    let attacked = attacker.images(&test_images(), &[0, 1, 2, 3]).unwrap();
+    let one = attacked.iter().find(|one| one.pictures.is_some()).unwrap();
+    let scene = Scene {
+        geometry: &geometry,
+        patch: square(12),
+        certified: square(12),
+        classes: &header.classes,
+    };
+    let svg = figure(&scene, &[one]);
+    assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"));
+    assert_eq!(svg.matches("<g ").count(), svg.matches("</g>").count());
+    let pictures = one.pictures.as_ref().unwrap();
+    let (cells, own) = (256, one.record.predicted);
+    let votes = |logits: &[f32]| {
+        let plane = logits.chunks(cells).nth(own).unwrap();
+        plane.iter().filter(|logit| **logit >= 0.0).count()
+    };
+    let (before, after) = (
+        votes(&pictures.clean_logits),
+        votes(&pictures.attacked_logits),
+    );
+    let name = &header.classes[own];
     assert!(
-        reports[1].attacked < reports[1].clean,
-        "the attack never succeeds: {:?}",
-        reports[1]
+        svg.contains(&format!("{name} {before} \u{2192} {after}")),
+        "{name}"
     );
+    // Two maps of the predicted class, a square for each vote.
+    let drawn: usize = svg
+        .split("<path fill=\"#0072b2\" d=\"")
+        .skip(1)
+        .map(|rest| rest.split('"').next().unwrap().matches('M').count())
+        .sum();
+    assert_eq!(drawn, before + after);
 }

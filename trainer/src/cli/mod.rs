@@ -1,16 +1,19 @@
 //! The arguments of `bagcert-train`.
 
+mod attack;
 mod measure;
 mod train;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
+use bagcert_certifier::PatchSize;
 use bagcert_trainer::{device::DeviceChoice, export::export, run};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use measure::{AttackArgs, EvalArgs};
+use attack::{AttackArgs, Certificates};
+use measure::EvalArgs;
 use train::TrainArgs;
 
 /// Trains networks for certified classification and exports them to ONNX.
@@ -60,9 +63,9 @@ struct ExportArgs {
 }
 
 /// Parses the arguments and does what they say.
-pub(crate) fn run() -> Result<()> {
+pub(crate) fn run() -> Result<ExitCode> {
     match Cli::parse().command {
-        Command::Train(args) => train::train(&args),
+        Command::Train(args) => train::train(&args)?,
         Command::Export(args) => {
             let (header, network, _) = run::load(&args.checkpoint, tch::Device::Cpu)?;
             export(&args.output, &header, &network)?;
@@ -71,11 +74,15 @@ pub(crate) fn run() -> Result<()> {
                 network.plan.parameter_count(),
                 args.output.display()
             );
-            Ok(())
         }
-        Command::Eval(args) => measure::eval(&args),
-        Command::Attack(args) => measure::attack(&args),
+        Command::Eval(args) => measure::eval(&args)?,
+        Command::Attack(args) => {
+            if attack::attack(&args)? == Certificates::Broken {
+                return Ok(ExitCode::from(attack::BROKEN));
+            }
+        }
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// A bar on a terminal, nothing elsewhere.
@@ -85,4 +92,16 @@ fn bar(len: u64, template: &str) -> ProgressBar {
         bar.set_style(style);
     }
     bar
+}
+
+/// `WxH` as a patch; `option` is where it came from.
+fn parse_patch(option: &str, text: &str) -> Result<PatchSize> {
+    let Some((width, height)) = text.split_once('x') else {
+        bail!("{option} {text}: write WIDTHxHEIGHT, for example 5x5")
+    };
+    let number = |part: &str| {
+        part.parse::<u32>()
+            .with_context(|| format!("{option} {text}: {part:?} is no whole number"))
+    };
+    Ok(PatchSize::new(number(width)?, number(height)?)?)
 }

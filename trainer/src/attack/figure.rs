@@ -1,0 +1,298 @@
+//! Attacks drawn as in Figure 6: the image and two score maps, above without a patch, below with it.
+//!
+//! The drawing is SVG without anything outside it.
+
+use std::fmt::Write;
+
+use bagcert_certifier::{CellRect, Geometry, PatchSize, Pixel};
+
+use super::{Attacked, Attempt, Pictures, Record};
+
+/// What all pictures of a figure share.
+#[derive(Clone, Copy, Debug)]
+pub struct Scene<'s> {
+    /// Which cells read which pixels.
+    pub geometry: &'s Geometry,
+    /// The patch that was attacked with.
+    pub patch: PatchSize,
+    /// The patch that was certified against.
+    pub certified: PatchSize,
+    /// Names in label order.
+    pub classes: &'s [String],
+}
+
+/// Side of an image or map, and the gaps around it, in units of the drawing.
+const SIDE: f64 = 150.0;
+const GAP: f64 = 12.0;
+const LABEL: f64 = 26.0;
+const HEAD: f64 = 68.0;
+const FOOT: f64 = 26.0;
+/// Width and height of one example.
+const WIDTH: f64 = LABEL + 3.0 * SIDE + 2.0 * GAP;
+const HEIGHT: f64 = HEAD + 2.0 * SIDE + GAP + FOOT;
+const MARGIN: f64 = 20.0;
+const BETWEEN: f64 = 44.0;
+
+/// Colours that stay apart for colour-blind readers (Okabe and Ito 2008), as in the reports of `bagcert`.
+const NO_VOTE: &str = "#ececec";
+const VOTE: &str = "#0072b2";
+const RIVAL_VOTE: &str = "#e69f00";
+const PATCH: &str = "#ffffff";
+const REGION: &str = "#d6002a";
+
+/// One drawing of all `examples` that were attacked, two beside each other.
+#[must_use]
+pub fn figure(scene: &Scene<'_>, examples: &[&Attacked]) -> String {
+    let drawn: Vec<String> = examples
+        .iter()
+        .filter_map(|example| {
+            let attempt = example.record.attack.as_ref()?;
+            let pictures = example.pictures.as_ref()?;
+            Some(one(scene, &example.record, attempt, pictures))
+        })
+        .collect();
+    let columns = drawn.len().clamp(1, 2) as f64;
+    let rows = drawn.len().div_ceil(2).max(1) as f64;
+    let width = 2.0 * MARGIN + columns * WIDTH + (columns - 1.0) * BETWEEN;
+    let height = 2.0 * MARGIN + rows * HEIGHT + (rows - 1.0) * BETWEEN;
+    let mut svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" \
+         font-family=\"system-ui, 'DejaVu Sans', sans-serif\" font-size=\"12.5\" fill=\"#222\">\n\
+         <title>Patch attacks and their effect on region scores</title>\n\
+         <rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n"
+    );
+    for (at, example) in drawn.iter().enumerate() {
+        let x = MARGIN + (at % 2) as f64 * (WIDTH + BETWEEN);
+        let y = MARGIN + (at / 2) as f64 * (HEIGHT + BETWEEN);
+        let _ = writeln!(svg, "<g transform=\"translate({x} {y})\">\n{example}</g>");
+    }
+    svg.push_str("</svg>\n");
+    svg
+}
+
+/// Headline, two rows of three pictures, and the count of votes.
+fn one(scene: &Scene<'_>, record: &Record, attempt: &Attempt, pictures: &Pictures) -> String {
+    let (headline, colour) = verdict(scene, record, attempt);
+    let name = |class: usize| {
+        let name = scene.classes.get(class);
+        escape(&name.map_or_else(|| format!("class {class}"), Clone::clone))
+    };
+    let label = usize::try_from(record.label).map_or_else(|_| "-".into(), name);
+    let (own, rival) = (name(record.predicted), name(attempt.rival));
+    let mut svg = format!(
+        "<text y=\"15\" font-size=\"15\" font-weight=\"600\" fill=\"{colour}\">{headline}</text>\n\
+         <text y=\"34\" fill=\"#555\">test image {}: {label}, taken for {own}; slack {}; {} patch at x {}, y {} for {rival}</text>\n",
+        record.image,
+        signed(record.slack),
+        scene.patch,
+        attempt.x,
+        attempt.y,
+    );
+    let titles = [
+        ("image".to_owned(), "#222"),
+        (format!("votes for {own}"), VOTE),
+        (format!("votes for {rival}"), "#a06c00"),
+    ];
+    for (column, (title, colour)) in titles.iter().enumerate() {
+        let x = LABEL + column as f64 * (SIDE + GAP) + SIDE / 2.0;
+        let _ = writeln!(
+            svg,
+            "<text x=\"{x}\" y=\"60\" text-anchor=\"middle\" fill=\"{colour}\">{title}</text>"
+        );
+    }
+    let at = Pixel {
+        x: attempt.x,
+        y: attempt.y,
+    };
+    let region = scene.geometry.affected(scene.patch, at);
+    let rows = [
+        ("clean", &pictures.clean, &pictures.clean_logits),
+        ("with patch", &pictures.attacked, &pictures.attacked_logits),
+    ];
+    for (row, (title, image, logits)) in rows.into_iter().enumerate() {
+        let y = HEAD + row as f64 * (SIDE + GAP);
+        let middle = y + SIDE / 2.0;
+        let _ = writeln!(
+            svg,
+            "<text transform=\"translate(14 {middle}) rotate(-90)\" text-anchor=\"middle\" fill=\"#555\">{title}</text>"
+        );
+        svg += &photo(scene, image, LABEL, y, (row == 1).then_some(at));
+        for (column, (class, vote)) in [(record.predicted, VOTE), (attempt.rival, RIVAL_VOTE)]
+            .into_iter()
+            .enumerate()
+        {
+            let x = LABEL + (column + 1) as f64 * (SIDE + GAP);
+            svg += &score_map(scene, logits, class, vote, x, y, region.as_ref());
+        }
+    }
+    let _ = writeln!(
+        svg,
+        "<text x=\"{LABEL}\" y=\"{}\">{}</text>",
+        HEIGHT - 6.0,
+        reckoning(scene, record, attempt, pictures, &name)
+    );
+    svg
+}
+
+/// What the certificate said and what the attack did, and a colour for it.
+fn verdict(scene: &Scene<'_>, record: &Record, attempt: &Attempt) -> (String, &'static str) {
+    let size = scene.certified;
+    let right = if record.right() { "" } else { ", though wrong" };
+    match (record.certified, attempt.flipped) {
+        (true, None) => (
+            format!("Certified at {size}{right}: the attack fails"),
+            "#00664f",
+        ),
+        (true, Some(_)) => (
+            format!("Certified at {size}{right}, and flipped: a broken certificate"),
+            REGION,
+        ),
+        (false, None) => ("Not certified: this attack fails".into(), "#555"),
+        (false, Some(flip)) => (
+            match flip.step {
+                0 => "Not certified: flipped by noise".into(),
+                1 => "Not certified: flipped after 1 step".into(),
+                steps => format!("Not certified: flipped after {steps} steps"),
+            },
+            "#a3001f",
+        ),
+    }
+}
+
+/// The votes before and after.
+fn reckoning(
+    scene: &Scene<'_>,
+    record: &Record,
+    attempt: &Attempt,
+    pictures: &Pictures,
+    name: &dyn Fn(usize) -> String,
+) -> String {
+    let votes = |logits: &[f32], class: usize| {
+        let map = plane(scene, logits, class);
+        map.iter().filter(|logit| **logit >= 0.0).count()
+    };
+    let pair = |class: usize| {
+        format!(
+            "{} {} \u{2192} {}",
+            name(class),
+            votes(&pictures.clean_logits, class),
+            votes(&pictures.attacked_logits, class)
+        )
+    };
+    let mut text = format!("{}; {}", pair(record.predicted), pair(attempt.rival));
+    if let Some(flip) = attempt.flipped {
+        if flip.class != attempt.rival {
+            text += &format!("; {}", pair(flip.class));
+        }
+        text += &format!(": now {}", name(flip.class));
+    } else {
+        text += &format!(": still {}", name(record.predicted));
+    }
+    text
+}
+
+fn signed(votes: i64) -> String {
+    format!("{votes:+}").replace('-', "\u{2212}")
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+}
+
+/// The logits of one class.
+fn plane<'l>(scene: &Scene<'_>, logits: &'l [f32], class: usize) -> &'l [f32] {
+    let cells = scene.geometry.x.outputs() as usize * scene.geometry.y.outputs() as usize;
+    logits.chunks(cells.max(1)).nth(class).unwrap_or_default()
+}
+
+/// Squares of one colour as one path; `squares` are columns and rows.
+fn path(squares: impl Iterator<Item = (usize, usize)>, colour: &str) -> String {
+    let mut d = String::new();
+    for (x, y) in squares {
+        let _ = write!(d, "M{x} {y}h1v1h-1z");
+    }
+    format!("<path fill=\"{colour}\" d=\"{d}\"/>\n")
+}
+
+/// Opens a picture of `columns` x `rows` squares at (x, y) of the drawing.
+fn frame(x: f64, y: f64, columns: u32, rows: u32) -> String {
+    let unit = SIDE / f64::from(columns.max(rows).max(1));
+    format!(
+        "<g transform=\"translate({x} {y}) scale({unit})\" shape-rendering=\"crispEdges\">\n\
+         <rect width=\"{columns}\" height=\"{rows}\" fill=\"{NO_VOTE}\"/>\n"
+    )
+}
+
+/// A line around a rectangle of squares, none of which it covers; `unit` squares are one unit of the drawing.
+/// Light or coloured inside, dark outside, so that it shows on any ground.
+fn outline(x: f64, y: f64, width: f64, height: f64, unit: f64, colour: &str) -> String {
+    let rect = |colour: &str, thick: f64, out: f64| {
+        let out = (out + thick / 2.0) * unit;
+        format!(
+            "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"{}\" shape-rendering=\"auto\"/>\n",
+            x - out,
+            y - out,
+            width + 2.0 * out,
+            height + 2.0 * out,
+            thick * unit
+        )
+    };
+    rect(colour, 1.8, 0.0) + &rect("#000", 0.8, 1.8)
+}
+
+fn photo(scene: &Scene<'_>, image: &[f32], x: f64, y: f64, patch: Option<Pixel>) -> String {
+    let (columns, rows) = (scene.geometry.x.inputs(), scene.geometry.y.inputs());
+    let pixels = columns as usize * rows as usize;
+    let mut svg = frame(x, y, columns, rows);
+    for at in 0..pixels {
+        let byte = |channel: usize| {
+            let value = image.get(channel * pixels + at).copied().unwrap_or(0.0);
+            (value.clamp(0.0, 1.0) * 255.0).round() as u8
+        };
+        let colour = format!("#{:02x}{:02x}{:02x}", byte(0), byte(1), byte(2));
+        let place = (at % columns as usize, at / columns as usize);
+        svg += &path(std::iter::once(place), &colour);
+    }
+    if let Some(at) = patch {
+        svg += &outline(
+            f64::from(at.x),
+            f64::from(at.y),
+            f64::from(scene.patch.width()),
+            f64::from(scene.patch.height()),
+            f64::from(columns.max(rows)) / SIDE,
+            PATCH,
+        );
+    }
+    svg + "</g>\n"
+}
+
+fn score_map(
+    scene: &Scene<'_>,
+    logits: &[f32],
+    class: usize,
+    colour: &str,
+    x: f64,
+    y: f64,
+    region: Option<&CellRect>,
+) -> String {
+    let (columns, rows) = (scene.geometry.x.outputs(), scene.geometry.y.outputs());
+    let votes = plane(scene, logits, class)
+        .iter()
+        .enumerate()
+        .filter(|(_, logit)| **logit >= 0.0)
+        .map(|(at, _)| (at % columns as usize, at / columns as usize));
+    let mut svg = frame(x, y, columns, rows) + &path(votes, colour);
+    if let Some(region) = region {
+        svg += &outline(
+            f64::from(region.x.first),
+            f64::from(region.y.first),
+            f64::from(region.x.last - region.x.first + 1),
+            f64::from(region.y.last - region.y.first + 1),
+            f64::from(columns.max(rows)) / SIDE,
+            REGION,
+        );
+    }
+    svg + "</g>\n"
+}

@@ -1,0 +1,247 @@
+//! A file with a line per attacked image, so that a long attack can be stopped and resumed.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::Record;
+
+/// What a journal's results depend on; its first line.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// SHA-256 of the checkpoint.
+    pub checkpoint: String,
+    /// The data set's name.
+    pub dataset: String,
+    /// Width and height of the patch.
+    pub patch: [u32; 2],
+    /// Width and height of the patch that images are certified against.
+    pub certified: [u32; 2],
+    /// Steps of gradient ascent.
+    pub steps: usize,
+    /// Size of a step in pixel values.
+    pub step_size: f64,
+    /// The seed.
+    pub seed: i64,
+}
+
+/// Why a journal could not be used.
+#[derive(Debug, Error)]
+pub enum JournalError {
+    /// The system's reason.
+    #[error("cannot {what} {}: {source}", path.display())]
+    File {
+        /// What was tried.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
+    /// There is a file, and it was not asked to go on with it.
+    #[error("{} exists; add --resume to go on with it, or give another file", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It was written with other settings.
+    #[error("{} is of an attack with other settings: {found:?}, asked for {asked:?}", path.display())]
+    OtherSettings {
+        /// The file.
+        path: PathBuf,
+        /// Its settings.
+        found: Box<Settings>,
+        /// Those asked for.
+        asked: Box<Settings>,
+    },
+    /// A whole line is no record.
+    #[error("{}, line {line}: {source}", path.display())]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What was wrong.
+        source: serde_json::Error,
+    },
+}
+
+/// An open journal: JSON lines, the [`Settings`] first, then one [`Record`] each.
+#[derive(Debug)]
+pub struct Journal {
+    file: File,
+    path: PathBuf,
+}
+
+impl Journal {
+    /// Begins a new journal at `path` or, with `resume`, goes on with the one there; the records so far. A last
+    /// line without its end, left by a kill, is dropped.
+    ///
+    /// # Errors
+    /// Where there is a file and `resume` is not set, it has other settings or a line that is no record, or it
+    /// cannot be read or written.
+    pub fn open(
+        path: &Path,
+        settings: &Settings,
+        resume: bool,
+    ) -> Result<(Self, Vec<Record>), JournalError> {
+        let failed = |what| {
+            move |source| JournalError::File {
+                what,
+                path: path.into(),
+                source,
+            }
+        };
+        let found = match fs::read_to_string(path) {
+            Ok(_) if !resume => return Err(JournalError::Exists { path: path.into() }),
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(failed("read")(error)),
+        };
+        let whole = found.rfind('\n').map_or(0, |end| end + 1);
+        let mut lines = found.get(..whole).unwrap_or_default().lines();
+        let parse_error = |line, source| JournalError::Line {
+            path: path.into(),
+            line,
+            source,
+        };
+        let first = lines.next();
+        if let Some(first) = first {
+            let found: Settings =
+                serde_json::from_str(first).map_err(|error| parse_error(1, error))?;
+            if found != *settings {
+                return Err(JournalError::OtherSettings {
+                    path: path.into(),
+                    found: Box::new(found),
+                    asked: Box::new(settings.clone()),
+                });
+            }
+        }
+        let records = lines
+            .enumerate()
+            .map(|(at, line)| {
+                serde_json::from_str(line).map_err(|error| parse_error(at + 2, error))
+            })
+            .collect::<Result<Vec<Record>, _>>()?;
+        let file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path)
+            .map_err(failed("open"))?;
+        file.set_len(whole as u64).map_err(failed("shorten"))?;
+        let mut journal = Self {
+            file,
+            path: path.into(),
+        };
+        if first.is_none() {
+            journal.write(&[settings])?;
+        }
+        Ok((journal, records))
+    }
+
+    /// Adds `records`, a line each, all in one write.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
+    pub fn append(&mut self, records: &[&Record]) -> Result<(), JournalError> {
+        self.write(records)
+    }
+
+    fn write(&mut self, lines: &[impl Serialize]) -> Result<(), JournalError> {
+        let mut text = Vec::new();
+        let written = lines
+            .iter()
+            .try_for_each(|line| {
+                serde_json::to_writer(&mut text, line)?;
+                text.write_all(b"\n")
+            })
+            .and_then(|()| self.file.write_all(&text))
+            .and_then(|()| self.file.sync_data());
+        written.map_err(|source| JournalError::File {
+            what: "write",
+            path: self.path.clone(),
+            source,
+        })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use super::*;
+
+    fn settings() -> Settings {
+        Settings {
+            checkpoint: "00ff".into(),
+            dataset: "CIFAR-10".into(),
+            patch: [5, 5],
+            certified: [5, 5],
+            steps: 100,
+            step_size: 0.025,
+            seed: 1,
+        }
+    }
+
+    fn record(image: i64) -> Record {
+        Record {
+            image,
+            label: 3,
+            predicted: 3,
+            certified: false,
+            slack: -4,
+            attack: None,
+        }
+    }
+
+    #[test]
+    fn goes_on_after_the_last_whole_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        let (mut journal, found) = Journal::open(&path, &settings(), false).unwrap();
+        assert!(found.is_empty());
+        journal.append(&[&record(0), &record(1)]).unwrap();
+        drop(journal);
+        let whole = fs::read(&path).unwrap();
+        // A kill in the middle of a write.
+        let mut torn = whole.clone();
+        torn.extend_from_slice(&whole[whole.len() - 60..whole.len() - 20]);
+        fs::write(&path, &torn).unwrap();
+
+        let (mut journal, found) = Journal::open(&path, &settings(), true).unwrap();
+        assert_eq!(found, [record(0), record(1)]);
+        assert_eq!(fs::read(&path).unwrap(), whole);
+        journal.append(&[&record(2)]).unwrap();
+        drop(journal);
+        let (_, found) = Journal::open(&path, &settings(), true).unwrap();
+        assert_eq!(found, [record(0), record(1), record(2)]);
+    }
+
+    #[test]
+    fn never_mixes_attacks() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        Journal::open(&path, &settings(), true).unwrap();
+        let error = Journal::open(&path, &settings(), false).unwrap_err();
+        assert!(matches!(error, JournalError::Exists { .. }), "{error}");
+        let other = Settings {
+            steps: 10,
+            ..settings()
+        };
+        let error = Journal::open(&path, &other, true).unwrap_err();
+        assert!(
+            matches!(error, JournalError::OtherSettings { .. }),
+            "{error}"
+        );
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text + "{}\n").unwrap();
+        let error = Journal::open(&path, &settings(), true)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("line 2"), "{error}");
+    }
+}

@@ -1,0 +1,335 @@
+//! `bagcert-train attack`.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+use bagcert_certifier::Geometry;
+use bagcert_trainer::{
+    attack::{
+        Attack, Attacked, Attacker, Journal, Record, Settings, Summary,
+        figure::{Scene, figure},
+    },
+    checkpoint::{Header, write_whole},
+    data::{self, Dataset, Part},
+    run,
+};
+use clap::Args;
+use safetensors::{Dtype, tensor::TensorView};
+use sha2::{Digest, Sha256};
+
+use super::{DeviceName, bar, parse_patch};
+
+/// Exit status where a certified image changed class.
+pub(super) const BROKEN: u8 = 5;
+
+#[derive(Args)]
+pub(super) struct AttackArgs {
+    /// The checkpoint.
+    #[arg(long)]
+    checkpoint: PathBuf,
+    /// The folder of the CIFAR-10 binary files, plain or .xz.
+    #[arg(long)]
+    data: PathBuf,
+    /// The patch.
+    #[arg(long, value_name = "WxH", default_value = "5x5")]
+    patch: String,
+    /// Certify against this size instead; if it is smaller than --patch, certificates must break: a check that
+    /// the attack can break them.
+    #[arg(long, value_name = "WxH")]
+    certify_patch: Option<String>,
+    /// Steps of projected gradient ascent.
+    #[arg(long, default_value_t = 100)]
+    steps: usize,
+    /// Size of a step in pixel values.
+    #[arg(long, default_value_t = 0.025)]
+    step_size: f64,
+    /// Only the first N test images.
+    #[arg(long, value_name = "N")]
+    limit: Option<i64>,
+    /// Only these test images.
+    #[arg(
+        long,
+        value_name = "INDEX",
+        value_delimiter = ',',
+        conflicts_with = "limit"
+    )]
+    images: Vec<i64>,
+    /// Stop once this many certified images were attacked; it is an error if there are fewer.
+    #[arg(long, value_name = "N")]
+    certified: Option<usize>,
+    /// Images attacked at once.
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..))]
+    batch: u16,
+    /// Write a JSON line per image to this file as the attack goes on.
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Go on with the attack in --output.
+    #[arg(long, requires = "output")]
+    resume: bool,
+    /// Draw attacks as in the paper's Figure 6, in an SVG file: those of --images, else the first of each kind
+    /// (certified or not, flipped or not, certified and wrong).
+    #[arg(long, value_name = "FILE")]
+    figure: Option<PathBuf>,
+    /// Where certified images that changed class are saved.
+    #[arg(long, value_name = "DIR", default_value = "broken-certificates")]
+    broken: PathBuf,
+    /// Where to compute.
+    #[arg(long, value_enum, default_value = "cpu")]
+    device: DeviceName,
+}
+
+/// Whether every certificate held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Certificates {
+    Held,
+    Broken,
+}
+
+/// Attacks, and prints accuracy without a patch, under attack, and certified.
+pub(super) fn attack(args: &AttackArgs) -> Result<Certificates> {
+    let patch = parse_patch("--patch", &args.patch)?;
+    let certified = match &args.certify_patch {
+        Some(text) => parse_patch("--certify-patch", text)?,
+        None => patch,
+    };
+    if !(args.step_size > 0.0 && args.step_size <= 1.0) {
+        bail!(
+            "--step-size {}: it must lie in (0, 1], the range of a pixel",
+            args.step_size
+        );
+    }
+    let device = args.device.open()?;
+    let (header, network, geometry) = run::load(&args.checkpoint, device)?;
+    let data = data::read(&args.data, Part::Test)?.to_device(device);
+    let attack = Attack {
+        patch,
+        certified,
+        steps: args.steps,
+        step_size: args.step_size,
+        seed: header.seed,
+    };
+    let scene = Scene {
+        geometry: &geometry,
+        patch,
+        certified,
+        classes: &header.classes,
+    };
+    let (mut journal, done) = open_journal(args, &header, &attack)?;
+    let wanted = choose(args, &data)?;
+    let mut records: Vec<Record> = done;
+    let have: BTreeSet<i64> = records.iter().map(|record| record.image).collect();
+    let open: Vec<i64> = wanted
+        .iter()
+        .copied()
+        .filter(|image| !have.contains(image))
+        .collect();
+
+    let mut summary: Summary = records.iter().collect();
+    let enough = |summary: &Summary| {
+        args.certified
+            .is_some_and(|enough| summary.certified_attacked >= enough)
+    };
+    let bar = bar(
+        wanted.len() as u64,
+        "{bar:40} {pos}/{len} images, {msg} certified, {eta} left",
+    );
+    let mut examples = Examples::new(args);
+    let mut attacker = Attacker::new(&network, &geometry, attack)?;
+    for indices in open.chunks(usize::from(args.batch)) {
+        if enough(&summary) {
+            break;
+        }
+        let attacked = attacker.images(&data, indices)?;
+        for one in &attacked {
+            summary.add(&one.record);
+            if one.record.broken() {
+                save_broken(&args.broken, one, &scene)?;
+            }
+        }
+        if let Some(journal) = &mut journal {
+            let lines: Vec<&Record> = attacked.iter().map(|one| &one.record).collect();
+            journal.append(&lines)?;
+        }
+        bar.set_position(summary.images as u64);
+        bar.set_message(summary.certified_attacked.to_string());
+        records.extend(attacked.iter().map(|one| one.record.clone()));
+        examples.offer(attacked);
+    }
+    bar.finish_and_clear();
+    if let Some(path) = &args.figure {
+        let drawing = figure(&scene, &examples.in_order());
+        write_whole(path, drawing.as_bytes())?;
+    }
+    print(&summary, &header, args, &attack);
+    if !summary.broken.is_empty() {
+        eprintln!(
+            "error: {} certified images changed class, which must never happen: test images {:?}; saved in {}",
+            summary.broken.len(),
+            summary.broken,
+            args.broken.display()
+        );
+        return Ok(Certificates::Broken);
+    }
+    if let Some(asked) = args.certified.filter(|_| !enough(&summary)) {
+        bail!(
+            "--certified {asked}: only {} certified images among these {}",
+            summary.certified_attacked,
+            summary.images
+        );
+    }
+    Ok(Certificates::Held)
+}
+
+fn open_journal(
+    args: &AttackArgs,
+    header: &Header,
+    attack: &Attack,
+) -> Result<(Option<Journal>, Vec<Record>)> {
+    let Some(path) = &args.output else {
+        return Ok((None, vec![]));
+    };
+    let checkpoint = fs::read(&args.checkpoint)
+        .with_context(|| format!("cannot read {}", args.checkpoint.display()))?;
+    let hash = Sha256::digest(checkpoint);
+    let settings = Settings {
+        checkpoint: hash.iter().map(|byte| format!("{byte:02x}")).collect(),
+        dataset: header.dataset.clone(),
+        patch: [attack.patch.width(), attack.patch.height()],
+        certified: [attack.certified.width(), attack.certified.height()],
+        steps: attack.steps,
+        step_size: attack.step_size,
+        seed: attack.seed,
+    };
+    let (journal, done) = Journal::open(path, &settings, args.resume)?;
+    Ok((Some(journal), done))
+}
+
+/// The images asked for.
+fn choose(args: &AttackArgs, data: &Dataset) -> Result<Vec<i64>> {
+    if args.images.is_empty() {
+        return Ok((0..args.limit.unwrap_or(i64::MAX).min(data.len())).collect());
+    }
+    let wrong = args
+        .images
+        .iter()
+        .find(|image| !(0..data.len()).contains(*image));
+    if let Some(image) = wrong {
+        bail!("--images {image}: there are {} test images", data.len());
+    }
+    Ok(args.images.clone())
+}
+
+/// What the figure will show.
+struct Examples {
+    all: bool,
+    kept: Vec<Attacked>,
+}
+
+impl Examples {
+    fn new(args: &AttackArgs) -> Self {
+        Self {
+            all: !args.images.is_empty(),
+            kept: vec![],
+        }
+    }
+
+    /// Certified first, then those that held.
+    fn kind(one: &Attacked) -> [bool; 3] {
+        let record = &one.record;
+        [!record.certified, record.flipped(), !record.right()]
+    }
+
+    fn offer(&mut self, attacked: Vec<Attacked>) {
+        for one in attacked {
+            let new = |kept: &Attacked| Self::kind(kept) != Self::kind(&one);
+            if one.pictures.is_some() && (self.all || self.kept.iter().all(new)) {
+                self.kept.push(one);
+            }
+        }
+    }
+
+    fn in_order(&self) -> Vec<&Attacked> {
+        let mut order: Vec<&Attacked> = self.kept.iter().collect();
+        if !self.all {
+            order.sort_by_key(|one| Self::kind(one));
+        }
+        order
+    }
+}
+
+/// Everything needed to look into it: the pixels as they were, the logits, and a drawing.
+fn save_broken(folder: &Path, one: &Attacked, scene: &Scene<'_>) -> Result<()> {
+    let Some(pictures) = &one.pictures else {
+        return Ok(());
+    };
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let bytes = |values: &[f32]| -> Vec<u8> {
+        values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect()
+    };
+    let tensors = [
+        ("clean", &pictures.clean),
+        ("attacked", &pictures.attacked),
+        ("clean_logits", &pictures.clean_logits),
+        ("attacked_logits", &pictures.attacked_logits),
+    ]
+    .map(|(name, values)| (name, values.len(), bytes(values)));
+    let shape = |name: &str, len: usize| {
+        let Geometry { x, y } = scene.geometry;
+        let (height, width) = if name.ends_with("logits") {
+            (y.outputs() as usize, x.outputs() as usize)
+        } else {
+            (y.inputs() as usize, x.inputs() as usize)
+        };
+        vec![len / (height * width).max(1), height, width]
+    };
+    let views = tensors
+        .iter()
+        .map(|(name, len, bytes)| {
+            Ok((
+                *name,
+                TensorView::new(Dtype::F32, shape(name, *len), bytes)?,
+            ))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let record = serde_json::to_string(&one.record)?;
+    let metadata = [("record".to_owned(), record)].into_iter().collect();
+    let file = safetensors::serialize(views, Some(metadata))?;
+    let name = format!("image-{}", one.record.image);
+    write_whole(&folder.join(format!("{name}.safetensors")), &file)?;
+    let drawing = figure(scene, &[one]);
+    write_whole(&folder.join(format!("{name}.svg")), drawing.as_bytes())?;
+    Ok(())
+}
+
+fn print(summary: &Summary, header: &Header, args: &AttackArgs, attack: &Attack) {
+    println!(
+        "{} test images of {}, patch {}, {} steps of {}",
+        summary.images, header.dataset, attack.patch, args.steps, args.step_size
+    );
+    let line = |name: &str, count: usize, more: &str| {
+        println!("{name} {:.2} % ({count}){more}", summary.percent(count));
+    };
+    line("clean accuracy    ", summary.right, "");
+    line("attacked accuracy ", summary.held, "");
+    let condition = format!(", Condition 3.2 at {}", attack.certified);
+    line("certified accuracy", summary.certified_right, &condition);
+    println!(
+        "certified images attacked: {} ({} of them classified wrongly); changed class: {}",
+        summary.certified_attacked,
+        summary.certified_wrong,
+        summary.broken.len()
+    );
+    if summary.outside_changed > 0 {
+        println!(
+            "votes outside the affected region changed in {} images: rounding of libtorch",
+            summary.outside_changed
+        );
+    }
+}
