@@ -9,3 +9,4 @@ pub mod onnx;
 pub mod oracle;
 pub mod programs;
 pub mod repository;
+pub mod search;

@@ -5,6 +5,7 @@
 //! its receptive field meets the patch, and adds up.
 
 use anyhow::{Context, Result};
+use bagcert::admission::AdmittedModel;
 use serde_json::Value;
 
 /// Along one axis: output `i` reads inputs `stride*i + lo ..= stride*i + hi`.
@@ -66,6 +67,21 @@ impl Model {
             x: axis("width", "x")?,
             y: axis("height", "y")?,
         })
+    }
+
+    /// What admission found of a model.
+    #[must_use]
+    pub fn of(model: &AdmittedModel) -> Model {
+        let geometry = model.geometry();
+        let [x, y] = [geometry.x, geometry.y].map(|axis| Axis {
+            pixels: axis.inputs().into(),
+            cells: axis.outputs().into(),
+            stride: axis.stride().into(),
+            lo: axis.lo().into(),
+            hi: axis.hi().into(),
+        });
+        let classes = model.shape().classes();
+        Model { classes, x, y }
     }
 
     /// The length of a score map, `classes x height x width`.

@@ -351,10 +351,11 @@ fn rectangles(
         .iter()
         .map(|target| place(target).unwrap_or_default())
         .collect();
-    let along = |len: i64, axis: fn(&[(u32, u32); 2]) -> (u32, u32)| {
+    // Axis 0 is x.
+    let along = |len: i64, axis: usize| {
         let (first, end): (Vec<i64>, Vec<i64>) = places
             .iter()
-            .map(axis)
+            .map(|place| place.get(axis).copied().unwrap_or_default())
             .map(|(first, end)| (i64::from(first), i64::from(end)))
             .unzip();
         let at = |values: &[i64]| {
@@ -367,8 +368,8 @@ fn rectangles(
             .ge_tensor(&at(&first))
             .logical_and(&positions.lt_tensor(&at(&end)))
     };
-    let columns = along(width, |[x, _]| *x).view([-1, 1, 1, width]);
-    columns.logical_and(&along(height, |[_, y]| *y).view([-1, 1, height, 1]))
+    let columns = along(width, 0).view([-1, 1, 1, width]);
+    columns.logical_and(&along(height, 1).view([-1, 1, height, 1]))
 }
 
 /// The class with most votes for each row of N x C counts, the lowest on a tie.
