@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use bagcert::integrity::{self, LoadedModel, Manifest, Standing};
+use bagcert::integrity::{self, LoadedModel, Manifest, ManifestError, Standing};
 use bagcert_certifier::PatchSize;
 use clap::Args;
 
@@ -45,7 +45,7 @@ pub(crate) fn run(args: &ManifestArgs) -> Result<usize, Stop> {
             golden.push(loaded.record(&mut pipeline, &relative, args.patch.clone())?);
         }
     }
-    let wrong = |reason| Stop::Usage(format!("{}: {reason}", path.display()));
+    let wrong = |reason: ManifestError| Stop::Usage(format!("{}: {reason}", path.display()));
     let manifest = Manifest::new(loaded.fingerprint().clone(), golden).map_err(wrong)?;
     let text = manifest.to_toml().map_err(wrong)?;
     let mut output = Output::open(Some(&path))?;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use super::manifest::Fingerprint;
+use super::manifest::{Fingerprint, ManifestError};
 use crate::admission::AdmissionError;
 use crate::bounded::ReadError;
 use crate::engine::EngineError;
@@ -38,12 +38,12 @@ pub enum IntegrityError {
         reason: String,
     },
     /// A manifest that is not in the form of one.
-    #[error("{}: refused: not a manifest that this program understands: {reason}", path.display())]
+    #[error("{}: refused: not a manifest that this program understands: {source}", path.display())]
     BadManifest {
         /// The manifest.
         path: PathBuf,
         /// What is wrong with it.
-        reason: String,
+        source: ManifestError,
     },
     /// Not the file that the manifest was made for.
     #[error(

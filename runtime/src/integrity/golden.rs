@@ -37,7 +37,9 @@ pub(super) fn check(
             frame: frame.clone(),
             difference,
         };
-        let (condition, patches) = expected.query().map_err(differs)?;
+        let (condition, patches) = expected
+            .query()
+            .map_err(|error| differs(error.to_string()))?;
         let found = Answer::of(pipeline, model, &frame, &bytes, patches, condition)
             .map_err(differs)?
             .golden(expected.frame.clone(), &bytes, condition);

@@ -2,9 +2,10 @@
 
 use std::path::{Component, Path};
 
-use bagcert_certifier::{Condition, PatchSize, Verdict};
-use serde::de::Error;
+use bagcert_certifier::{Condition, GeometryError, PatchSize, UnknownCondition, Verdict};
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
+use thiserror::Error;
 
 use crate::admission::sha256;
 
@@ -18,6 +19,58 @@ const HEADER: &str = "\
 # What `bagcert` checks before it uses the model beside this file. Written by `bagcert manifest`;
 # the signature NAME.toml.sig, where there is one, is of this text byte by byte.
 ";
+
+/// Why a text, or what is to become one, is no manifest.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ManifestError {
+    /// Bytes that are no text.
+    #[error("it is not UTF-8 text")]
+    NotText,
+    /// Not TOML, or not with the fields of a manifest.
+    #[error("{0}")]
+    Form(String),
+    /// Written for another version of this program.
+    #[error("its format is {found}, this program reads format {FORMAT}")]
+    Format {
+        /// The format that it names.
+        found: u32,
+    },
+    /// A hash that is none.
+    #[error("{0:?} is not a SHA-256 in 64 lower-case hexadecimal digits")]
+    Hash(String),
+    /// More golden frames than are run at every start.
+    #[error("it lists {found} golden frames, at most {MAX_GOLDEN_FRAMES} are taken")]
+    TooManyFrames {
+        /// How many.
+        found: usize,
+    },
+    /// A golden frame that leads out of the manifest's folder.
+    #[error("the path must lead from the manifest's folder downwards, parts separated by /")]
+    Outside,
+    /// A golden frame without a verdict to check.
+    #[error("it has no verdicts")]
+    NoVerdicts,
+    /// A condition that this program does not know.
+    #[error("condition {0:?}: {1}")]
+    Condition(String, UnknownCondition),
+    /// A patch size that is none.
+    #[error("patch {}x{}: {reason}", size[0], size[1])]
+    Patch {
+        /// Width and height.
+        size: [u32; 2],
+        /// What is wrong with it.
+        reason: GeometryError,
+    },
+    /// What is wrong with one golden frame.
+    #[error("golden frame {frame:?}: {reason}")]
+    Frame {
+        /// Its path.
+        frame: String,
+        /// What is wrong with it.
+        reason: Box<ManifestError>,
+    },
+}
 
 /// What identifies a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,29 +154,29 @@ impl From<&Verdict> for GoldenVerdict {
 
 impl GoldenFrame {
     /// The condition and the patch sizes of the verdicts, in their order.
-    pub(super) fn query(&self) -> Result<(Condition, Vec<PatchSize>), String> {
+    pub(super) fn query(&self) -> Result<(Condition, Vec<PatchSize>), ManifestError> {
         let condition = self
             .condition
             .parse()
-            .map_err(|error| format!("condition {:?}: {error}", self.condition))?;
+            .map_err(|error| ManifestError::Condition(self.condition.clone(), error))?;
         let patches = self
             .verdicts
             .iter()
             .map(|verdict| {
-                let [width, height] = verdict.patch;
-                PatchSize::new(width, height)
-                    .map_err(|error| format!("patch {width}x{height}: {error}"))
+                let size = verdict.patch;
+                PatchSize::new(size[0], size[1])
+                    .map_err(|reason| ManifestError::Patch { size, reason })
             })
             .collect::<Result<_, _>>()?;
         Ok((condition, patches))
     }
 
-    fn check(&self) -> Result<(), String> {
+    fn check(&self) -> Result<(), ManifestError> {
         check_inside(&self.frame)?;
         check_hash(&self.sha256)?;
         check_hash(&self.scores)?;
         if self.verdicts.is_empty() {
-            return Err("it has no verdicts".to_owned());
+            return Err(ManifestError::NoVerdicts);
         }
         self.query().map(|_| ())
     }
@@ -149,10 +202,10 @@ impl Manifest {
     /// A manifest of this model file. `golden` as [`LoadedModel::record`] gives them.
     ///
     /// # Errors
-    /// Where [`Manifest::parse`] would not accept it; the reason.
+    /// Where [`Manifest::parse`] would not accept it.
     ///
     /// [`LoadedModel::record`]: super::LoadedModel::record
-    pub fn new(model: Fingerprint, golden: Vec<GoldenFrame>) -> Result<Manifest, String> {
+    pub fn new(model: Fingerprint, golden: Vec<GoldenFrame>) -> Result<Manifest, ManifestError> {
         let manifest = Manifest {
             format: FORMAT,
             model,
@@ -165,16 +218,14 @@ impl Manifest {
     /// Reads the text of a manifest. Unknown fields are refused.
     ///
     /// # Errors
-    /// What is wrong with it, in words.
-    pub fn parse(bytes: &[u8]) -> Result<Manifest, String> {
-        let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())?;
-        let in_words = |error: toml::de::Error| error.to_string().trim_end().to_owned();
+    /// What is wrong with it.
+    pub fn parse(bytes: &[u8]) -> Result<Manifest, ManifestError> {
+        let text = std::str::from_utf8(bytes).map_err(|_| ManifestError::NotText)?;
+        let in_words =
+            |error: toml::de::Error| ManifestError::Form(error.to_string().trim_end().to_owned());
         let head: Head = toml::from_str(text).map_err(in_words)?;
         if head.format != FORMAT {
-            return Err(format!(
-                "its format is {}, this program reads format {FORMAT}",
-                head.format
-            ));
+            return Err(ManifestError::Format { found: head.format });
         }
         let manifest: Manifest = toml::from_str(text).map_err(in_words)?;
         manifest.check()?;
@@ -185,8 +236,8 @@ impl Manifest {
     ///
     /// # Errors
     /// Where a number is too large for TOML.
-    pub fn to_toml(&self) -> Result<String, String> {
-        let text = toml::to_string(self).map_err(|error| error.to_string())?;
+    pub fn to_toml(&self) -> Result<String, ManifestError> {
+        let text = toml::to_string(self).map_err(|error| ManifestError::Form(error.to_string()))?;
         Ok(format!("{HEADER}{text}"))
     }
 
@@ -202,40 +253,38 @@ impl Manifest {
         &self.golden
     }
 
-    fn check(&self) -> Result<(), String> {
+    fn check(&self) -> Result<(), ManifestError> {
         check_hash(&self.model.sha256)?;
         if self.golden.len() > MAX_GOLDEN_FRAMES {
-            return Err(format!(
-                "it lists {} golden frames, at most {MAX_GOLDEN_FRAMES} are taken",
-                self.golden.len()
-            ));
+            return Err(ManifestError::TooManyFrames {
+                found: self.golden.len(),
+            });
         }
         for golden in &self.golden {
-            golden
-                .check()
-                .map_err(|reason| format!("golden frame {:?}: {reason}", golden.frame))?;
+            golden.check().map_err(|reason| ManifestError::Frame {
+                frame: golden.frame.clone(),
+                reason: Box::new(reason),
+            })?;
         }
         Ok(())
     }
 }
 
-fn check_hash(text: &str) -> Result<(), String> {
+fn check_hash(text: &str) -> Result<(), ManifestError> {
     let plain = |digit: u8| digit.is_ascii_digit() || (b'a'..=b'f').contains(&digit);
     if text.len() == 64 && text.bytes().all(plain) {
         return Ok(());
     }
-    Err(format!(
-        "{text:?} is not a SHA-256 in 64 lower-case hexadecimal digits"
-    ))
+    Err(ManifestError::Hash(text.to_owned()))
 }
 
 /// The path must lead downwards from the manifest's folder.
-fn check_inside(path: &str) -> Result<(), String> {
+fn check_inside(path: &str) -> Result<(), ManifestError> {
     let downwards = Path::new(path)
         .components()
         .all(|part| matches!(part, Component::Normal(_)));
     if downwards && !path.is_empty() && !path.contains(['\\', ':']) {
         return Ok(());
     }
-    Err("the path must lead from the manifest's folder downwards, parts separated by /".to_owned())
+    Err(ManifestError::Outside)
 }

@@ -32,7 +32,7 @@ use bagcert_certifier::PatchSize;
 
 pub use error::{IntegrityError, KeyError};
 pub use golden::TOLERANCE;
-pub use manifest::{Fingerprint, GoldenFrame, GoldenVerdict, Manifest};
+pub use manifest::{Fingerprint, GoldenFrame, GoldenVerdict, Manifest, ManifestError};
 pub use signature::{DOMAIN, PublicKey, SIGNATURE_LENGTH, SecretKey};
 
 use crate::admission::{self, AdmittedModel};
@@ -191,7 +191,7 @@ pub fn standing(path: &Path, fingerprint: &Fingerprint) -> Standing {
         Err(IntegrityError::NoManifest { .. }) => Standing::Missing,
         Err(error) => Standing::Invalid(error.to_string()),
         Ok(bytes) => match Manifest::parse(&bytes) {
-            Err(reason) => Standing::Invalid(reason),
+            Err(error) => Standing::Invalid(error.to_string()),
             Ok(manifest) if manifest.model() == fingerprint => Standing::Matches(manifest),
             Ok(manifest) => Standing::Differs(manifest),
         },
@@ -214,9 +214,9 @@ impl Files {
             check_signature(path, &manifest_text, key)?;
         }
         let manifest =
-            Manifest::parse(&manifest_text).map_err(|reason| IntegrityError::BadManifest {
+            Manifest::parse(&manifest_text).map_err(|source| IntegrityError::BadManifest {
                 path: manifest_path(path),
-                reason,
+                source,
             })?;
         let found = Fingerprint::of(&model);
         if found != *manifest.model() {

@@ -207,6 +207,10 @@ fn manifests_survive_writing_and_reading() {
     assert_eq!(manifest, again);
 }
 
+fn refusal(text: &[u8]) -> String {
+    Manifest::parse(text).unwrap_err().to_string()
+}
+
 #[test]
 fn manifests_that_are_refused() {
     let good = text_with_golden("a.png");
@@ -237,11 +241,11 @@ fn manifests_that_are_refused() {
             assert!(good.contains(from));
             good.replacen(from, to, 1)
         };
-        let reason = Manifest::parse(text.as_bytes()).unwrap_err();
+        let reason = refusal(text.as_bytes());
         assert!(reason.contains(words), "{words:?} is missing in: {reason}");
     }
     let cut = good.find("\n[[golden.verdicts]]").unwrap();
-    let reason = Manifest::parse(&good.as_bytes()[..cut]).unwrap_err();
+    let reason = refusal(&good.as_bytes()[..cut]);
     assert!(reason.contains("verdicts"), "{reason}");
     assert!(Manifest::parse(b"format = 1\xff").is_err());
     // Golden frames lie beside the model or below it, wherever both are moved.
@@ -254,12 +258,14 @@ fn manifests_that_are_refused() {
         "frames\\\\..\\\\a.png",
         "C:a.png",
     ] {
-        let reason = Manifest::parse(text_with_golden(frame).as_bytes()).unwrap_err();
+        let reason = refusal(text_with_golden(frame).as_bytes());
         assert!(reason.contains("downwards"), "{frame}: {reason}");
     }
     let one = Manifest::parse(good.as_bytes()).unwrap();
-    let many = vec![one.golden()[0].clone(); 65];
-    assert!(Manifest::new(one.model().clone(), many).is_err());
+    let frames = |count| vec![one.golden()[0].clone(); count];
+    assert!(Manifest::new(one.model().clone(), frames(64)).is_ok());
+    let error = Manifest::new(one.model().clone(), frames(65)).unwrap_err();
+    assert!(error.to_string().contains("65 golden frames"), "{error}");
 }
 
 /// Any change of a manifest's text either is refused or leaves its meaning: none is a panic.
@@ -306,4 +312,19 @@ fn files_that_are_no_manifest() {
     fs::create_dir(&manifest).unwrap();
     let error = load(&path).unwrap_err().to_string();
     assert!(error.contains("regular file"), "{error}");
+    fs::remove_dir(&manifest).unwrap();
+    // A device never ends; a pipe without a writer would be waited for.
+    #[cfg(unix)]
+    {
+        let refused = || {
+            let error = load(&path).unwrap_err().to_string();
+            assert!(error.contains("regular file"), "{error}");
+            fs::remove_file(&manifest).unwrap();
+        };
+        std::os::unix::fs::symlink("/dev/zero", &manifest).unwrap();
+        refused();
+        let pipe = std::process::Command::new("mkfifo").arg(&manifest).status();
+        assert!(pipe.unwrap().success());
+        refused();
+    }
 }

@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 
 use crate::common::onnx::Builder;
 use bagcert::integrity::{
-    Fingerprint, GoldenFrame, IntegrityError, LoadedModel, Manifest, TOLERANCE, manifest_path,
+    self, Fingerprint, GoldenFrame, IntegrityError, LoadedModel, Manifest, TOLERANCE,
+    manifest_path, signature_path,
 };
 use bagcert_certifier::PatchSize;
 use image::{Rgb, RgbImage};
+
+use crate::signatures::{public, secret};
 
 const SIDE: usize = 8;
 const CLASSES: usize = 3;
@@ -219,6 +222,48 @@ fn frames_with_a_logit_near_zero_are_not_taken() {
             }
         }
     }
+}
+
+/// A huge logit makes others of its class near to 0, by rounding as well, but not those of another class.
+#[test]
+fn nearness_is_relative_to_the_class() {
+    let folder = tempfile::tempdir().unwrap();
+    frame(folder.path());
+    let everywhere = |class, change| {
+        let cells = (0..SIDE).flat_map(|y| (0..SIDE).map(move |x| (y, x)));
+        cells
+            .map(|(y, x)| (class, y, x, change))
+            .collect::<Vec<_>>()
+    };
+    assert!(record(&model(folder.path(), &everywhere(2, -1e9))).is_ok());
+    let error = record(&model(folder.path(), &[(2, 3, 4, -1e9)])).unwrap_err();
+    assert!(
+        error.to_string().contains("class 2, row 0, column 0"),
+        "{error}"
+    );
+}
+
+/// What is signed are the frames as well.
+#[test]
+fn a_changed_frame_is_neither_signed_nor_verified() {
+    let folder = tempfile::tempdir().unwrap();
+    frame(folder.path());
+    let path = model(folder.path(), &[]);
+    write(&path, record(&path).unwrap());
+    let (secret, public) = (secret(), public());
+    fs::write(
+        signature_path(&path),
+        integrity::sign(&path, &secret).unwrap(),
+    )
+    .unwrap();
+    assert!(integrity::verify(&path, &public).is_ok());
+    let file = folder.path().join("frames/one.png");
+    let mut bytes = fs::read(&file).unwrap();
+    bytes[40] ^= 1;
+    fs::write(&file, bytes).unwrap();
+    let other = |error: IntegrityError| matches!(error, IntegrityError::OtherFrame { .. });
+    assert!(integrity::verify(&path, &public).is_err_and(other));
+    assert!(integrity::sign(&path, &secret).is_err_and(other));
 }
 
 #[test]

@@ -16,11 +16,11 @@ fn keys(name: &str) -> PathBuf {
         .join(name)
 }
 
-fn secret() -> SecretKey {
+pub(crate) fn secret() -> SecretKey {
     SecretKey::read(&keys("secret.pem")).unwrap()
 }
 
-fn public() -> PublicKey {
+pub(crate) fn public() -> PublicKey {
     PublicKey::read(&keys("public.pem")).unwrap()
 }
 
