@@ -1,12 +1,13 @@
 //! What the tests that cross the crates share.
 //!
 //! The tests themselves are in `tests/`. Here is what they need on the way: the
-//! repository's files, the programs as they were built, a small model to try
-//! things on, and a certificate worked out the slow way from the paper's
-//! definitions, which shares no code with the certifier.
+//! repository's files, what its Rust files define, the programs as they were built,
+//! a small model to try things on, and a certificate worked out the slow way from
+//! the paper's definitions, which shares no code with the certifier.
 
 pub mod onnx;
 pub mod oracle;
 pub mod programs;
 pub mod repository;
 pub mod search;
+pub mod source;

@@ -1,0 +1,367 @@
+//! The safety pages hold: no row is an orphan, and all that they name exists.
+//!
+//! And the other way round: each condition and section of the paper that the code cites is traced,
+//! and each error that the code can end with has a row among the faults.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+use bagcert_tests::repository;
+use bagcert_tests::source::{self, Source};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::PathBuf;
+
+/// Kinds of rows, the page that holds them, and the fields that each must have.
+const KINDS: [(&str, &str, &[&str]); 3] = [
+    ("AOU", "manual.md", &["Why", "Check"]),
+    ("FLT", "faults.md", &["Effect", "Detection", "Reaction"]),
+    ("REQ", "trace.md", &["Requirement"]),
+];
+
+/// Crates whose errors a user of a verdict can meet.
+const CRATES: [&str; 3] = ["certifier/src", "runtime/src", "firmware-sim/src"];
+
+/// A row of one of the pages: what stands between a heading such as `### FLT-3: ...` and the next.
+struct Row {
+    id: String,
+    fields: BTreeMap<String, String>,
+}
+
+impl Row {
+    fn field(&self, name: &str) -> &str {
+        self.fields.get(name).map_or("", String::as_str)
+    }
+}
+
+fn folder() -> PathBuf {
+    repository::root().join("docs/safety")
+}
+
+fn page(name: &str) -> String {
+    fs::read_to_string(folder().join(name)).unwrap()
+}
+
+/// The rows of one kind, in the order of the page.
+fn rows(kind: &str) -> Vec<Row> {
+    let (_, name, _) = KINDS.iter().find(|(known, ..)| *known == kind).unwrap();
+    let mut rows: Vec<Row> = Vec::new();
+    let mut open = false;
+    let mut last = String::new();
+    for line in page(name).lines() {
+        if let Some(heading) = line.strip_prefix('#') {
+            let heading = heading.trim_start_matches('#').trim();
+            open = heading.starts_with(&format!("{kind}-"));
+            if open {
+                let (id, title) = heading.split_once(": ").expect("a row needs a title");
+                assert!(!title.trim().is_empty(), "{id} has no title");
+                rows.push(Row {
+                    id: id.to_owned(),
+                    fields: BTreeMap::new(),
+                });
+            }
+            last.clear();
+        } else if open {
+            let row = rows.last_mut().unwrap();
+            if let Some((name, text)) = line.strip_prefix("- **").and_then(|l| l.split_once(":**")) {
+                let before = row.fields.insert(name.to_owned(), text.trim().to_owned());
+                assert!(before.is_none(), "{}: {name} stands twice", row.id);
+                name.clone_into(&mut last);
+            } else if line.trim().is_empty() {
+                last.clear();
+            } else {
+                let text = row.fields.get_mut(&last);
+                let text = text.unwrap_or_else(|| panic!("{}: {line:?} is in no field", row.id));
+                text.push(' ');
+                text.push_str(line.trim());
+            }
+        }
+    }
+    assert!(rows.len() >= 10, "only {} rows of {kind}", rows.len());
+    rows
+}
+
+/// The identifiers of a kind that a text names.
+fn named<'t>(text: &'t str, kind: &'t str) -> impl Iterator<Item = String> + 't {
+    text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'))
+        .filter(move |word| {
+            let number = word.strip_prefix(kind).and_then(|rest| rest.strip_prefix('-'));
+            number.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+        })
+        .map(str::to_owned)
+}
+
+/// What a field names: `file.rs`: `item`, `item`; `other.rs`: `item`.
+fn references(row: &Row, field: &str) -> Vec<(String, Vec<String>)> {
+    let text = row.field(field).trim_end_matches('.');
+    if text.is_empty() {
+        return Vec::new();
+    }
+    let wrong = |what: &str| -> ! { panic!("{}, {field}: {what}: {text}", row.id) };
+    let one = |part: &str| {
+        let spans: Vec<String> = part.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+        let between: String = part.split('`').step_by(2).collect();
+        if between.chars().any(|c| !" :,".contains(c)) {
+            wrong("more than files and items");
+        }
+        match spans.split_first() {
+            Some((file, items)) if !items.is_empty() => (file.clone(), items.to_vec()),
+            _ => wrong("a file without an item"),
+        }
+    };
+    text.split(';').map(one).collect()
+}
+
+#[test]
+fn identifiers_are_numbered_without_gaps() {
+    for (kind, ..) in KINDS {
+        for (at, row) in rows(kind).iter().enumerate() {
+            assert_eq!(row.id, format!("{kind}-{}", at + 1));
+        }
+    }
+}
+
+#[test]
+fn every_row_is_complete() {
+    for (kind, _, fields) in KINDS {
+        let may = ["Code", "Tests", "Assumed"];
+        for row in rows(kind) {
+            for field in fields {
+                assert!(!row.field(field).is_empty(), "{} has no {field}", row.id);
+            }
+            for field in row.fields.keys() {
+                let known = fields.contains(&field.as_str()) || may.contains(&field.as_str());
+                assert!(known, "{}: {field} is no field", row.id);
+            }
+            if kind == "AOU" {
+                continue;
+            }
+            // Detected here, with code and a test, or left to whoever uses the component.
+            let code = !references(&row, "Code").is_empty();
+            let tests = !references(&row, "Tests").is_empty();
+            let assumed = named(row.field("Assumed"), "AOU").next().is_some();
+            assert!(
+                (code && tests) || (assumed && kind == "FLT" && !code && !tests),
+                "{} needs code and a test, or an assumption",
+                row.id
+            );
+        }
+    }
+}
+
+#[test]
+fn code_and_tests_exist() {
+    let mut sources: BTreeMap<String, Source> = BTreeMap::new();
+    let mut wrong = Vec::new();
+    for (kind, ..) in KINDS {
+        for row in rows(kind) {
+            for field in ["Code", "Tests"] {
+                for (file, items) in references(&row, field) {
+                    let path = repository::root().join(&file);
+                    if !path.is_file() {
+                        wrong.push(format!("{}: there is no {file}", row.id));
+                        continue;
+                    }
+                    let source = sources
+                        .entry(file.clone())
+                        .or_insert_with(|| Source::read(&path).unwrap());
+                    let known = if field == "Code" { &source.items } else { &source.tests };
+                    for item in items.iter().filter(|item| !known.contains(*item)) {
+                        wrong.push(format!("{}, {field}: {file} has no {item}", row.id));
+                    }
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn what_a_page_refers_to_exists() {
+    let mut count = 0;
+    for (kind, ..) in KINDS {
+        let known: BTreeSet<String> = rows(kind).into_iter().map(|row| row.id).collect();
+        for path in repository::pages().unwrap() {
+            for id in named(&fs::read_to_string(&path).unwrap(), kind) {
+                assert!(known.contains(&id), "{}: there is no {id}", path.display());
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 100, "only {count} references were found");
+}
+
+/// The rows of the table that begins page `trace.md`: first cell, and the whole line.
+fn traced() -> Vec<(String, String)> {
+    let lines: Vec<(String, String)> = page("trace.md")
+        .lines()
+        .filter(|line| line.starts_with('|') && !line.starts_with("|--"))
+        .skip(1)
+        .map(|line| {
+            let cell = line.split('|').nth(1).unwrap().trim();
+            (cell.to_owned(), line.to_owned())
+        })
+        .collect();
+    assert!(lines.len() >= 8, "only {} rows were found", lines.len());
+    lines
+}
+
+#[test]
+fn nothing_is_an_orphan() {
+    let table = traced();
+    for (cell, line) in &table {
+        let requirement = named(line, "REQ").next().or_else(|| named(line, "AOU").next());
+        assert!(requirement.is_some(), "{cell} leads nowhere");
+    }
+    let requirements: BTreeSet<String> =
+        table.iter().flat_map(|(_, line)| named(line, "REQ")).collect();
+    for row in rows("REQ") {
+        assert!(requirements.contains(&row.id), "{} comes from nowhere", row.id);
+    }
+    let faults_and_trace = page("faults.md") + &page("trace.md");
+    let assumed: BTreeSet<String> = named(&faults_and_trace, "AOU").collect();
+    for row in rows("AOU") {
+        assert!(assumed.contains(&row.id), "nothing rests on {}", row.id);
+    }
+}
+
+/// The conditions and sections of the paper that a text cites: "Conditions 3.1 to 3.3" is three.
+fn citations(text: &str) -> BTreeSet<String> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let mut found = BTreeSet::new();
+    for (at, word) in words.iter().enumerate() {
+        let word = word.trim_start_matches(|c: char| !c.is_alphanumeric());
+        let kind = match word {
+            "Condition" | "Conditions" => "Condition",
+            "Section" | "Sections" => "Section",
+            _ => continue,
+        };
+        let mut before: Option<String> = None;
+        let mut range = false;
+        for word in &words[at + 1..] {
+            if ["and", "or", "to"].contains(word) {
+                range = *word == "to";
+                continue;
+            }
+            let number = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+            let number = number.strip_suffix("'s").unwrap_or(number);
+            let mut parts = number.split('.');
+            let first = parts.next().unwrap();
+            let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+            if !(first == "A" || is_number(first)) || !parts.all(is_number) {
+                break;
+            }
+            if let (true, Some(from)) = (range, &before) {
+                let (head, from) = from.rsplit_once('.').unwrap();
+                let (same, to) = number.rsplit_once('.').unwrap();
+                assert_eq!(head, same, "{number} ends no range");
+                let (from, to): (u32, u32) = (from.parse().unwrap(), to.parse().unwrap());
+                found.extend((from..to).map(|part| format!("{kind} {head}.{part}")));
+            }
+            found.insert(format!("{kind} {number}"));
+            before = Some(number.to_owned());
+            range = false;
+            // A list goes on after a comma, or with a conjunction.
+            let more = words[at + 1..].iter().position(|next| next == word).unwrap() + at + 2;
+            let joined = words.get(more).is_some_and(|next| ["and", "or", "to"].contains(next));
+            if !(word.ends_with(',') || joined) {
+                break;
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn citations_are_found() {
+    let text = "(Conditions 3.1 to 3.3 of the paper) hold; Sections 3.1 and 3.2, see Condition 3.2: the \
+                rest. Section A.1.2 has 5 rows, Conditions 3.1, 3.2 and 3.3 too, Section 3.";
+    let found: Vec<String> = citations(text).into_iter().collect();
+    let expected = [
+        "Condition 3.1",
+        "Condition 3.2",
+        "Condition 3.3",
+        "Section 3",
+        "Section 3.1",
+        "Section 3.2",
+        "Section A.1.2",
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn what_the_code_cites_of_the_paper_is_traced() {
+    let traced: BTreeSet<String> =
+        traced().iter().flat_map(|(cell, _)| citations(cell)).collect();
+    let mut cited = BTreeSet::new();
+    for folder in CRATES.iter().chain(&["trainer/src"]) {
+        for path in source::files(&repository::root().join(folder)).unwrap() {
+            for citation in citations(&Source::read(&path).unwrap().docs) {
+                let place = path.display();
+                assert!(traced.contains(&citation), "{place} cites {citation}, which is not traced");
+                cited.insert(citation);
+            }
+        }
+    }
+    for condition in ["Condition 3.1", "Condition 3.2", "Condition 3.3"] {
+        assert!(cited.contains(condition), "{condition} was not found in the code");
+    }
+}
+
+#[test]
+fn every_error_has_a_row() {
+    let covered: BTreeSet<String> = rows("FLT")
+        .iter()
+        .flat_map(|row| references(row, "Code"))
+        .flat_map(|(_, items)| items)
+        .collect();
+    let mut missing = Vec::new();
+    let mut seen = BTreeSet::new();
+    for folder in CRATES {
+        for path in source::files(&repository::root().join(folder)).unwrap() {
+            for one in Source::read(&path).unwrap().enums {
+                // Why a cycle ended in a fault: an answer of the loop, not an error type.
+                if !one.is_error && one.name != "Reason" {
+                    continue;
+                }
+                for variant in &one.variants {
+                    let name = format!("{}::{variant}", one.name);
+                    if !covered.contains(&name) {
+                        missing.push(format!("{name} ({})", path.display()));
+                    }
+                }
+                seen.insert(one.name);
+            }
+        }
+    }
+    assert!(missing.is_empty(), "in no row of faults.md: {missing:#?}");
+    for name in ["Fault", "AdmissionError", "EngineError", "FrameError", "Reason", "SetupError"] {
+        assert!(seen.contains(name), "{name} was not found");
+    }
+}
+
+#[test]
+fn the_index_names_every_page() {
+    let index = page("README.md");
+    for entry in fs::read_dir(folder()).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if name != "README.md" {
+            assert!(index.contains(&format!("]({name})")), "{name}");
+        }
+    }
+}
+
+/// Nobody has assessed the component: the pages may say what it is designed to support.
+#[test]
+fn no_page_claims_to_meet_a_standard() {
+    for entry in fs::read_dir(folder()).unwrap() {
+        let path = entry.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap().to_lowercase();
+        for word in ["complian", "complies", "conforms to iso", "certified to iso", "asil-"] {
+            assert!(!text.contains(word), "{}: {word}", path.display());
+        }
+    }
+}
