@@ -395,6 +395,15 @@ fn branches_that_do_not_match() {
     })
 }
 
+/// What the library finds wrong with the graph is said, with its words.
+#[test]
+fn graphs_that_do_not_type() {
+    refused(&["cannot be analysed", "conv"], |b, x| {
+        let weights = b.weights("weights", &[4, 5, 1, 1], 1.0);
+        b.op("Conv", "conv", &[x, &weights], &[])
+    });
+}
+
 #[test]
 fn branches_of_different_stride() {
     refused(&["\"sum\"", "strides 2 and 1"], |b, x| {

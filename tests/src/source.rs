@@ -164,8 +164,12 @@ impl<'ast> Visit<'ast> for Finder {
                     Type::Path(path) => path.path.segments.last().map(|s| s.ident.to_string()),
                     _ => None,
                 };
-                let implemented = item.trait_.as_ref().and_then(|(_, path, _)| path.segments.last());
-                if let (Some(name), true) = (&name, implemented.is_some_and(|s| s.ident == "Error")) {
+                let implemented = item
+                    .trait_
+                    .as_ref()
+                    .and_then(|(_, path, _)| path.segments.last());
+                if let (Some(name), true) = (&name, implemented.is_some_and(|s| s.ident == "Error"))
+                {
                     self.implements_error.insert(name.clone());
                 }
                 return self.within(name, |finder| visit::visit_item_impl(finder, item));
@@ -177,7 +181,7 @@ impl<'ast> Visit<'ast> for Finder {
 
     fn visit_impl_item_fn(&mut self, item: &'ast syn::ImplItemFn) {
         self.define(&item.sig.ident);
-        visit::visit_impl_item_fn(self, item);
+        self.within(None, |finder| visit::visit_impl_item_fn(finder, item));
     }
 
     fn visit_impl_item_const(&mut self, item: &'ast syn::ImplItemConst) {
@@ -187,7 +191,7 @@ impl<'ast> Visit<'ast> for Finder {
 
     fn visit_trait_item_fn(&mut self, item: &'ast syn::TraitItemFn) {
         self.define(&item.sig.ident);
-        visit::visit_trait_item_fn(self, item);
+        self.within(None, |finder| visit::visit_trait_item_fn(finder, item));
     }
 
     fn visit_attribute(&mut self, attribute: &'ast Attribute) {
@@ -207,7 +211,11 @@ fn derives_error(attribute: &Attribute) -> bool {
     if attribute.path().is_ident("derive") {
         // A derive that does not parse would not compile.
         let _ = attribute.parse_nested_meta(|meta| {
-            found |= meta.path.segments.last().is_some_and(|s| s.ident == "Error");
+            found |= meta
+                .path
+                .segments
+                .last()
+                .is_some_and(|s| s.ident == "Error");
             Ok(())
         });
     }
@@ -274,12 +282,31 @@ mod tests {
         )
         .unwrap();
         for name in [
-            "Bad", "Bad::One", "Two", "Thing", "Thing::SIZE", "Thing::method", "inner", "Way::go", "TEXT",
-            "tests", "runs", "sleeps", "holds", "no_test", "Hidden::Five",
+            "Bad",
+            "Bad::One",
+            "Two",
+            "Thing",
+            "Thing::SIZE",
+            "Thing::method",
+            "inner",
+            "Way::go",
+            "TEXT",
+            "tests",
+            "runs",
+            "sleeps",
+            "holds",
+            "no_test",
+            "Hidden::Five",
         ] {
             assert!(source.items.contains(name), "{name}");
         }
-        for name in ["commented_out", "in_a_text", "Bad::Three", "Thing::inner", "not_this"] {
+        for name in [
+            "commented_out",
+            "in_a_text",
+            "Bad::Three",
+            "Thing::inner",
+            "not_this",
+        ] {
             assert!(!source.items.contains(name), "{name}");
         }
         let tests: Vec<&str> = source.tests.iter().map(String::as_str).collect();
@@ -289,8 +316,15 @@ mod tests {
             .iter()
             .map(|one| (one.name.as_str(), one.variants.len(), one.is_error))
             .collect();
-        assert_eq!(enums, [("Bad", 2, true), ("Worse", 1, true), ("Fine", 1, false)]);
-        assert!(source.docs.starts_with(" First, Condition  3.1."), "{}", source.docs);
+        assert_eq!(
+            enums,
+            [("Bad", 2, true), ("Worse", 1, true), ("Fine", 1, false)]
+        );
+        assert!(
+            source.docs.starts_with(" First, Condition  3.1."),
+            "{}",
+            source.docs
+        );
         assert!(source.docs.contains("Why."));
     }
 }

@@ -66,7 +66,8 @@ fn rows(kind: &str) -> Vec<Row> {
             last.clear();
         } else if open {
             let row = rows.last_mut().unwrap();
-            if let Some((name, text)) = line.strip_prefix("- **").and_then(|l| l.split_once(":**")) {
+            if let Some((name, text)) = line.strip_prefix("- **").and_then(|l| l.split_once(":**"))
+            {
                 let before = row.fields.insert(name.to_owned(), text.trim().to_owned());
                 assert!(before.is_none(), "{}: {name} stands twice", row.id);
                 name.clone_into(&mut last);
@@ -88,7 +89,9 @@ fn rows(kind: &str) -> Vec<Row> {
 fn named<'t>(text: &'t str, kind: &'t str) -> impl Iterator<Item = String> + 't {
     text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'))
         .filter(move |word| {
-            let number = word.strip_prefix(kind).and_then(|rest| rest.strip_prefix('-'));
+            let number = word
+                .strip_prefix(kind)
+                .and_then(|rest| rest.strip_prefix('-'));
             number.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
         })
         .map(str::to_owned)
@@ -102,7 +105,12 @@ fn references(row: &Row, field: &str) -> Vec<(String, Vec<String>)> {
     }
     let wrong = |what: &str| -> ! { panic!("{}, {field}: {what}: {text}", row.id) };
     let one = |part: &str| {
-        let spans: Vec<String> = part.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+        let spans: Vec<String> = part
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .map(str::to_owned)
+            .collect();
         let between: String = part.split('`').step_by(2).collect();
         if between.chars().any(|c| !" :,".contains(c)) {
             wrong("more than files and items");
@@ -168,7 +176,11 @@ fn code_and_tests_exist() {
                     let source = sources
                         .entry(file.clone())
                         .or_insert_with(|| Source::read(&path).unwrap());
-                    let known = if field == "Code" { &source.items } else { &source.tests };
+                    let known = if field == "Code" {
+                        &source.items
+                    } else {
+                        &source.tests
+                    };
                     for item in items.iter().filter(|item| !known.contains(*item)) {
                         wrong.push(format!("{}, {field}: {file} has no {item}", row.id));
                     }
@@ -213,13 +225,21 @@ fn traced() -> Vec<(String, String)> {
 fn nothing_is_an_orphan() {
     let table = traced();
     for (cell, line) in &table {
-        let requirement = named(line, "REQ").next().or_else(|| named(line, "AOU").next());
+        let requirement = named(line, "REQ")
+            .next()
+            .or_else(|| named(line, "AOU").next());
         assert!(requirement.is_some(), "{cell} leads nowhere");
     }
-    let requirements: BTreeSet<String> =
-        table.iter().flat_map(|(_, line)| named(line, "REQ")).collect();
+    let requirements: BTreeSet<String> = table
+        .iter()
+        .flat_map(|(_, line)| named(line, "REQ"))
+        .collect();
     for row in rows("REQ") {
-        assert!(requirements.contains(&row.id), "{} comes from nowhere", row.id);
+        assert!(
+            requirements.contains(&row.id),
+            "{} comes from nowhere",
+            row.id
+        );
     }
     let faults_and_trace = page("faults.md") + &page("trace.md");
     let assumed: BTreeSet<String> = named(&faults_and_trace, "AOU").collect();
@@ -250,7 +270,8 @@ fn citations(text: &str) -> BTreeSet<String> {
             let number = number.strip_suffix("'s").unwrap_or(number);
             let mut parts = number.split('.');
             let first = parts.next().unwrap();
-            let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+            let is_number =
+                |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
             if !(first == "A" || is_number(first)) || !parts.all(is_number) {
                 break;
             }
@@ -265,8 +286,15 @@ fn citations(text: &str) -> BTreeSet<String> {
             before = Some(number.to_owned());
             range = false;
             // A list goes on after a comma, or with a conjunction.
-            let more = words[at + 1..].iter().position(|next| next == word).unwrap() + at + 2;
-            let joined = words.get(more).is_some_and(|next| ["and", "or", "to"].contains(next));
+            let more = words[at + 1..]
+                .iter()
+                .position(|next| next == word)
+                .unwrap()
+                + at
+                + 2;
+            let joined = words
+                .get(more)
+                .is_some_and(|next| ["and", "or", "to"].contains(next));
             if !(word.ends_with(',') || joined) {
                 break;
             }
@@ -294,20 +322,28 @@ fn citations_are_found() {
 
 #[test]
 fn what_the_code_cites_of_the_paper_is_traced() {
-    let traced: BTreeSet<String> =
-        traced().iter().flat_map(|(cell, _)| citations(cell)).collect();
+    let traced: BTreeSet<String> = traced()
+        .iter()
+        .flat_map(|(cell, _)| citations(cell))
+        .collect();
     let mut cited = BTreeSet::new();
     for folder in CRATES.iter().chain(&["trainer/src"]) {
         for path in source::files(&repository::root().join(folder)).unwrap() {
             for citation in citations(&Source::read(&path).unwrap().docs) {
                 let place = path.display();
-                assert!(traced.contains(&citation), "{place} cites {citation}, which is not traced");
+                assert!(
+                    traced.contains(&citation),
+                    "{place} cites {citation}, which is not traced"
+                );
                 cited.insert(citation);
             }
         }
     }
     for condition in ["Condition 3.1", "Condition 3.2", "Condition 3.3"] {
-        assert!(cited.contains(condition), "{condition} was not found in the code");
+        assert!(
+            cited.contains(condition),
+            "{condition} was not found in the code"
+        );
     }
 }
 
@@ -338,7 +374,14 @@ fn every_error_has_a_row() {
         }
     }
     assert!(missing.is_empty(), "in no row of faults.md: {missing:#?}");
-    for name in ["Fault", "AdmissionError", "EngineError", "FrameError", "Reason", "SetupError"] {
+    for name in [
+        "Fault",
+        "AdmissionError",
+        "EngineError",
+        "FrameError",
+        "Reason",
+        "SetupError",
+    ] {
         assert!(seen.contains(name), "{name} was not found");
     }
 }
@@ -360,7 +403,13 @@ fn no_page_claims_to_meet_a_standard() {
     for entry in fs::read_dir(folder()).unwrap() {
         let path = entry.unwrap().path();
         let text = fs::read_to_string(&path).unwrap().to_lowercase();
-        for word in ["complian", "complies", "conforms to iso", "certified to iso", "asil-"] {
+        for word in [
+            "complian",
+            "complies",
+            "conforms to iso",
+            "certified to iso",
+            "asil-",
+        ] {
             assert!(!text.contains(word), "{}: {word}", path.display());
         }
     }

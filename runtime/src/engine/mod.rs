@@ -10,6 +10,8 @@ mod error;
 mod numerics;
 mod prepare;
 mod proof;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
