@@ -3,6 +3,7 @@
 //! `setup` fetches libtorch, `lint` and `test` are what `.ci/run` runs, and
 //! `peers` times the certificate beside the same one in Python.
 
+mod coverage;
 mod exec;
 mod libtorch;
 mod lint;
@@ -47,6 +48,12 @@ enum Chore {
         #[arg(long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
+    /// Say which lines of the certifier, of admission and of the engine the tests run.
+    Coverage {
+        /// Fail where a part has fewer of its lines run, in per cent.
+        #[arg(long, value_name = "PERCENT", default_value_t = 95.0)]
+        least: f64,
+    },
     /// Take the picture in the README from a report on the sample frames (with chromium).
     Picture {
         /// Another model than the first in models/.
@@ -70,11 +77,15 @@ fn run(cli: Cli) -> Result<()> {
             setup_only,
             output,
         } => peers::run(!no_torch, setup_only, output.as_deref()),
+        Chore::Coverage { least } => coverage::run(&site, least),
         Chore::Picture { model } => picture::run(model),
     }
 }
 
 fn main() -> ExitCode {
+    if std::env::var_os(coverage::WRAPPER).is_some() {
+        return coverage::wrap();
+    }
     match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
