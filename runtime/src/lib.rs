@@ -48,3 +48,5 @@ pub mod network;
 pub mod pipeline;
 pub mod report;
 pub mod tally;
+#[cfg(test)]
+mod typed_graph;

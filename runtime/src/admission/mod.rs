@@ -17,6 +17,8 @@ mod file;
 mod functions;
 mod gate;
 mod operators;
+#[cfg(test)]
+mod tests;
 mod walk;
 mod windows;
 

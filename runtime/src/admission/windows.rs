@@ -149,20 +149,23 @@ fn both(spec: &PoolSpec, shape: MapShape) -> Result<(Window, Window, MapShape), 
             spec.kernel_shape.len()
         ));
     }
-    let computed = spec.computed_padding(&[shape.height, shape.width]);
+    let sides = [shape.height, shape.width];
     let mut axes = Vec::new();
-    for (axis, inputs) in [shape.height, shape.width].into_iter().enumerate() {
-        let (window, outputs) = window(spec, axis, inputs)?;
+    for (axis, inputs) in sides.into_iter().enumerate() {
+        axes.push(window(spec, axis, inputs)?);
+    }
+    // Only now: the library divides by strides, which have been checked by this.
+    let computed = spec.computed_padding(&sides);
+    for (axis, (window, outputs)) in axes.iter().enumerate() {
         let theirs = computed.get(axis).ok_or("one of its axes is missing")?;
         if (theirs.convoluted, theirs.pad_before, theirs.pad_after)
-            != (outputs, window.pad_before, window.pad_after)
+            != (*outputs, window.pad_before, window.pad_after)
         {
             return Err(format!(
                 "its output along axis {axis} is {} cells by one count and {outputs} by another",
                 theirs.convoluted
             ));
         }
-        axes.push((window, outputs));
     }
     let [(y, height), (x, width)] = axes.as_slice() else {
         return Err("one of its axes is missing".into());

@@ -2,98 +2,25 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use tract_core::internal::{
-    AxesMapping, AxisOp, DatumExt, DatumType, IntoArcTensor, OutletId, Tensor, ToDim, TypedModel,
-    TypedOp, tensor0, tvec,
+    AxesMapping, AxisOp, DatumType, IntoArcTensor, OutletId, ToDim, tensor0, tvec,
 };
-use tract_core::model::SpecialOps;
 use tract_core::ops::Downsample;
 use tract_core::ops::array::{MultiBroadcastTo, Pad, PadMode, Slice, TypedConcat};
-use tract_core::ops::cnn::{Conv, KernelFormat, PaddingSpec, PoolSpec};
 use tract_core::ops::einsum::EinSum;
 use tract_core::ops::math;
-use tract_core::ops::nn::{DataFormat, Reduce, Reducer};
+use tract_core::ops::nn::{Reduce, Reducer};
 
 use super::super::EngineError;
 use super::{Reach, check};
 use crate::network::{MapShape, Network, Node, Op};
-
-const CHANNELS: usize = 3;
-const SIDE: usize = 9;
-
-/// A graph in the making, on an image of 3x9x9.
-struct Graph {
-    model: TypedModel,
-    last: OutletId,
-}
+use crate::typed_graph::{CHANNELS, Graph, SIDE, windows};
 
 impl Graph {
-    fn new() -> Graph {
-        let mut model = TypedModel::default();
-        let last = model
-            .add_source("image", f32::fact([1, CHANNELS, SIDE, SIDE]))
-            .unwrap();
-        Graph { model, last }
-    }
-
-    fn then(mut self, op: impl Into<Box<dyn TypedOp>>) -> Graph {
-        let name = format!("node{}", self.model.nodes().len());
-        self.last = self.model.wire_node(name, op, &[self.last]).unwrap()[0];
-        self
-    }
-
-    /// The last value and another one of the graph.
-    fn with(mut self, op: impl Into<Box<dyn TypedOp>>, other: OutletId) -> Graph {
-        let name = format!("node{}", self.model.nodes().len());
-        self.last = self.model.wire_node(name, op, &[self.last, other]).unwrap()[0];
-        self
-    }
-
-    fn constant(&mut self, shape: &[usize]) -> OutletId {
-        let name = format!("constant{}", self.model.nodes().len());
-        let tensor = Tensor::zero::<f32>(shape).unwrap();
-        self.model.add_const(name, tensor).unwrap()
-    }
-
-    /// 3 channels to 3, without bias.
-    fn conv(
-        mut self,
-        kernel: [usize; 2],
-        stride: usize,
-        dilation: usize,
-        pads: [(usize, usize); 2],
-    ) -> Graph {
-        let weights = self.constant(&[CHANNELS, CHANNELS, kernel[0], kernel[1]]);
-        let bias = self
-            .model
-            .add_const("bias", tensor0(0f32))
-            .unwrap_or(weights);
-        let pool_spec = PoolSpec {
-            data_format: DataFormat::NCHW,
-            kernel_shape: kernel.into_iter().collect(),
-            padding: PaddingSpec::Explicit(
-                tvec!(pads[0].0, pads[1].0),
-                tvec!(pads[0].1, pads[1].1),
-            ),
-            dilations: Some(tvec!(dilation, dilation)),
-            strides: Some(tvec!(stride, stride)),
-            input_channels: CHANNELS,
-            output_channels: CHANNELS,
-        };
-        let conv = Conv {
-            pool_spec,
-            kernel_fmt: KernelFormat::OIHW,
-            group: 1,
-            q_params: None,
-        };
-        let inputs = [self.last, weights, bias];
-        self.last = self.model.wire_node("conv", conv, &inputs).unwrap()[0];
-        self
-    }
-
     /// Checks the graph against a network of which this is claimed along both axes.
-    fn claims(mut self, stride: i64, lo: i64, hi: i64) -> Result<(), EngineError> {
-        self.model.select_output_outlets(&[self.last]).unwrap();
-        let fact = self.model.outlet_fact(self.last).unwrap();
+    fn claims(self, stride: i64, lo: i64, hi: i64) -> Result<(), EngineError> {
+        let model = self.finish();
+        let outlet = model.output_outlets().unwrap()[0];
+        let fact = model.outlet_fact(outlet).unwrap();
         let cells = fact.shape.as_concrete().unwrap();
         let reach = Reach { stride, lo, hi };
         let node = |height, width, reach| Node {
@@ -109,7 +36,7 @@ impl Graph {
         };
         let image = node(SIDE, SIDE, Reach::IMAGE);
         let output = node(cells[2], cells[3], reach);
-        check(&self.model, &Network::new(vec![image, output], 1))
+        check(&model, &Network::new(vec![image, output], 1))
     }
 }
 
@@ -124,7 +51,7 @@ fn unproved(outcome: Result<(), EngineError>, word: &str) -> bool {
 #[test]
 fn windows_must_lie_within_the_claim() {
     let same = [(1, 1), (1, 1)];
-    let conv = || Graph::new().conv([3, 3], 1, 1, same);
+    let conv = || Graph::new().conv(windows([3, 3], 1, 1, same));
     assert!(conv().claims(1, -1, 1).is_ok());
     // More may be claimed than is read, never less.
     assert!(conv().claims(1, -2, 1).is_ok());
@@ -132,14 +59,14 @@ fn windows_must_lie_within_the_claim() {
     assert!(displaced(conv().claims(1, -1, 0)));
     // The same number of cells, other pixels.
     for pads in [(0, 2), (2, 0)] {
-        let shifted = |axes| Graph::new().conv([3, 3], 1, 1, axes);
+        let shifted = |axes| Graph::new().conv(windows([3, 3], 1, 1, axes));
         assert!(displaced(shifted([pads, (1, 1)]).claims(1, -1, 1)));
         assert!(displaced(shifted([(1, 1), pads]).claims(1, -1, 1)));
     }
-    let wide = || Graph::new().conv([3, 3], 1, 2, [(2, 2), (2, 2)]);
+    let wide = || Graph::new().conv(windows([3, 3], 1, 2, [(2, 2), (2, 2)]));
     assert!(displaced(wide().claims(1, -1, 1)));
     assert!(wide().claims(1, -2, 2).is_ok());
-    let strided = || Graph::new().conv([3, 3], 2, 1, same);
+    let strided = || Graph::new().conv(windows([3, 3], 2, 1, same));
     assert!(strided().claims(2, -1, 1).is_ok());
     assert!(displaced(strided().claims(1, -1, 1)));
 }
@@ -197,35 +124,35 @@ fn rows_and_columns_keep_their_places() {
     assert!(there_and_back.claims(1, 0, 0).is_ok());
     let mut graph = Graph::new().then(AxisOp::Move(2, 3));
     let image = OutletId::new(0, 0);
-    graph = graph.with(math::add(), image);
+    graph = graph.with(math::add(), &[image]);
     assert!(unproved(graph.claims(1, 0, 0), "rows with columns"));
 }
 
 #[test]
 fn values_meet_cell_by_cell() {
     // One branch reads two rows down.
-    let down = Graph::new().conv([3, 1], 1, 1, [(0, 2), (0, 0)]);
-    let both = |graph: Graph| graph.with(math::add(), OutletId::new(0, 0));
+    let down = Graph::new().conv(windows([3, 1], 1, 1, [(0, 2), (0, 0)]));
+    let both = |graph: Graph| graph.with(math::add(), &[OutletId::new(0, 0)]);
     assert!(displaced(both(down).claims(1, 0, 1)));
-    let down = Graph::new().conv([3, 1], 1, 1, [(0, 2), (0, 0)]);
+    let down = Graph::new().conv(windows([3, 1], 1, 1, [(0, 2), (0, 0)]));
     assert!(both(down).claims(1, 0, 2).is_ok());
     // One row for all rows.
-    let one_row = Graph::new().conv([9, 1], 1, 1, [(0, 0), (0, 0)]);
+    let one_row = Graph::new().conv(windows([9, 1], 1, 1, [(0, 0), (0, 0)]));
     assert!(unproved(both(one_row).claims(1, -8, 8), "repeats"));
-    let mut one_row = Graph::new().conv([9, 1], 1, 1, [(0, 0), (0, 0)]);
-    let rows = one_row.constant(&[1, 1, SIDE, 1]);
+    let mut one_row = Graph::new().conv(windows([9, 1], 1, 1, [(0, 0), (0, 0)]));
+    let rows = one_row.zeros(&[1, 1, SIDE, 1]);
     assert!(unproved(
-        one_row.with(math::add(), rows).claims(1, -8, 8),
+        one_row.with(math::add(), &[rows]).claims(1, -8, 8),
         "repeats"
     ));
     let shape = [1, CHANNELS, SIDE, SIDE].iter().map(|dim| dim.to_dim());
     let one_row = Graph::new()
-        .conv([9, 1], 1, 1, [(0, 0), (0, 0)])
+        .conv(windows([9, 1], 1, 1, [(0, 0), (0, 0)]))
         .then(MultiBroadcastTo {
             shape: shape.collect(),
         });
     assert!(unproved(one_row.claims(1, -8, 8), "not on the list"));
-    let joined = |axis| Graph::new().with(TypedConcat::new(axis), OutletId::new(0, 0));
+    let joined = |axis| Graph::new().with(TypedConcat::new(axis), &[OutletId::new(0, 0)]);
     assert!(joined(1).claims(1, 0, 0).is_ok());
     assert!(unproved(joined(2).claims(1, 0, 0), "joins"));
 }
@@ -234,9 +161,9 @@ fn values_meet_cell_by_cell() {
 fn sums_may_run_over_channels_only() {
     let sum = |formula: &str, constant: &[usize]| {
         let mut graph = Graph::new();
-        let constant = graph.constant(constant);
+        let constant = graph.zeros(constant);
         let axes: AxesMapping = formula.parse().unwrap();
-        graph.with(EinSum::new(axes, DatumType::F32), constant)
+        graph.with(EinSum::new(axes, DatumType::F32), &[constant])
     };
     assert!(
         sum("nchw,kc->nkhw", &[CHANNELS, CHANNELS])
