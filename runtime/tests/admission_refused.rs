@@ -379,6 +379,39 @@ fn control_flow_and_foreign_operators() {
 }
 
 #[test]
+fn attributes_that_are_not_plain() {
+    let conv = |b: &mut Builder, x: &str, attribute: (&str, Attr)| {
+        b.conv("odd", x, (4, 4), (1, 1), &[attribute])
+    };
+    let graph = || Attr::Graph(GraphProto::default());
+    refused(&["\"odd\"", "\"group\" appears twice"], |b, x| {
+        conv(b, x, ("group", 1.into()));
+        let node = b.graph().node.last_mut().unwrap();
+        let group = node.attribute.last().unwrap().clone();
+        node.attribute.push(group);
+        "odd".into()
+    });
+    refused(&["\"odd\"", "function's attribute"], |b, x| {
+        conv(b, x, ("group", 1.into()));
+        let node = b.graph().node.last_mut().unwrap();
+        node.attribute.last_mut().unwrap().ref_attr_name = "outer".into();
+        "odd".into()
+    });
+    refused(&["\"odd\"", "holds a graph"], |b, x| {
+        conv(b, x, ("body", graph()))
+    });
+    refused(&["\"odd\"", "\"scale\" is out of range"], |b, x| {
+        conv(b, x, ("scale", (1i64 << 41).into()))
+    });
+    refused(&["\"odd\"", "\"group\" is 0"], |b, x| {
+        conv(b, x, ("group", 1.into()));
+        let node = b.graph().node.last_mut().unwrap();
+        node.attribute.last_mut().unwrap().i = 0;
+        "odd".into()
+    });
+}
+
+#[test]
 fn a_dead_end_is_refused_too() {
     refused(&["\"dead\"", "GlobalAveragePool"], |b, x| {
         b.op("GlobalAveragePool", "dead", &[x], &[]);
