@@ -235,16 +235,8 @@ impl<'t> Attempt<'t> {
         patch: &[f32],
     ) -> Result<bool> {
         let (width, height) = self.target.patch;
-        let mut image = self.target.image.to_vec();
-        for (index, value) in patch.iter().enumerate() {
-            let (channel, x, y) = (
-                index / (width * height),
-                index % width,
-                index / width % height,
-            );
-            let pixel = self.pixel(channel, at.0 + x, at.1 + y);
-            *image.get_mut(pixel).context("the patch leaves the image")? = *value;
-        }
+        let target = self.target;
+        let image = with_patch(target.model, target.image, target.patch, at, patch)?;
         let logits = engine.forward(&image)?;
         self.found.queries += 1;
         let model = self.target.model;
@@ -302,6 +294,37 @@ impl<'t> Attempt<'t> {
             .fold(f64::NEG_INFINITY, f64::max);
         votes.get(self.predicted).copied().unwrap_or(0.0) - strongest
     }
+}
+
+/// `image` with a patch of `size` (width and height in pixels) at `at` (left and top). `patch`: its pixels,
+/// `3 x height x width`.
+///
+/// # Errors
+/// Where the patch does not fit.
+pub fn with_patch(
+    model: &Model,
+    image: &[f32],
+    size: (usize, usize),
+    at: (usize, usize),
+    patch: &[f32],
+) -> Result<Vec<f32>> {
+    let ((columns, rows), (width, height)) = (pixels(model), size);
+    ensure!(
+        patch.len() == 3 * width * height && at.0 + width <= columns && at.1 + height <= rows,
+        "a patch of {width}x{height} at {at:?} with {} values does not fit {columns}x{rows}",
+        patch.len()
+    );
+    let mut image = image.to_vec();
+    for (index, value) in patch.iter().enumerate() {
+        let (channel, x, y) = (
+            index / (width * height),
+            index % width,
+            index / width % height,
+        );
+        let place = (channel * rows + at.1 + y) * columns + at.0 + x;
+        *image.get_mut(place).context("the image is too short")? = *value;
+    }
+    Ok(image)
 }
 
 /// Width and height of the model's images.

@@ -22,7 +22,8 @@ use bagcert::pipeline::{Pipeline, Query};
 use bagcert_certifier::{Condition, PatchSize, Verdict};
 use bagcert_tests::oracle::Model;
 use bagcert_tests::repository::{self, Random};
-use bagcert_tests::search::{Found, Target, search};
+use bagcert_tests::search::{Found, Target, search, with_patch};
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// Certified test images of CIFAR-10 attacked where the set is there.
@@ -266,6 +267,63 @@ fn certificates_for_a_smaller_patch_are_broken() {
             certified.len()
         );
         assert!(broken > 0);
+    }
+}
+
+/// The strongest patches of the gradient attack of Section A.2, found in libtorch by
+/// `bagcert-train attack --patches` and kept in `tests/attacked`, on the engine as shipped: nothing certified
+/// turns, and what turned there turns here.
+#[test]
+fn patches_found_by_gradient_do_here_what_they_did_in_libtorch() {
+    for path in models() {
+        let mut victim = Victim::new(&path);
+        let admitted = admission::admit(&path).unwrap();
+        let root = repository::root();
+        let images = images(&admitted, &[Input::Path(root.join("models/frames"))]);
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let kept = root.join("tests/attacked").join(format!("{name}.jsonl"));
+        let text = std::fs::read_to_string(&kept)
+            .unwrap_or_else(|error| panic!("{}: {error}", kept.display()));
+        let (mut certified, mut turned, mut otherwise) = (0, 0, vec![]);
+        for line in text.lines() {
+            let line: Value = serde_json::from_str(line).unwrap();
+            let number = |place: &str| line.pointer(place).unwrap().as_u64().unwrap();
+            // Frames are named by their index in the test set.
+            let file = format!("/{:04}-", number("/image"));
+            let image = images.iter().find(|image| image.id.contains(&file));
+            let image = image.unwrap_or_else(|| panic!("no frame is {file}"));
+            let side = [number("/patch/0"), number("/patch/1")].map(|side| side as usize);
+            let pixels: Vec<f32> = serde_json::from_value(line["pixels"].clone()).unwrap();
+            let size = patch(side[0] as u32, side[1] as u32);
+            let clean = &victim.judge(std::slice::from_ref(image), size)[0];
+            let attacked = with_patch(
+                &victim.model,
+                &clean.planes,
+                (side[0], side[1]),
+                (number("/attack/x") as usize, number("/attack/y") as usize),
+                &pixels,
+            )
+            .unwrap();
+            let outcome = victim.pipeline.judge(&attacked, &query(size)).unwrap();
+            if clean.verdict.certified {
+                assert_eq!(outcome.predicted, clean.verdict.predicted, "{}", image.id);
+                certified += 1;
+            }
+            let expected = line.pointer("/attack/flipped/class").map_or_else(
+                || number("/predicted") as usize,
+                |class| class.as_u64().unwrap() as usize,
+            );
+            turned += usize::from(outcome.predicted != clean.verdict.predicted);
+            if outcome.predicted != expected {
+                otherwise.push(&image.id);
+            }
+        }
+        println!(
+            "{name}: {turned} turned, {certified} certified and not turned, otherwise than in libtorch: {otherwise:?}"
+        );
+        assert!(certified >= 5 && turned >= 5, "{certified} and {turned}");
+        // Engines round differently, which can decide a lead of one vote.
+        assert!(otherwise.len() <= 1, "{otherwise:?}");
     }
 }
 

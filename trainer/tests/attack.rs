@@ -13,9 +13,10 @@ use std::{fs, path::Path, sync::LazyLock};
 use bagcert_certifier::{Geometry, PatchSize};
 use bagcert_trainer::{
     attack::{
-        Attack, AttackError, Attacked, Attacker, Record, Summary,
+        Attack, AttackError, Attacked, Attacker, FoundPatch, Record, Summary,
         figure::{Scene, figure},
     },
+    checkpoint::Header,
     config::NetworkConfig,
     data::{self, Dataset, Part},
     network::{Mode, Network, Plan},
@@ -48,6 +49,12 @@ static TRAINED: LazyLock<TempDir> = LazyLock::new(|| {
 
 fn checkpoint() -> std::path::PathBuf {
     TRAINED.path().join("run/checkpoint.safetensors")
+}
+
+/// The trained network. On one thread: two would mostly wait for each other on maps so small.
+fn trained() -> (Header, Network, Geometry) {
+    tch::set_num_threads(1);
+    load(&checkpoint(), Device::Cpu).unwrap()
 }
 
 fn square(side: u32) -> PatchSize {
@@ -85,6 +92,13 @@ fn check(one: &Attacked, network: &Network, geometry: &Geometry, patch: u32) {
         changed += usize::from(before != after);
     }
     assert!(changed > 0, "the patch is not there");
+    let alone = one.patch(square(patch), 32).unwrap();
+    assert_eq!(alone.pixels.len(), 3 * (patch * patch) as usize);
+    for (at, value) in (0u32..).zip(&alone.pixels) {
+        let (channel, x, y) = (at / (patch * patch), at % patch, at / patch % patch);
+        let place = (channel * 32 + attempt.y + y) * 32 + attempt.x + x;
+        assert_eq!(*value, pictures.attacked[place as usize]);
+    }
 
     let image = Tensor::from_slice(&pictures.attacked).view([1, 3, 32, 32]);
     let logits = no_grad(|| network.forward(&image, Mode::Evaluate));
@@ -111,7 +125,7 @@ fn test_images() -> Dataset {
 
 #[test]
 fn certified_images_hold_and_a_large_patch_flips_others() {
-    let (_, network, geometry) = load(&checkpoint(), Device::Cpu).unwrap();
+    let (_, network, geometry) = trained();
     let images = test_images();
     let indices: Vec<i64> = (0..60).collect();
     let mut summaries = vec![];
@@ -147,7 +161,7 @@ fn certified_images_hold_and_a_large_patch_flips_others() {
 /// Ascent, not a walk: it takes many more votes than the noise that it starts from.
 #[test]
 fn steps_take_votes() {
-    let (_, network, geometry) = load(&checkpoint(), Device::Cpu).unwrap();
+    let (_, network, geometry) = trained();
     let images = test_images();
     let indices: Vec<i64> = (0..40).collect();
     let [noise, ascent] = [0, 10].map(|steps| {
@@ -169,7 +183,7 @@ fn steps_take_votes() {
 /// Each image starts from a patch of its own, so that a resumed attack repeats one that was not stopped.
 #[test]
 fn the_first_patch_does_not_depend_on_the_batch() {
-    let (_, network, geometry) = load(&checkpoint(), Device::Cpu).unwrap();
+    let (_, network, geometry) = trained();
     let images = test_images();
     let attack = Attack {
         steps: 0,
@@ -264,7 +278,8 @@ fn records(journal: &Path) -> Vec<Record> {
 #[test]
 fn certificates_for_a_smaller_patch_break_loudly() {
     let folder = tempfile::tempdir().unwrap();
-    let (journal, broken) = (folder.path().join("j.jsonl"), folder.path().join("broken"));
+    let [journal, broken, patches] =
+        ["j.jsonl", "broken", "patches.jsonl"].map(|name| folder.path().join(name));
     let (status, output, errors) = attack(&[
         "--patch",
         "20x20",
@@ -276,8 +291,21 @@ fn certificates_for_a_smaller_patch_break_loudly() {
         text(&journal),
         "--broken",
         text(&broken),
+        "--patches",
+        text(&patches),
     ]);
     assert_eq!(status, Some(5), "{output}{errors}");
+    let kept = fs::read_to_string(&patches).unwrap();
+    let kept: Vec<FoundPatch> = kept
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let attacked: Vec<Record> = records(&journal)
+        .into_iter()
+        .filter(|record| record.attack.is_some())
+        .collect();
+    let found: Vec<Record> = kept.into_iter().map(|patch| patch.record).collect();
+    assert_eq!(found, attacked);
     let found: Vec<Record> = records(&journal)
         .into_iter()
         .filter(Record::broken)
@@ -289,7 +317,7 @@ fn certificates_for_a_smaller_patch_break_loudly() {
     }
     assert!(output.contains(&format!("changed class: {}\n", list.len())));
 
-    let (_, network, _) = load(&checkpoint(), Device::Cpu).unwrap();
+    let (_, network, _) = trained();
     for record in &found {
         let name = format!("image-{}", record.image);
         let bytes = fs::read(broken.join(format!("{name}.safetensors"))).unwrap();
@@ -366,7 +394,7 @@ fn an_image_that_is_not_there_is_named() {
 
 #[test]
 fn a_figure_shows_the_votes_that_it_counts() {
-    let (header, network, geometry) = load(&checkpoint(), Device::Cpu).unwrap();
+    let (header, network, geometry) = trained();
     let mut attacker = Attacker::new(&network, &geometry, options(12, 12)).unwrap();
     let attacked = attacker.images(&test_images(), &[0, 1, 2, 3]).unwrap();
     let one = attacked.iter().find(|one| one.pictures.is_some()).unwrap();

@@ -20,7 +20,7 @@ use crate::{
 };
 
 pub use journal::{Journal, JournalError, Settings};
-pub use record::{Attempt, Flip, Record, Summary};
+pub use record::{Attempt, Flip, FoundPatch, Record, Summary};
 
 /// How hard the attack tries, and what it is held against.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -88,6 +88,31 @@ pub struct Attacked {
     pub record: Record,
     /// How it looked; nothing where the image was not attacked.
     pub pictures: Option<Pictures>,
+}
+
+impl Attacked {
+    /// The patch by itself, of size `patch`, out of an image of `width` pixels a row; nothing where the image was
+    /// not attacked.
+    pub fn patch(&self, patch: PatchSize, width: u32) -> Option<FoundPatch> {
+        let (attempt, pictures) = (self.record.attack?, self.pictures.as_ref()?);
+        let plane = pictures.attacked.len() / 3;
+        let rows = attempt.y..attempt.y + patch.height();
+        let starts = (0..3).flat_map(|channel| {
+            let first = channel * plane;
+            rows.clone()
+                .map(move |y| first + (y * width + attempt.x) as usize)
+        });
+        let pixels = starts
+            .filter_map(|start| pictures.attacked.get(start..start + patch.width() as usize))
+            .flatten()
+            .copied()
+            .collect();
+        Some(FoundPatch {
+            record: self.record.clone(),
+            patch: [patch.width(), patch.height()],
+            pixels,
+        })
+    }
 }
 
 /// Attacks the images of a network.

@@ -29,6 +29,18 @@ pub struct Attempt {
     pub outside_changed: bool,
 }
 
+/// The strongest patch that an attack found, to try on another engine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FoundPatch {
+    /// What came of it here.
+    #[serde(flatten)]
+    pub record: Record,
+    /// Width and height of the patch in pixels.
+    pub patch: [u32; 2],
+    /// Its pixels in [0, 1]: 3 x height x width, row-major.
+    pub pixels: Vec<f32>,
+}
+
 /// One image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {

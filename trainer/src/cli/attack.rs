@@ -74,6 +74,9 @@ pub(super) struct AttackArgs {
     /// (certified or not, flipped or not, certified and wrong).
     #[arg(long, value_name = "FILE")]
     figure: Option<PathBuf>,
+    /// Write the strongest patch of each attack to this file as JSON lines, to try them on another engine.
+    #[arg(long, value_name = "FILE")]
+    patches: Option<PathBuf>,
     /// Where certified images that changed class are saved.
     #[arg(long, value_name = "DIR", default_value = "broken-certificates")]
     broken: PathBuf,
@@ -138,6 +141,7 @@ pub(super) fn attack(args: &AttackArgs) -> Result<Certificates> {
         "{bar:40} {pos}/{len} images, {msg} certified, {eta} left",
     );
     let mut examples = Examples::new(args);
+    let mut patches = vec![];
     let mut attacker = Attacker::new(&network, &geometry, attack)?;
     for indices in open.chunks(usize::from(args.batch)) {
         if enough(&summary) {
@@ -149,6 +153,10 @@ pub(super) fn attack(args: &AttackArgs) -> Result<Certificates> {
             if one.record.broken() {
                 save_broken(&args.broken, one, &scene)?;
             }
+        }
+        if args.patches.is_some() {
+            let found = |one: &Attacked| one.patch(patch, geometry.x.inputs());
+            patches.extend(attacked.iter().filter_map(found));
         }
         if let Some(journal) = &mut journal {
             let lines: Vec<&Record> = attacked.iter().map(|one| &one.record).collect();
@@ -163,6 +171,13 @@ pub(super) fn attack(args: &AttackArgs) -> Result<Certificates> {
     if let Some(path) = &args.figure {
         let drawing = figure(&scene, &examples.in_order());
         write_whole(path, drawing.as_bytes())?;
+    }
+    if let Some(path) = &args.patches {
+        let lines = patches
+            .iter()
+            .map(|patch| Ok(serde_json::to_string(patch)? + "\n"))
+            .collect::<Result<String>>()?;
+        write_whole(path, lines.as_bytes())?;
     }
     print(&summary, &header, args, &attack);
     if !summary.broken.is_empty() {
