@@ -9,119 +9,29 @@
     clippy::indexing_slicing
 )]
 
+use bagcert_tests::paper::citations;
 use bagcert_tests::repository;
+use bagcert_tests::safety::{KINDS, Row, folder, named};
 use bagcert_tests::source::{self, Source};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::PathBuf;
-
-/// Kinds of rows, the page that holds them, and the fields that each must have.
-const KINDS: [(&str, &str, &[&str]); 3] = [
-    ("AOU", "manual.md", &["Why", "Check"]),
-    ("FLT", "faults.md", &["Effect", "Detection", "Reaction"]),
-    ("REQ", "trace.md", &["Requirement"]),
-];
-
-/// Crates whose errors a user of a verdict can meet.
-const CRATES: [&str; 3] = ["certifier/src", "runtime/src", "firmware-sim/src"];
-
-/// A row of one of the pages: what stands between a heading such as `### FLT-3: ...` and the next.
-struct Row {
-    id: String,
-    fields: BTreeMap<String, String>,
-}
-
-impl Row {
-    fn field(&self, name: &str) -> &str {
-        self.fields.get(name).map_or("", String::as_str)
-    }
-}
-
-fn folder() -> PathBuf {
-    repository::root().join("docs/safety")
-}
 
 fn page(name: &str) -> String {
     fs::read_to_string(folder().join(name)).unwrap()
 }
 
-/// The rows of one kind, in the order of the page.
 fn rows(kind: &str) -> Vec<Row> {
-    let (_, name, _) = KINDS.iter().find(|(known, ..)| *known == kind).unwrap();
-    let mut rows: Vec<Row> = Vec::new();
-    let mut open = false;
-    let mut last = String::new();
-    for line in page(name).lines() {
-        if let Some(heading) = line.strip_prefix('#') {
-            let heading = heading.trim_start_matches('#').trim();
-            open = heading.starts_with(&format!("{kind}-"));
-            if open {
-                let (id, title) = heading.split_once(": ").expect("a row needs a title");
-                assert!(!title.trim().is_empty(), "{id} has no title");
-                rows.push(Row {
-                    id: id.to_owned(),
-                    fields: BTreeMap::new(),
-                });
-            }
-            last.clear();
-        } else if open {
-            let row = rows.last_mut().unwrap();
-            if let Some((name, text)) = line.strip_prefix("- **").and_then(|l| l.split_once(":**"))
-            {
-                let before = row.fields.insert(name.to_owned(), text.trim().to_owned());
-                assert!(before.is_none(), "{}: {name} stands twice", row.id);
-                name.clone_into(&mut last);
-            } else if line.trim().is_empty() {
-                last.clear();
-            } else {
-                let text = row.fields.get_mut(&last);
-                let text = text.unwrap_or_else(|| panic!("{}: {line:?} is in no field", row.id));
-                text.push(' ');
-                text.push_str(line.trim());
-            }
-        }
-    }
+    let rows = Row::all(kind).unwrap();
     assert!(rows.len() >= 10, "only {} rows of {kind}", rows.len());
     rows
 }
 
-/// The identifiers of a kind that a text names.
-fn named<'t>(text: &'t str, kind: &'t str) -> impl Iterator<Item = String> + 't {
-    text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'))
-        .filter(move |word| {
-            let number = word
-                .strip_prefix(kind)
-                .and_then(|rest| rest.strip_prefix('-'));
-            number.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
-        })
-        .map(str::to_owned)
+fn references(row: &Row, field: &str) -> Vec<(String, Vec<String>)> {
+    row.references(field).unwrap()
 }
 
-/// What a field names: `file.rs`: `item`, `item`; `other.rs`: `item`.
-fn references(row: &Row, field: &str) -> Vec<(String, Vec<String>)> {
-    let text = row.field(field).trim_end_matches('.');
-    if text.is_empty() {
-        return Vec::new();
-    }
-    let wrong = |what: &str| -> ! { panic!("{}, {field}: {what}: {text}", row.id) };
-    let one = |part: &str| {
-        let spans: Vec<String> = part
-            .split('`')
-            .skip(1)
-            .step_by(2)
-            .map(str::to_owned)
-            .collect();
-        let between: String = part.split('`').step_by(2).collect();
-        if between.chars().any(|c| !" :,".contains(c)) {
-            wrong("more than files and items");
-        }
-        match spans.split_first() {
-            Some((file, items)) if !items.is_empty() => (file.clone(), items.to_vec()),
-            _ => wrong("a file without an item"),
-        }
-    };
-    text.split(';').map(one).collect()
-}
+/// Crates whose errors a user of a verdict can meet.
+const CRATES: [&str; 3] = ["certifier/src", "runtime/src", "firmware-sim/src"];
 
 #[test]
 fn identifiers_are_numbered_without_gaps() {
@@ -246,78 +156,6 @@ fn nothing_is_an_orphan() {
     for row in rows("AOU") {
         assert!(assumed.contains(&row.id), "nothing rests on {}", row.id);
     }
-}
-
-/// The conditions and sections of the paper that a text cites: "Conditions 3.1 to 3.3" is three.
-fn citations(text: &str) -> BTreeSet<String> {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let mut found = BTreeSet::new();
-    for (at, word) in words.iter().enumerate() {
-        let word = word.trim_start_matches(|c: char| !c.is_alphanumeric());
-        let kind = match word {
-            "Condition" | "Conditions" => "Condition",
-            "Section" | "Sections" => "Section",
-            _ => continue,
-        };
-        let mut before: Option<String> = None;
-        let mut range = false;
-        for word in &words[at + 1..] {
-            if ["and", "or", "to"].contains(word) {
-                range = *word == "to";
-                continue;
-            }
-            let number = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
-            let number = number.strip_suffix("'s").unwrap_or(number);
-            let mut parts = number.split('.');
-            let first = parts.next().unwrap();
-            let is_number =
-                |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-            if !(first == "A" || is_number(first)) || !parts.all(is_number) {
-                break;
-            }
-            if let (true, Some(from)) = (range, &before) {
-                let (head, from) = from.rsplit_once('.').unwrap();
-                let (same, to) = number.rsplit_once('.').unwrap();
-                assert_eq!(head, same, "{number} ends no range");
-                let (from, to): (u32, u32) = (from.parse().unwrap(), to.parse().unwrap());
-                found.extend((from..to).map(|part| format!("{kind} {head}.{part}")));
-            }
-            found.insert(format!("{kind} {number}"));
-            before = Some(number.to_owned());
-            range = false;
-            // A list goes on after a comma, or with a conjunction.
-            let more = words[at + 1..]
-                .iter()
-                .position(|next| next == word)
-                .unwrap()
-                + at
-                + 2;
-            let joined = words
-                .get(more)
-                .is_some_and(|next| ["and", "or", "to"].contains(next));
-            if !(word.ends_with(',') || joined) {
-                break;
-            }
-        }
-    }
-    found
-}
-
-#[test]
-fn citations_are_found() {
-    let text = "(Conditions 3.1 to 3.3 of the paper) hold; Sections 3.1 and 3.2, see Condition 3.2: the \
-                rest. Section A.1.2 has 5 rows, Conditions 3.1, 3.2 and 3.3 too, Section 3.";
-    let found: Vec<String> = citations(text).into_iter().collect();
-    let expected = [
-        "Condition 3.1",
-        "Condition 3.2",
-        "Condition 3.3",
-        "Section 3",
-        "Section 3.1",
-        "Section 3.2",
-        "Section A.1.2",
-    ];
-    assert_eq!(found, expected);
 }
 
 #[test]
