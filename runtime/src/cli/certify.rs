@@ -34,8 +34,8 @@ pub(crate) fn run(args: &CertifyArgs) -> Result<usize, Stop> {
 
     let table = FrameTable::new(&frames, model.class_names(), &patches);
     match args.format {
-        RowFormat::Table => output.write(&table.head(condition))?,
-        RowFormat::Csv => output.write(CSV_HEADER)?,
+        RowFormat::Table => output.begin_with(&table.head(condition)),
+        RowFormat::Csv => output.begin_with(CSV_HEADER),
         RowFormat::Jsonl => {}
     }
     let query = Query {

@@ -63,7 +63,7 @@ pub(crate) fn run(args: &EvalArgs) -> Result<usize, Stop> {
         .map_or(1, NonZeroUsize::get)
         .min(frames.len().max(1));
     if args.format == EvalFormat::Csv {
-        output.write(CSV_HEADER)?;
+        output.begin_with(CSV_HEADER);
     }
     let mut tally = Tally::new(&patches);
     let mut times = Times::default();

@@ -12,6 +12,8 @@ use super::stop::Stop;
 /// The destination of results.
 pub(crate) struct Output {
     sink: Sink,
+    /// Written before anything else.
+    head: String,
 }
 
 enum Sink {
@@ -28,6 +30,7 @@ impl Output {
         let Some(path) = path else {
             return Ok(Output {
                 sink: Sink::Stdout(io::stdout()),
+                head: String::new(),
             });
         };
         let context = || {
@@ -54,7 +57,16 @@ impl Output {
                 place,
             ),
         };
-        Ok(Output { sink })
+        Ok(Output {
+            sink,
+            head: String::new(),
+        })
+    }
+
+    /// Has `head` stand before the first results, or alone where there are none. Where the command
+    /// ends before that, it is not written.
+    pub(crate) fn begin_with(&mut self, head: &str) {
+        self.head.push_str(head);
     }
 
     /// Writes all of `text`.
@@ -64,6 +76,14 @@ impl Output {
 
     /// Writes all of `bytes`.
     pub(crate) fn write_bytes(&mut self, bytes: &[u8]) -> Result<(), Stop> {
+        let head = std::mem::take(&mut self.head);
+        if !head.is_empty() {
+            self.put(head.as_bytes())?;
+        }
+        self.put(bytes)
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<(), Stop> {
         match &mut self.sink {
             Sink::Stdout(stdout) => stdout.write_all(bytes).map_err(on_stdout),
             Sink::Device(file, path) => file.write_all(bytes).map_err(|e| on_device(path, e)),
@@ -72,7 +92,8 @@ impl Output {
     }
 
     /// Makes the results visible: only now does a file take its name.
-    pub(crate) fn finish(self) -> Result<(), Stop> {
+    pub(crate) fn finish(mut self) -> Result<(), Stop> {
+        self.write_bytes(&[])?;
         match self.sink {
             Sink::Stdout(mut stdout) => stdout.flush().map_err(on_stdout),
             Sink::Device(mut file, path) => file.flush().map_err(|e| on_device(&path, e)),
