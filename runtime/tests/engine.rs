@@ -9,8 +9,11 @@
 mod common;
 
 use bagcert::admission::{AdmittedModel, ImageShape};
-use bagcert::engine::{Engine, EngineError, FORWARD_PASSES, ForwardPass, check_numerics};
-use bagcert_certifier::{Axis, Geometry, Shape};
+use bagcert::engine::{
+    Engine, EngineError, FORWARD_PASSES, ForwardPass, check_numerics, fresh_seed,
+};
+use bagcert::pipeline::{Pipeline, PipelineError, Query};
+use bagcert_certifier::{Axis, Condition, Geometry, PatchSize, Shape};
 use common::onnx::{Attr, Builder, small_classifier};
 use common::oracle::{Noise, admitted, check_reference};
 
@@ -79,6 +82,9 @@ fn values_that_are_not_finite_are_left_to_the_certifier() {
     assert!(logits.iter().any(|logit| logit.is_nan()));
 }
 
+/// Of the numerics check, fixed for tests.
+const SEED: u64 = 1;
+
 /// Counts passes, and spoils them.
 struct Spoiled<F> {
     engine: Engine,
@@ -98,7 +104,7 @@ impl<F: FnMut(usize, &[f32], &mut [f32])> Spoiled<F> {
     }
 
     fn check(&mut self, model: &AdmittedModel) -> Result<(), EngineError> {
-        check_numerics(self, model.input(), model.shape(), &model.geometry())
+        check_numerics(self, model.input(), model.shape(), &model.geometry(), SEED)
     }
 }
 
@@ -170,6 +176,30 @@ fn a_shared_scale_is_caught() {
     ));
 }
 
+/// A model can tell noise from a camera's frames pixel by pixel, whatever the noise: by samples that
+/// no camera gives, and by contrast that is high everywhere.
+#[test]
+fn an_engine_that_leaks_on_camera_frames_only_is_caught() {
+    let model = admitted(&small_classifier(32, 32));
+    let sampled = |value: &f32| (value * 255.0 - (value * 255.0).round()).abs() < 1e-3;
+    let smooth = |pair: &[f32]| pair[0] != pair[1] && (pair[0] - pair[1]).abs() < 0.05;
+    let mut engine = Spoiled::new(&model, |_, image: &[f32], logits: &mut [f32]| {
+        let frame = image.iter().all(sampled) && image.windows(2).any(smooth);
+        if frame && image[0] > 0.5 {
+            ulp(&mut logits[32 * 32 - 1]);
+        }
+    });
+    assert!(matches!(
+        engine.check(&model),
+        Err(EngineError::Leak { .. })
+    ));
+}
+
+#[test]
+fn seeds_differ() {
+    assert_ne!(fresh_seed(), fresh_seed());
+}
+
 #[test]
 fn an_engine_that_varies_is_caught() {
     let model = admitted(&small_classifier(32, 32));
@@ -208,7 +238,7 @@ fn a_geometry_that_is_too_small_by_one_pixel_is_caught() {
     ];
     for geometry in wrong {
         let mut engine = Engine::new(&model).unwrap();
-        let outcome = check_numerics(&mut engine, model.input(), model.shape(), &geometry);
+        let outcome = check_numerics(&mut engine, model.input(), model.shape(), &geometry, SEED);
         assert!(
             matches!(outcome, Err(EngineError::Leak { .. })),
             "{geometry:?}"
@@ -266,7 +296,7 @@ fn a_map_of_the_wrong_size_is_an_error() {
     let geometry = Geometry { x: axis, y: axis };
     for length in [0, 31, 33] {
         let mut engine = Short(vec![0.0; length]);
-        let outcome = check_numerics(&mut engine, image, shape, &geometry);
+        let outcome = check_numerics(&mut engine, image, shape, &geometry, SEED);
         assert!(
             matches!(outcome, Err(EngineError::OutputLength { expected: 32, found })
             if found == length)
@@ -486,4 +516,37 @@ fn a_cut_that_a_stride_displaces_is_refused() {
     let mut engine = Engine::new(&model).unwrap();
     let image = Noise::new(5).image(&model);
     check_reference(&model, &mut engine, &image);
+}
+
+/// What a certificate does not promise: that there is an answer under the patch at all. Where a patch
+/// drives values beyond what f32 holds, the frame is a fault, never another class.
+#[test]
+fn a_patch_may_turn_a_certified_frame_into_a_fault() {
+    let mut b = Builder::new(16, 16);
+    let scale = b.constant("scale", &[], &[2000.0]);
+    let shift = b.constant("shift", &[], &[-1900.0]);
+    let scaled = b.op("Mul", "scaled", &["image", &scale], &[]);
+    let shifted = b.op("Add", "shifted", &[&scaled, &shift], &[]);
+    let grown = b.op("Exp", "grown", &[&shifted], &[]);
+    let weights = b.constant("weights", &[2, 3, 1, 1], &[10.0; 6]);
+    let bias = b.constant("bias", &[2], &[1.0, -1.0]);
+    let kernel = [("kernel_shape", [1, 1].into())];
+    let logits = b.op("Conv", "logits", &[&grown, &weights, &bias], &kernel);
+    b.output(&logits);
+    let model = admitted(&b);
+    let mut pipeline = Pipeline::new(&model).unwrap();
+    let query = Query {
+        patches: vec![PatchSize::new(1, 1).unwrap()],
+        condition: Condition::SumWindow32,
+        largest_square: false,
+        keep_scores: false,
+    };
+    let mut frame = vec![0.5; 3 * 16 * 16];
+    let outcome = pipeline.judge(&frame, &query).unwrap();
+    assert!(outcome.predicted == 0 && outcome.verdicts[0].certified);
+    for channel in 0..3 {
+        frame[channel * 16 * 16] = 1.0;
+    }
+    let attacked = pipeline.judge(&frame, &query);
+    assert!(matches!(attacked, Err(PipelineError::Fault(_))));
 }

@@ -7,6 +7,7 @@
 mod agreement;
 mod environment;
 mod error;
+mod images;
 mod numerics;
 mod prepare;
 mod proof;
@@ -23,7 +24,7 @@ use crate::admission::AdmittedModel;
 use crate::guard;
 use crate::network::ImageShape;
 pub use error::EngineError;
-pub use numerics::{FORWARD_PASSES, check_numerics};
+pub use numerics::{FORWARD_PASSES, check_numerics, fresh_seed};
 
 /// A forward pass from an image to logits.
 pub trait ForwardPass {
@@ -57,7 +58,14 @@ impl Engine {
     pub fn new(model: &AdmittedModel) -> Result<Engine, EngineError> {
         let mut engine = Engine::unchecked(model)?;
         agreement::check(&mut engine, model)?;
-        check_numerics(&mut engine, model.input(), model.shape(), &model.geometry())?;
+        let geometry = model.geometry();
+        check_numerics(
+            &mut engine,
+            model.input(),
+            model.shape(),
+            &geometry,
+            fresh_seed(),
+        )?;
         Ok(engine)
     }
 

@@ -1,7 +1,11 @@
 //! The numerics check: outside R(l), not one bit may change.
 
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+
 use bagcert_certifier::{CellRect, Geometry, PatchSize, Pixel, Shape};
 
+use super::images::{Kind, SplitMix};
 use super::{EngineError, ForwardPass};
 use crate::network::ImageShape;
 
@@ -11,20 +15,22 @@ pub const FORWARD_PASSES: usize = 2 * (1 + PATCHES + 1);
 const PATCHES: usize = PLACED + 4;
 /// Of these, the ones that go to fixed and random places.
 const PLACED: usize = 11;
-/// Fixed, so that a check can be repeated.
-const SEED: u64 = 0x5eed_ba9c_e127_0001;
-
 /// Checks on `pass` itself that patches leave every logit outside their affected region R(l)
 /// (Section 3) bit-identical, and that the same image gives the same logits again.
 ///
 /// Patches of several sizes, from one pixel to a third of the image, go to the corners, the
-/// middle of the edges, the centre and random places of random images. Four more cover all pixels
+/// middle of the edges, the centre and random places of two random images, one like a frame of a
+/// camera and one of pixels all the way up or down. Four more cover all pixels
 /// above, below, left and right of what one cell reads, to the very edge of it: a cell that reads one
 /// pixel more than was proved shows, whatever the stride. Patches are filled with the opposite of the
 /// image, with 0, 1, a checkerboard of both, or noise. A sum of Winograd or FFT kind, a scale taken
 /// over the map or a state that carries over from frame to frame shows as a change of some far bit.
 /// It is a check, not a proof: what it can miss is a leak too rare to show in [`FORWARD_PASSES`]
 /// passes.
+///
+/// All that is random follows from `seed`. An engine takes a new one each time ([`fresh_seed`]), so
+/// that no model can be made for images that are known beforehand; for a sound engine it makes no
+/// difference.
 ///
 /// # Errors
 /// The first changed logit, or what `pass` itself failed with.
@@ -33,38 +39,23 @@ pub fn check_numerics<P: ForwardPass + ?Sized>(
     input: ImageShape,
     shape: Shape,
     geometry: &Geometry,
+    seed: u64,
 ) -> Result<(), EngineError> {
-    let mut random = SplitMix(SEED);
-    let image_len = input
-        .volume()
-        .ok_or_else(|| placement("the image is too large"))?;
+    let mut random = SplitMix(seed);
+    if input.volume().is_none() {
+        return Err(placement("the image is too large"));
+    }
     let logits_len = shape
         .cells()
         .checked_mul(shape.classes())
         .ok_or_else(|| placement("the score map is too large"))?;
-    for extreme in [false, true] {
-        // One image of noise, one of pixels that are all the way up or down.
-        let base: Vec<f32> = (0..image_len)
-            .map(|_| {
-                if extreme {
-                    random.unit().round()
-                } else {
-                    random.unit()
-                }
-            })
-            .collect();
+    for kind in Kind::ALL {
+        let base = kind.image(input, &mut random);
         let clean = whole(pass.forward(&base)?, logits_len)?.to_vec();
         let mut image = base.clone();
         for trial in 0..PATCHES {
             let (patch, at) = placed(trial, input, geometry, &mut random)?;
-            paint(
-                &mut image,
-                input,
-                patch,
-                at,
-                fill(trial, extreme),
-                &mut random,
-            );
+            paint(&mut image, input, patch, at, fill(trial, kind), &mut random);
             let logits = whole(pass.forward(&image)?, logits_len)?;
             compare(&clean, logits, shape, geometry.affected(patch, at)).map_err(|change| {
                 let Change {
@@ -109,6 +100,13 @@ pub fn check_numerics<P: ForwardPass + ?Sized>(
         )?;
     }
     Ok(())
+}
+
+/// A seed of the operating system's, for [`check_numerics`].
+#[must_use]
+pub fn fresh_seed() -> u64 {
+    // What keeps hash tables from attack is random enough for this.
+    RandomState::new().hash_one(0u8)
 }
 
 fn placement(reason: impl ToString) -> EngineError {
@@ -277,10 +275,10 @@ enum Fill {
     Noise,
 }
 
-/// The noise image is always opposed; the image of extremes takes each other filling in turn.
-fn fill(trial: usize, extreme: bool) -> Fill {
+/// The scene is always opposed; the image of extremes takes each other filling in turn.
+fn fill(trial: usize, kind: Kind) -> Fill {
     match trial % 4 {
-        _ if !extreme => Fill::Opposite,
+        _ if kind == Kind::Scene => Fill::Opposite,
         0 => Fill::Ones,
         1 => Fill::Zeros,
         2 => Fill::Noise,
@@ -314,29 +312,5 @@ fn paint(
                 };
             }
         }
-    }
-}
-
-/// A small random generator (Steele, Lea and Flood 2014), so that checks do not vary.
-pub(super) struct SplitMix(pub(super) u64);
-
-impl SplitMix {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// In [0,1), on a grid of 2^-16.
-    pub(super) fn unit(&mut self) -> f32 {
-        let bits = u16::try_from(self.next() >> 48).unwrap_or(0);
-        f32::from(bits) / 65536.0
-    }
-
-    /// In 0..=most.
-    fn below(&mut self, most: u32) -> u32 {
-        u32::try_from(self.next() % (u64::from(most) + 1)).unwrap_or(0)
     }
 }

@@ -57,7 +57,7 @@ fn an_image_that_cannot_be_is_not_checked() {
         height: usize::MAX,
         width: 2,
     };
-    let outcome = check_numerics(&mut engine, image, model.shape(), &model.geometry());
+    let outcome = check_numerics(&mut engine, image, model.shape(), &model.geometry(), 1);
     assert!(
         matches!(outcome, Err(EngineError::Placement(_))),
         "{outcome:?}"

@@ -263,8 +263,8 @@ impl Inputs<'_> {
         })
     }
 
-    /// Sums of products with constants. A row's axis must be one of the output's too, and only
-    /// once: then each row of the output is made of that row alone.
+    /// Sums of products with constants. A row's axis must be one of the output's too, only once and
+    /// of the same length: then each row of the output is made of that row alone.
     fn einsum(&self, sum: &EinSum) -> Result<[Spatial; 2], String> {
         if sum.q_params.is_some() {
             return Err("it is quantised".into());
@@ -276,6 +276,8 @@ impl Inputs<'_> {
             .ok_or("it does not depend on the image")?;
         let spatial = self.only(slot)?;
         let lengths = self.lengths(slot)?;
+        let made = self.node.outputs.first().ok_or("it has no output")?;
+        let made = made.fact.shape.as_concrete();
         let followed = |spatial: Spatial| {
             let Some(position) = spatial.position else {
                 return Ok(spatial);
@@ -288,10 +290,17 @@ impl Inputs<'_> {
                 axis.inputs.get(slot).map(|at| at.as_slice()),
                 axis.outputs.as_slice(),
             ) {
-                (Some([_]), [output]) if output.len() == 1 => Ok(Spatial {
-                    position: output.first().copied(),
-                    ..spatial
-                }),
+                (Some([_]), [output]) if output.len() == 1 => {
+                    let at = output.first().copied();
+                    let length = at.and_then(|at| made.and_then(|made| made.get(at)));
+                    if length != lengths.get(position) {
+                        return Err("it repeats cells over space".to_string());
+                    }
+                    Ok(Spatial {
+                        position: at,
+                        ..spatial
+                    })
+                }
                 (Some([_]), [output]) if output.is_empty() && lengths.get(position) == Some(&1) => {
                     Ok(Spatial {
                         position: None,

@@ -187,3 +187,16 @@ fn sums_may_run_over_channels_only() {
     let over_channels = Graph::new().then(Reduce::new(tvec!(1), Reducer::Max));
     assert!(over_channels.claims(1, 0, 0).is_ok());
 }
+
+/// An axis of length 1 that a constant repeats: all rows of the sum tell of the same pixels.
+#[test]
+fn sums_may_not_repeat_a_row() {
+    let sum = |rows: usize| {
+        let mut graph = Graph::new().conv(windows([SIDE, 1], 1, 1, [(0, 0), (0, 0)]));
+        let constant = graph.zeros(&[CHANNELS, CHANNELS, rows]);
+        let axes: AxesMapping = "nchw,kch->nkhw".parse().unwrap();
+        graph.with(EinSum::new(axes, DatumType::F32), &[constant])
+    };
+    assert!(unproved(sum(SIDE).claims(1, 0, 8), "repeats"));
+    assert!(sum(1).claims(1, 0, 8).is_ok());
+}
