@@ -149,12 +149,12 @@ fn shapes_are_worked_out_twice() {
 fn constants_are_maps_or_numbers() {
     let mut graph = Graph::new();
     let number = graph.value(tensor0(2f32));
-    graph.model.nodes[1].outputs[0].fact = f32::fact([1, 1, 1, 1]).into();
+    graph.model.nodes[1].outputs[0].fact = f32::fact([1, 1, 1, 1]);
     let network = admitted(graph.with(math::mul(), &[number]));
     assert_eq!(network.parameters(), 0);
     let mut graph = Graph::new();
     let odd = graph.value(Tensor::zero::<f32>(&[2, CHANNELS, 1, 1]).unwrap());
-    graph.model.nodes[1].outputs[0].fact = f32::fact([1, CHANNELS, 1, 1]).into();
+    graph.model.nodes[1].outputs[0].fact = f32::fact([1, CHANNELS, 1, 1]);
     refused(graph.with(math::mul(), &[odd]), "constant of shape");
     // Computing on constants is the exporter's work.
     let mut graph = Graph::new();
@@ -197,8 +197,7 @@ fn channels_join_where_grids_are_the_same() {
     let name = "joined";
     // The library itself would not wire it.
     let fact = joined.model.nodes[joined.last.node].outputs[0].fact.clone();
-    joined.model.nodes[joined.last.node].outputs[0].fact =
-        f32::fact([1, CHANNELS, SIDE, SIDE]).into();
+    joined.model.nodes[joined.last.node].outputs[0].fact = f32::fact([1, CHANNELS, SIDE, SIDE]);
     joined.last = joined
         .model
         .wire_node(name, op, &[joined.last, image])
@@ -213,9 +212,9 @@ fn channels_join_where_grids_are_the_same() {
     );
     let two = || Slice::new(1, 0.to_dim(), 2.to_dim());
     let mut graph = Graph::new().then(two());
-    graph.model.nodes[1].outputs[0].fact = f32::fact([1, CHANNELS, SIDE, SIDE]).into();
+    graph.model.nodes[1].outputs[0].fact = f32::fact([1, CHANNELS, SIDE, SIDE]);
     let mut graph = graph.with(math::add(), &[image]);
-    graph.model.nodes[1].outputs[0].fact = f32::fact([1, 2, SIDE, SIDE]).into();
+    graph.model.nodes[1].outputs[0].fact = f32::fact([1, 2, SIDE, SIDE]);
     refused(graph, "2 and 3 channels");
 }
 
