@@ -115,6 +115,15 @@ impl Victim {
             "image {}: a logit outside the affected region changed",
             clean.id
         );
+        // The slack bounds every attack, on images certified or not.
+        assert!(
+            found.lead >= clean.verdict.slack || patch != clean.verdict.patch,
+            "image {}: a patch at {:?} left a lead of {}, below the slack of {}",
+            clean.id,
+            found.at,
+            found.lead,
+            clean.verdict.slack
+        );
         let judged = self.pipeline.judge(&found.image, &query(patch)).unwrap();
         let class = found.flipped.unwrap_or(clean.verdict.predicted);
         assert_eq!(judged.predicted, class, "image {}", clean.id);

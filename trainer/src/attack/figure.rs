@@ -138,14 +138,17 @@ fn one(scene: &Scene<'_>, record: &Record, attempt: &Attempt, pictures: &Picture
 fn verdict(scene: &Scene<'_>, record: &Record, attempt: &Attempt) -> (String, &'static str) {
     let size = scene.certified;
     let right = if record.right() { "" } else { ", though wrong" };
+    if record.broken() {
+        let lead = attempt.least_lead;
+        return (
+            format!("Broken certificate at {size}: a lead of {lead} is left"),
+            REGION,
+        );
+    }
     match (record.certified, attempt.flipped) {
-        (true, None) => (
+        (true, _) => (
             format!("Certified at {size}{right}: the attack fails"),
             "#00664f",
-        ),
-        (true, Some(_)) => (
-            format!("Certified at {size}{right}, and flipped: a broken certificate"),
-            REGION,
         ),
         (false, None) => ("Not certified: this attack fails".into(), "#555"),
         (false, Some(flip)) => (

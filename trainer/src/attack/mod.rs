@@ -5,6 +5,7 @@
 
 pub mod figure;
 mod journal;
+mod masks;
 mod pgd;
 mod record;
 mod weakest;

@@ -69,9 +69,11 @@ impl Record {
         self.attack.is_some_and(|attack| attack.flipped.is_some())
     }
 
-    /// Whether a certificate was broken, which must never happen.
+    /// Whether the certificate was broken, which must never happen: a certified class changed, or less lead was left
+    /// than the slack, below which no patch can bring it, on an image certified or not.
     pub fn broken(&self) -> bool {
-        self.certified && self.flipped()
+        let below = self.attack.is_some_and(|a| a.least_lead < self.slack);
+        below || (self.certified && self.flipped())
     }
 }
 
@@ -92,7 +94,7 @@ pub struct Summary {
     pub certified_attacked: usize,
     /// Images whose votes changed outside the affected region.
     pub outside_changed: usize,
-    /// Indices of certified images that changed class. Not empty: the certificate is broken.
+    /// Indices of images whose certificate was broken, see [`Record::broken`]. Must stay empty.
     pub broken: Vec<i64>,
 }
 

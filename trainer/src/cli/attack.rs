@@ -23,7 +23,7 @@ use sha2::{Digest, Sha256};
 
 use super::{DeviceName, bar, parse_patch};
 
-/// Exit status where a certified image changed class.
+/// Exit status where a certificate was broken.
 pub(super) const BROKEN: u8 = 5;
 
 #[derive(Args)]
@@ -77,7 +77,7 @@ pub(super) struct AttackArgs {
     /// Write the strongest patch of each attack to this file as JSON lines, to try them on another engine.
     #[arg(long, value_name = "FILE")]
     patches: Option<PathBuf>,
-    /// Where certified images that changed class are saved.
+    /// Where images are saved whose certificates were broken.
     #[arg(long, value_name = "DIR", default_value = "broken-certificates")]
     broken: PathBuf,
     /// Where to compute.
@@ -182,7 +182,7 @@ pub(super) fn attack(args: &AttackArgs) -> Result<Certificates> {
     print(&summary, &header, args, &attack);
     if !summary.broken.is_empty() {
         eprintln!(
-            "error: {} certified images changed class, which must never happen: test images {:?}; saved in {}",
+            "error: {} certificates were broken, which must never happen: test images {:?}; saved in {}",
             summary.broken.len(),
             summary.broken,
             args.broken.display()
@@ -336,7 +336,7 @@ fn print(summary: &Summary, header: &Header, args: &AttackArgs, attack: &Attack)
     let condition = format!(", Condition 3.2 at {}", attack.certified);
     line("certified accuracy", summary.certified_right, &condition);
     println!(
-        "certified images attacked: {} ({} of them classified wrongly); changed class: {}",
+        "certified images attacked: {} ({} of them classified wrongly); certificates broken: {}",
         summary.certified_attacked,
         summary.certified_wrong,
         summary.broken.len()
