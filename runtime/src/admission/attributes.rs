@@ -3,13 +3,17 @@
 use tract_onnx::pb::{AttributeProto, NodeProto, attribute_proto::AttributeType};
 
 use super::gate;
-
-/// Kernels, strides, dilations and pads beyond this are refused: sums of them stay far below
-/// any overflow.
-const MAX_STEP: i64 = 1 << 20;
+use super::limits::{MAX_ATTRIBUTES, MAX_DIM, MAX_STEP};
+use super::sizes::check_list;
 
 /// Refuses what is impossible, what the library would ignore, and what it cannot take.
 pub(crate) fn check(node: &NodeProto) -> Result<(), String> {
+    if node.attribute.len() > MAX_ATTRIBUTES {
+        return Err(format!(
+            "it has {} attributes; at most {MAX_ATTRIBUTES} are read",
+            node.attribute.len()
+        ));
+    }
     for (index, attribute) in node.attribute.iter().enumerate() {
         let name = attribute.name.as_str();
         if node
@@ -25,6 +29,7 @@ pub(crate) fn check(node: &NodeProto) -> Result<(), String> {
                 "attribute \"{name}\" refers to a function's attribute"
             ));
         }
+        check_list(&format!("attribute \"{name}\""), attribute.ints.len())?;
         let tensors = attribute.t.iter().chain(&attribute.tensors);
         for tensor in tensors {
             gate::check_tensor(tensor).map_err(|reason| format!("\"{name}\": {reason}"))?;
@@ -51,7 +56,7 @@ fn check_one(node: &NodeProto, attribute: &AttributeProto) -> Result<(), String>
         "kernel_shape" | "strides" | "dilations" if windowed => list(attribute, 2, 1),
         "pads" if windowed => list(attribute, 4, 0),
         "pads" => list(attribute, 8, 0),
-        "group" => single(attribute, 1, gate::MAX_DIM),
+        "group" => single(attribute, 1, MAX_DIM),
         "axis" => single(attribute, -4, 3),
         "axes" if reduces && !matches!(attribute.ints.as_slice(), [1 | -3]) => Err(format!(
             "it combines cells along an axis {:?}, so distant cells would depend on each other; \

@@ -10,7 +10,7 @@ use tract_core::ops::identity::Identity;
 use tract_core::ops::konst::Const;
 use tract_core::ops::source::TypedSource;
 
-use super::gate::MAX_VALUES;
+use super::limits::MAX_VALUES;
 use super::walk::Value;
 use super::windows;
 use crate::network::{Constant, MapShape};

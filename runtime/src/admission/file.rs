@@ -7,10 +7,8 @@ use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::Framework;
 
 use super::error::{AdmissionError, Refusal};
+use super::scan;
 use crate::bounded::{self, ReadError};
-
-/// Larger files are refused before they are read.
-pub(crate) const MAX_FILE_BYTES: u64 = 1 << 30;
 
 /// The bytes of a regular file of at most `limit` bytes.
 pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, AdmissionError> {
@@ -41,6 +39,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<ModelProto, Refusal> {
     if bytes.is_empty() {
         return Err(Refusal::NotOnnx("the file is empty".into()));
     }
+    scan::check(bytes)?;
     let mut rest = bytes;
     let model = tract_onnx::onnx()
         .proto_model_for_read(&mut rest)

@@ -16,12 +16,10 @@ use tract_onnx::pb::{
 
 use super::attributes;
 use super::error::Refusal;
+use super::limits::{MAX_DIM, MAX_IMAGE_SIDE, MAX_NODES, MAX_RANK, MAX_VALUES};
 use super::operators::{self, Class};
+use super::sizes::{Sizes, check_list};
 
-/// No dimension of the image or of a tensor in the file may be larger.
-pub(crate) const MAX_DIM: i64 = 1 << 24;
-/// No map may hold more values (1 GiB of f32).
-pub(crate) const MAX_VALUES: usize = 1 << 28;
 /// Operator set versions whose operators are read as they were tested.
 const OPSETS: std::ops::RangeInclusive<i64> = 9..=24;
 
@@ -59,6 +57,13 @@ pub(crate) fn check(model: &mut ModelProto) -> Result<(), Refusal> {
         return Err(Refusal::contract(
             "it holds sparse weights; export them dense",
         ));
+    }
+    // Before anything that takes a step for each node.
+    if graph.node.len() > MAX_NODES {
+        return Err(Refusal::contract(format!(
+            "it has {} nodes; at most {MAX_NODES} are read",
+            graph.node.len()
+        )));
     }
     let constants = initializers(graph)?;
     input(graph, &constants)?;
@@ -103,6 +108,12 @@ pub(crate) fn check_tensor(tensor: &TensorProto) -> Result<(), String> {
             ));
         }
     };
+    if tensor.dims.len() > MAX_RANK {
+        return Err(format!(
+            "they have {} axes; at most {MAX_RANK} are read",
+            tensor.dims.len()
+        ));
+    }
     let mut values = 1usize;
     for dim in &tensor.dims {
         if !(1..=MAX_DIM).contains(dim) {
@@ -123,25 +134,32 @@ pub(crate) fn check_tensor(tensor: &TensorProto) -> Result<(), String> {
             "their shape needs {values} values, the file holds {found}"
         ));
     }
-    Ok(())
+    match kind {
+        DataType::Float | DataType::Double => Ok(()),
+        // They are never weights, but shapes, axes and the like.
+        _ => check_list("a tensor of integers", values),
+    }
 }
 
 /// Exactly one input besides weights: f32 `[N or 1, 3, H, W]`. A symbolic N becomes 1.
 fn input(graph: &mut GraphProto, constants: &HashSet<String>) -> Result<(), Refusal> {
+    // The library takes the second of a name for another input, and reads what it says of itself.
+    let mut seen = HashSet::new();
+    if let Some(twice) = graph.input.iter().find(|input| !seen.insert(&input.name)) {
+        return Err(Refusal::contract(format!(
+            "input \"{}\" appears twice",
+            twice.name
+        )));
+    }
     let mut images: Vec<&mut ValueInfoProto> = graph
         .input
         .iter_mut()
         .filter(|input| !constants.contains(&input.name))
         .collect();
-    let names: Vec<String> = images
-        .iter()
-        .map(|image| format!("\"{}\"", image.name))
-        .collect();
     let [image] = images.as_mut_slice() else {
         return Err(Refusal::contract(format!(
-            "it must have exactly one input, the image; it has {}: {}",
-            names.len(),
-            names.join(", ")
+            "it must have exactly one input, the image; it has {}",
+            listed(images.iter().map(|image| image.name.as_str()))
         )));
     };
     let name = image.name.clone();
@@ -179,8 +197,12 @@ fn input(graph: &mut GraphProto, constants: &HashSet<String>) -> Result<(), Refu
     let mut fixed = Vec::new();
     for (dim, what) in [(channels, "channels"), (height, "height"), (width, "width")] {
         match &dim.value {
-            Some(Dim::DimValue(n)) if (1..=MAX_DIM).contains(n) => fixed.push(*n),
-            Some(Dim::DimValue(n)) => return Err(wrong(format!("{n} is no possible {what}"))),
+            Some(Dim::DimValue(n)) if (1..=MAX_IMAGE_SIDE).contains(n) => fixed.push(*n),
+            Some(Dim::DimValue(n)) => {
+                return Err(wrong(format!(
+                    "{n} is no possible {what}; it may be 1 to {MAX_IMAGE_SIDE}"
+                )));
+            }
             _ => {
                 return Err(wrong(format!(
                     "its {what} is not fixed; certificates need a fixed size, export with one"
@@ -208,6 +230,11 @@ enum Origin {
 }
 
 fn nodes(graph: &GraphProto) -> Result<(), Refusal> {
+    let mut sizes = Sizes::default();
+    graph
+        .initializer
+        .iter()
+        .for_each(|tensor| sizes.weight(tensor));
     let mut origins: HashMap<&str, Origin> = graph
         .input
         .iter()
@@ -250,6 +277,7 @@ fn nodes(graph: &GraphProto) -> Result<(), Refusal> {
                 "it computes on constants only; export with constants folded".to_string(),
             ));
         }
+        sizes.node(node).map_err(refuse)?;
         let outputs = node.output.iter().filter(|output| !output.is_empty());
         for (index, output) in outputs.enumerate() {
             if index > 0 && !class.many_outputs() {
@@ -265,15 +293,9 @@ fn nodes(graph: &GraphProto) -> Result<(), Refusal> {
 
 fn output(graph: &GraphProto, origins: &HashMap<&str, Origin>) -> Result<(), Refusal> {
     let [output] = graph.output.as_slice() else {
-        let names: Vec<String> = graph
-            .output
-            .iter()
-            .map(|output| format!("\"{}\"", output.name))
-            .collect();
         return Err(Refusal::contract(format!(
-            "it must have exactly one output, the logits; it has {}: {}",
-            names.len(),
-            names.join(", ")
+            "it must have exactly one output, the logits; it has {}",
+            listed(graph.output.iter().map(|output| output.name.as_str()))
         )));
     };
     match origins.get(output.name.as_str()) {
@@ -287,6 +309,20 @@ fn output(graph: &GraphProto, origins: &HashMap<&str, Origin>) -> Result<(), Ref
             output.name
         ))),
     }
+}
+
+/// How many there are, and the first of them.
+fn listed<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String {
+    const SHOWN: usize = 8;
+    let count = names.len();
+    let mut shown: Vec<String> = names
+        .take(SHOWN)
+        .map(|name| format!("\"{name}\""))
+        .collect();
+    if count > SHOWN {
+        shown.push("...".to_string());
+    }
+    format!("{count}: {}", shown.join(", "))
 }
 
 /// The node's name, or that of its first output.

@@ -16,7 +16,10 @@ mod error;
 mod file;
 mod functions;
 mod gate;
+mod limits;
 mod operators;
+mod scan;
+mod sizes;
 #[cfg(test)]
 mod tests;
 mod walk;
@@ -81,7 +84,7 @@ pub fn admit_bytes(bytes: &[u8], path: &Path) -> Result<AdmittedModel, Admission
 
 /// The bytes of a model file, as many as are read at most.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, AdmissionError> {
-    file::read(path, file::MAX_FILE_BYTES)
+    file::read(path, limits::MAX_FILE_BYTES)
 }
 
 fn prove(bytes: &[u8]) -> Result<AdmittedModel, Refusal> {

@@ -10,7 +10,7 @@ use tract_core::internal::{DatumType, Tensor};
 use tract_core::ops::cnn::{Conv as TractConv, KernelFormat, PaddingSpec, PoolSpec};
 use tract_core::ops::nn::DataFormat;
 
-use super::gate::MAX_VALUES;
+use super::limits::MAX_VALUES;
 use crate::network::{Conv, MapShape, Window};
 
 /// The f32 values of a constant, all finite.
@@ -104,7 +104,7 @@ fn bias_of(bias: &Tensor, outputs: usize) -> Result<Option<Arc<[f32]>>, String> 
 }
 
 /// More rows or columns than any map can have.
-const MAX_MAP_SIDE: usize = super::gate::MAX_VALUES;
+const MAX_MAP_SIDE: usize = MAX_VALUES;
 
 /// The windows of a pool over a map of `shape`, and the shape of its output.
 pub(crate) fn pool(spec: &PoolSpec, shape: MapShape) -> Result<(Window, Window, MapShape), String> {
@@ -124,7 +124,10 @@ pub(crate) fn pool(spec: &PoolSpec, shape: MapShape) -> Result<(Window, Window, 
             let tap = before.div_ceil(window.dilation.max(1));
             tap >= window.kernel || window.tap(output, tap, inputs).is_none()
         };
-        if outputs > MAX_MAP_SIDE || (0..outputs).any(empty) {
+        // Once windows start inside the map, the last is the first to leave it.
+        let from_padding = window.pad_before.div_ceil(window.stride.max(1)).min(outputs);
+        let last = outputs.checked_sub(1);
+        if outputs > MAX_MAP_SIDE || (0..from_padding).chain(last).any(empty) {
             return Err("one of its windows lies wholly in the padding".into());
         }
     }

@@ -1,0 +1,162 @@
+//! What is done with the bytes of each target. A finding is a panic, a hang, or too much memory;
+//! and for models an engine that leaks, which admission must have seen before.
+
+use std::path::Path;
+
+use arbitrary::Unstructured;
+use bagcert::admission::{AdmissionError, AdmittedModel, admit};
+use bagcert::engine::{Engine, EngineError};
+use bagcert::frames::{FrameError, Frames, Input, Picture, Size};
+use bagcert_cifar10::Records;
+use prost::Message;
+
+#[path = "../../trainer/src/config.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod config;
+#[path = "graph.rs"]
+mod graph_of;
+#[path = "host.rs"]
+mod host;
+
+/// Engines are made of models up to so many multiply-adds and image values only; larger ones are
+/// refused or admitted, but take long to run.
+const SMALL_MACS: u64 = 1 << 20;
+const SMALL_IMAGE: usize = 3 * 64 * 64;
+
+/// The bytes of an ONNX file.
+pub fn model(data: &[u8]) {
+    with_file("model.onnx", data, |path| judge(admit(path)));
+}
+
+/// Bytes that choose a small graph, its shapes and its attributes.
+pub fn graph(data: &[u8]) {
+    if let Ok(proto) = graph_of::model_of(&mut Unstructured::new(data)) {
+        model(&proto.encode_to_vec());
+    }
+}
+
+fn judge(outcome: Result<AdmittedModel, AdmissionError>) {
+    let model = match outcome {
+        Ok(model) => model,
+        Err(error) => return drop(error.to_string()),
+    };
+    let image = model.input();
+    if model.macs() > SMALL_MACS || image.channels * image.height * image.width > SMALL_IMAGE {
+        return;
+    }
+    match Engine::new(&model) {
+        Ok(mut engine) => {
+            let pixels = vec![0.5; image.channels * image.height * image.width];
+            let logits = engine.logits(&pixels).map(<[f32]>::len);
+            let shape = model.shape();
+            assert_eq!(logits.ok(), Some(shape.classes() * shape.cells()));
+        }
+        // The graph was proved local, so this is a hole in the proof or in the engine.
+        Err(error @ (EngineError::Leak { .. } | EngineError::OutputLength { .. })) => {
+            panic!("{error}")
+        }
+        Err(error) => drop(error.to_string()),
+    }
+}
+
+/// Two bytes for the size in pixels that is asked for, then the bytes of an image file.
+pub fn picture(data: &[u8]) {
+    let Some((&[width, height], file)) = data.split_first_chunk() else {
+        return;
+    };
+    let size = Size {
+        width: u32::from(width),
+        height: u32::from(height),
+    };
+    with_file("frame", file, |path| match Picture::read(path, size) {
+        Ok(picture) => {
+            let planes = picture.planes();
+            assert_eq!(picture.size(), size);
+            assert_eq!(planes.len(), 3 * usize::from(width) * usize::from(height));
+            assert!(planes.iter().all(|value| (0.0..=1.0).contains(value)));
+            assert_eq!(picture.to_rgb8().len(), planes.len());
+        }
+        Err(error) => drop(error.to_string()),
+    });
+}
+
+/// The bytes of a CIFAR-10 file, plain or packed.
+pub fn cifar10(data: &[u8]) {
+    with_file("batch.bin", data, |path| {
+        match Records::read(path) {
+            Ok(records) => {
+                assert!(!records.is_empty());
+                assert!(records.iter().all(|(label, image)| {
+                    label < bagcert_cifar10::CLASSES && image.len() == bagcert_cifar10::IMAGE_LEN
+                }));
+            }
+            Err(error) => drop(error.to_string()),
+        }
+        // Once more as an input of the command, with all that is then done with it.
+        let size = Size {
+            width: 32,
+            height: 32,
+        };
+        let input = Input::Cifar10 {
+            path: path.to_owned(),
+            part: bagcert::frames::Part::Test,
+        };
+        let (frames, failures) = Frames::open(&[input], size);
+        for at in 0..frames.len().min(4) {
+            assert!(frames.load(at, size, &[]).is_ok());
+        }
+        drop(failures.iter().map(FrameError::to_string).collect::<Vec<_>>());
+    });
+}
+
+/// The bytes of a scenario of the simulation.
+pub fn scenario(data: &[u8]) {
+    with_file("scenario.toml", data, |path| {
+        match host::scenario::Scenario::read(path) {
+            Ok(scenario) => {
+                for cycle in [0, 1, 2, 50, u32::MAX] {
+                    for kind in scenario.at(cycle) {
+                        assert!(kind.index() < host::scenario::Kind::NAMES.len());
+                        drop(kind.name());
+                    }
+                }
+            }
+            Err(stop) => drop((stop.status(), stop.to_string())),
+        }
+    });
+}
+
+/// The bytes of a configuration of the trainer.
+pub fn trainer_config(data: &[u8]) {
+    with_file("config.toml", data, |path| match config::Config::read(path) {
+        Ok(config) => assert!(config.check().is_ok()),
+        Err(error) => drop(error.to_string()),
+    });
+}
+
+/// Everything is read from files, as in use.
+fn with_file(name: &str, data: &[u8], read: impl FnOnce(&Path)) {
+    thread_local! {
+        static FOLDER: std::io::Result<tempfile::TempDir> = in_memory();
+    }
+    FOLDER.with(|folder| {
+        let path = match folder {
+            Ok(folder) => folder.path().join(name),
+            Err(error) => panic!("no folder for the file: {error}"),
+        };
+        match std::fs::write(&path, data) {
+            Ok(()) => read(&path),
+            Err(error) => panic!("{}: {error}", path.display()),
+        }
+    });
+}
+
+/// A folder that takes no disk where there is such a place.
+fn in_memory() -> std::io::Result<tempfile::TempDir> {
+    let shared = Path::new("/dev/shm");
+    let made = shared.is_dir().then(|| tempfile::tempdir_in(shared));
+    match made {
+        Some(Ok(folder)) => Ok(folder),
+        _ => tempfile::tempdir(),
+    }
+}

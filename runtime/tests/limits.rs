@@ -1,0 +1,397 @@
+//! Models made to exhaust: each ends in an error, soon, and holding little memory on the way.
+//!
+//! The times are far above what a loaded machine needs and far below what happens without the
+//! limit. Memory is counted by the allocator of this binary.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod common;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+use bagcert::admission::admit;
+use common::onnx::{Attr, Builder, small_classifier};
+use prost::Message;
+use tract_onnx::pb::{
+    AttributeProto, GraphProto, NodeProto, TensorProto, TensorShapeProto, TypeProto,
+    ValueInfoProto, attribute_proto::AttributeType, tensor_proto::DataType,
+    tensor_shape_proto::{Dimension, dimension::Value as Dim},
+    type_proto,
+};
+
+/// Counts the bytes that this thread holds, and the most that it ever held.
+struct Counting;
+
+thread_local! {
+    static HELD: Cell<usize> = const { Cell::new(0) };
+    static MOST: Cell<usize> = const { Cell::new(0) };
+}
+
+fn count(taken: usize, given_back: usize) {
+    // What one thread takes another may give back.
+    let _ = HELD.try_with(|held| {
+        held.set(held.get().wrapping_sub(given_back).wrapping_add(taken));
+        let _ = MOST.try_with(|most| most.set(most.get().max(held.get())));
+    });
+}
+
+// SAFETY: passes every call on to the system's allocator unchanged.
+#[allow(unsafe_code)]
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size(), 0);
+        // SAFETY: the caller's promise is ours.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        count(0, layout.size());
+        // SAFETY: the caller's promise is ours.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count(size, layout.size());
+        // SAFETY: the caller's promise is ours.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const MIB: usize = 1 << 20;
+
+/// What admission says of these bytes. It must not take long, nor hold more than `memory` bytes.
+fn outcome(bytes: &[u8], memory: usize) -> Result<(), String> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.onnx");
+    std::fs::write(&path, bytes).unwrap();
+    let before = HELD.get();
+    MOST.set(before);
+    let start = Instant::now();
+    let outcome = admit(&path).map(|_| ()).map_err(|error| error.to_string());
+    let (took, held) = (start.elapsed(), MOST.get() - before);
+    println!("{} bytes: {took:?}, {held} bytes held", bytes.len());
+    assert!(took < Duration::from_secs(10), "took {took:?}");
+    assert!(held <= memory, "{held} bytes were held, {memory} expected");
+    outcome
+}
+
+/// Refused in these words.
+fn refused(bytes: &[u8], memory: usize, word: &str) {
+    let error = outcome(bytes, memory).expect_err(word);
+    assert!(error.contains(word), "{error}");
+    assert!(!error.contains("panic"), "{error}");
+    assert!(error.len() < 4096 + 2048, "the error has {} bytes", error.len());
+}
+
+/// A field of the protocol buffer that holds bytes.
+fn field(number: u8, inner: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![number << 3 | 2];
+    let mut length = inner.len();
+    while length >= 0x80 {
+        bytes.push(length as u8 | 0x80);
+        length >>= 7;
+    }
+    bytes.push(length as u8);
+    bytes.extend_from_slice(inner);
+    bytes
+}
+
+#[test]
+fn empty_messages_take_no_memory() {
+    // Two bytes each: nodes, weights, inputs, outputs and attributes without anything in them.
+    for inner in [
+        field(7, &[0x0a, 0x00].repeat(MIB)),
+        field(7, &[0x2a, 0x00].repeat(MIB)),
+        field(7, &[0x5a, 0x00].repeat(MIB)),
+        field(7, &field(1, &[0x2a, 0x00].repeat(MIB))),
+        [0x72, 0x00].repeat(MIB),
+    ] {
+        refused(&inner, 6 * MIB, "bytes of memory");
+    }
+    // Fields that ONNX does not have count too: each takes time.
+    refused(&[0x7a, 0x00].repeat(MIB), 6 * MIB, "fields");
+}
+
+#[test]
+fn lists_of_integers_do_not_grow() {
+    let mut b = small_classifier(8, 8);
+    let tensor = TensorProto {
+        name: "list".into(),
+        dims: vec![4 << 20],
+        data_type: DataType::Int64 as i32,
+        int64_data: vec![0; 4 << 20],
+        ..TensorProto::default()
+    };
+    b.graph().initializer.push(tensor);
+    let bytes = b.bytes();
+    assert!(bytes.len() < 5 * MIB);
+    refused(&bytes, 12 * MIB, "lists and names");
+}
+
+#[test]
+fn names_and_texts_are_short() {
+    let mut b = small_classifier(8, 8);
+    b.graph().node[1].name = "n".repeat(5000);
+    refused(&b.bytes(), MIB, "name");
+    let mut b = small_classifier(8, 8);
+    b.metadata("text", &"t".repeat(65 * MIB));
+    refused(&b.bytes(), 160 * MIB, "bytes of memory");
+}
+
+#[test]
+fn sub_graphs_are_not_followed_down() {
+    let mut graph = GraphProto::default();
+    for _ in 0..30 {
+        let attribute = AttributeProto {
+            name: "body".into(),
+            r#type: AttributeType::Graph as i32,
+            g: Some(graph),
+            ..AttributeProto::default()
+        };
+        let node = NodeProto {
+            op_type: "If".into(),
+            attribute: vec![attribute],
+            ..NodeProto::default()
+        };
+        graph = GraphProto {
+            node: vec![node],
+            ..GraphProto::default()
+        };
+    }
+    let mut b = small_classifier(8, 8);
+    b.graph().node.extend(graph.node);
+    refused(&b.bytes(), MIB, "nested");
+}
+
+/// A chain of so many operations.
+fn chain(nodes: usize, op: &str) -> Builder {
+    let mut b = Builder::new(8, 8);
+    let mut last = "image".to_string();
+    for index in 0..nodes {
+        let name = format!("n{index}");
+        last = if op == "Conv" {
+            b.conv(&name, &last, (3, 3), (1, 1), &[])
+        } else {
+            b.op(op, &name, &[&last], &[])
+        };
+    }
+    b.output(&last);
+    b
+}
+
+#[test]
+fn long_chains() {
+    for op in ["Relu", "Identity", "Conv", "MaxPool"] {
+        let whole = |nodes| {
+            let mut b = chain(nodes, op);
+            if op == "MaxPool" {
+                for node in &mut b.graph().node {
+                    node.attribute.push(AttributeProto {
+                        name: "kernel_shape".into(),
+                        r#type: AttributeType::Ints as i32,
+                        ints: vec![1, 1],
+                        ..AttributeProto::default()
+                    });
+                }
+            }
+            b.bytes()
+        };
+        assert_eq!(outcome(&whole(2048), 64 * MIB), Ok(()), "{op}");
+        refused(&whole(2049), 16 * MIB, "2049 nodes");
+    }
+}
+
+#[test]
+fn wide_graphs() {
+    // Nodes that read everything before them.
+    let mut b = Builder::new(8, 8);
+    let mut names = vec!["image".to_string()];
+    for index in 0..200 {
+        let inputs: Vec<&str> = names.iter().map(String::as_str).collect();
+        let name = b.op("Sum", &format!("n{index}"), &inputs, &[]);
+        names.push(name);
+    }
+    b.output("n199");
+    refused(&b.bytes(), 16 * MIB, "inputs and outputs");
+    // One node with very many attributes, which are compared with each other.
+    let mut b = small_classifier(8, 8);
+    b.graph().node[1].attribute = (0..8_000)
+        .map(|index| AttributeProto {
+            name: format!("{index}"),
+            ..AttributeProto::default()
+        })
+        .collect();
+    refused(&b.bytes(), 64 * MIB, "8000 attributes");
+}
+
+/// The library reads what the second of two inputs with a weight's name says of its dimensions,
+/// and follows its brackets down until the stack ends, which no program survives.
+#[test]
+fn brackets_of_a_dimension() {
+    let expression = "(".repeat(4000) + "N" + &")".repeat(4000);
+    let dim = |value| Dimension {
+        value: Some(value),
+        ..Dimension::default()
+    };
+    let tensor = type_proto::Tensor {
+        elem_type: DataType::Float as i32,
+        shape: Some(TensorShapeProto {
+            dim: vec![dim(Dim::DimParam(expression.clone()))],
+        }),
+    };
+    let input = ValueInfoProto {
+        name: "stem.weight".into(),
+        r#type: Some(TypeProto {
+            value: Some(type_proto::Value::TensorType(tensor)),
+            ..TypeProto::default()
+        }),
+        ..ValueInfoProto::default()
+    };
+    let mut b = small_classifier(8, 8);
+    b.graph().input.extend([input.clone(), input]);
+    refused(&b.bytes(), MIB, "\"stem.weight\" appears twice");
+    // That of the image is set to 1 and never read.
+    let mut b = Builder::with_input(&[&expression, "3", "8", "8"]);
+    let conv = b.conv("conv", "image", (3, 4), (3, 3), &[]);
+    b.output(&conv);
+    assert_eq!(outcome(&b.bytes(), MIB), Ok(()));
+}
+
+#[test]
+fn many_inputs_are_not_listed() {
+    let mut b = small_classifier(8, 8);
+    for index in 0..10_000 {
+        b.input(&format!("more{index}"), &["1"]);
+    }
+    refused(&b.bytes(), 32 * MIB, "it has 10001: \"image\", ");
+}
+
+#[test]
+fn axes_are_few() {
+    let mut b = small_classifier(8, 8);
+    b.graph().initializer.push(TensorProto {
+        name: "ones".into(),
+        dims: vec![1; 100_000],
+        data_type: DataType::Float as i32,
+        float_data: vec![1.0],
+        ..TensorProto::default()
+    });
+    refused(&b.bytes(), 16 * MIB, "100000 axes");
+
+    // Each adds sixty more.
+    let mut b = small_classifier(8, 8);
+    let axes: Vec<i64> = vec![0; 60];
+    let axes = b.integers("axes", &axes);
+    let mut last = b.constant("unit", &[1], &[1.0]);
+    for index in 0..100 {
+        last = b.op("Unsqueeze", &format!("u{index}"), &[&last, &axes], &[]);
+    }
+    refused(&b.bytes(), 8 * MIB, "61 axes");
+
+    let mut b = small_classifier(8, 8);
+    let shape = b.integers("shape", &[1; 64]);
+    let unit = b.constant("unit", &[1], &[1.0]);
+    b.op("Reshape", "reshaped", &[&unit, &shape], &[]);
+    refused(&b.bytes(), 8 * MIB, "64 axes");
+
+    let mut b = small_classifier(8, 8);
+    b.integers("shape", &[1; 65]);
+    refused(&b.bytes(), 8 * MIB, "at most 64");
+
+    // Axes that are themselves computed are not known here.
+    let mut b = small_classifier(8, 8);
+    let unit = b.constant("unit", &[1], &[1.0]);
+    b.op("Unsqueeze", "u", &[&unit], &[]);
+    refused(&b.bytes(), 8 * MIB, "its axes");
+}
+
+#[test]
+fn weights_are_not_copied_without_end() {
+    // 4 MiB of weights that seventy convolutions share.
+    let mut b = Builder::new(8, 8);
+    let weights = b.constant("weights", &[3, 3, 256, 456], &vec![0.5; 3 * 3 * 256 * 456]);
+    let mut last = "image".to_string();
+    for index in 0..70 {
+        let attributes = [("pads", Attr::Ints(vec![128, 228, 127, 227]))];
+        last = b.op("Conv", &format!("n{index}"), &[&last, &weights], &attributes);
+    }
+    b.output(&last);
+    refused(&b.bytes(), 24 * MIB, "fixed values");
+
+    // 4 MiB of weights, given seventy new shapes.
+    let mut b = small_classifier(8, 8);
+    b.constant("weights", &[1 << 20], &vec![0.5; 1 << 20]);
+    for index in 0..70 {
+        let size = b.integers(&format!("shape{index}"), &[1 << (index % 20), -1]);
+        b.op("Reshape", &format!("r{index}"), &["weights", &size], &[]);
+    }
+    refused(&b.bytes(), 24 * MIB, "fixed values");
+}
+
+#[test]
+fn images_and_steps_are_bounded() {
+    for (height, width) in [(16_385, 1), (1, 16_385), (1 << 24, 1)] {
+        let mut b = Builder::new(height, width);
+        let relu = b.op("Relu", "relu", &["image"], &[]);
+        b.output(&relu);
+        refused(&b.bytes(), MIB, "1 to 16384");
+    }
+    let mut b = Builder::new(16_384, 1);
+    let relu = b.op("Relu", "relu", &["image"], &[]);
+    b.output(&relu);
+    assert_eq!(outcome(&b.bytes(), MIB), Ok(()));
+    for name in ["strides", "dilations", "kernel_shape"] {
+        let mut b = Builder::new(8, 8);
+        let mut attributes = vec![(name, Attr::Ints(vec![4097, 1]))];
+        if name != "kernel_shape" {
+            attributes.push(("kernel_shape", Attr::Ints(vec![1, 1])));
+        }
+        let pool = b.op("MaxPool", "pool", &["image"], &attributes);
+        b.output(&pool);
+        refused(&b.bytes(), MIB, "4097");
+    }
+}
+
+/// Maps that double in height at every node.
+#[test]
+fn maps_do_not_grow_without_end() {
+    let mut b = Builder::new(8, 8);
+    let mut last = "image".to_string();
+    for index in 0..40 {
+        last = b.op("Concat", &format!("n{index}"), &[&last, &last], &[("axis", 1.into())]);
+    }
+    b.output(&last);
+    refused(&b.bytes(), 4 * MIB, "too large");
+    let mut b = Builder::new(8, 8);
+    let mut last = "image".to_string();
+    let pads = b.integers("pads", &[0, 0, 1 << 40, 0, 0, 0, 1 << 40, 0]);
+    for index in 0..40 {
+        last = b.op("Pad", &format!("n{index}"), &[&last, &pads], &[]);
+    }
+    b.output(&last);
+    let error = outcome(&b.bytes(), 4 * MIB).unwrap_err();
+    assert!(error.contains("\"n0\""), "{error}");
+}
+
+#[test]
+fn the_encoder_and_the_scan_agree_on_what_is_whole() {
+    // All that a model may hold, so that a field that the scan reads wrongly would be refused.
+    let mut b = small_classifier(8, 8);
+    b.model.doc_string = "d".repeat(100_000);
+    b.model.producer_version = "1".into();
+    b.graph().doc_string = "g".repeat(100_000);
+    let node = &mut b.graph().node[0];
+    node.doc_string = "n".repeat(100_000);
+    b.model.metadata_props[0].value.push(' ');
+    let whole = b.model.encode_to_vec();
+    assert_eq!(outcome(&whole, 4 * MIB), Ok(()));
+}
