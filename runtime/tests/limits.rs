@@ -20,7 +20,9 @@ use common::onnx::{Attr, Builder, small_classifier};
 use prost::Message;
 use tract_onnx::pb::{
     AttributeProto, GraphProto, NodeProto, TensorProto, TensorShapeProto, TypeProto,
-    ValueInfoProto, attribute_proto::AttributeType, tensor_proto::DataType,
+    ValueInfoProto,
+    attribute_proto::AttributeType,
+    tensor_proto::DataType,
     tensor_shape_proto::{Dimension, dimension::Value as Dim},
     type_proto,
 };
@@ -89,7 +91,11 @@ fn refused(bytes: &[u8], memory: usize, word: &str) {
     let error = outcome(bytes, memory).expect_err(word);
     assert!(error.contains(word), "{error}");
     assert!(!error.contains("panic"), "{error}");
-    assert!(error.len() < 4096 + 2048, "the error has {} bytes", error.len());
+    assert!(
+        error.len() < 4096 + 2048,
+        "the error has {} bytes",
+        error.len()
+    );
 }
 
 /// A field of the protocol buffer that holds bytes.
@@ -190,7 +196,7 @@ fn chain(nodes: usize, op: &str) -> Builder {
 
 #[test]
 fn long_chains() {
-    for op in ["Relu", "Identity", "Conv", "MaxPool"] {
+    for op in ["Relu", "Identity", "Conv", "MaxPool", "Selu"] {
         let whole = |nodes| {
             let mut b = chain(nodes, op);
             if op == "MaxPool" {
@@ -203,10 +209,23 @@ fn long_chains() {
                     });
                 }
             }
+            if op == "Selu" {
+                // Each makes constants of its own.
+                for (index, node) in b.graph().node.iter_mut().enumerate() {
+                    for name in ["alpha", "gamma"] {
+                        node.attribute.push(AttributeProto {
+                            name: name.into(),
+                            r#type: AttributeType::Float as i32,
+                            f: 1.0 + index as f32 / 1000.0,
+                            ..AttributeProto::default()
+                        });
+                    }
+                }
+            }
             b.bytes()
         };
-        assert_eq!(outcome(&whole(2048), 64 * MIB), Ok(()), "{op}");
-        refused(&whole(2049), 16 * MIB, "2049 nodes");
+        assert_eq!(outcome(&whole(1024), 64 * MIB), Ok(()), "{op}");
+        refused(&whole(1025), 16 * MIB, "1025 nodes");
     }
 }
 
@@ -322,7 +341,12 @@ fn weights_are_not_copied_without_end() {
     let mut last = "image".to_string();
     for index in 0..70 {
         let attributes = [("pads", Attr::Ints(vec![128, 228, 127, 227]))];
-        last = b.op("Conv", &format!("n{index}"), &[&last, &weights], &attributes);
+        last = b.op(
+            "Conv",
+            &format!("n{index}"),
+            &[&last, &weights],
+            &attributes,
+        );
     }
     b.output(&last);
     refused(&b.bytes(), 24 * MIB, "fixed values");
@@ -367,7 +391,12 @@ fn maps_do_not_grow_without_end() {
     let mut b = Builder::new(8, 8);
     let mut last = "image".to_string();
     for index in 0..40 {
-        last = b.op("Concat", &format!("n{index}"), &[&last, &last], &[("axis", 1.into())]);
+        last = b.op(
+            "Concat",
+            &format!("n{index}"),
+            &[&last, &last],
+            &[("axis", 1.into())],
+        );
     }
     b.output(&last);
     refused(&b.bytes(), 4 * MIB, "too large");
@@ -394,4 +423,105 @@ fn the_encoder_and_the_scan_agree_on_what_is_whole() {
     b.model.metadata_props[0].value.push(' ');
     let whole = b.model.encode_to_vec();
     assert_eq!(outcome(&whole, 4 * MIB), Ok(()));
+}
+/// Constants that are compared with each other: many small ones, and large ones that differ in
+/// their last value only.
+#[test]
+fn constants_that_are_alike() {
+    let many = |count| {
+        let mut b = small_classifier(8, 8);
+        let there = b.graph().initializer.len();
+        for index in there..count {
+            b.constant(&format!("c{index}"), &[1], &[index as f32]);
+        }
+        b.bytes()
+    };
+    assert_eq!(outcome(&many(2048), 64 * MIB), Ok(()));
+    refused(&many(2049), 64 * MIB, "2048 constants");
+
+    // In each way to write a number, and with both zeros.
+    let alike = |write: &dyn Fn(&mut TensorProto, Vec<f32>)| {
+        let mut b = small_classifier(8, 8);
+        for index in 0..500_u16 {
+            let mut values = vec![0.0; 10_000];
+            values[usize::from(index) % 64] = -0.0;
+            values[9_999] = f32::from(index);
+            let mut tensor = TensorProto {
+                name: format!("alike{index}"),
+                dims: vec![10_000],
+                data_type: DataType::Float as i32,
+                ..TensorProto::default()
+            };
+            write(&mut tensor, values);
+            b.graph().initializer.push(tensor);
+        }
+        b.bytes()
+    };
+    let bytes = |values: Vec<f32>| values.iter().flat_map(|v| v.to_le_bytes()).collect();
+    let doubles = |values: Vec<f32>| values.into_iter().map(f64::from).collect::<Vec<_>>();
+    let memory = 256 * MIB;
+    let word = "begin with the same";
+    refused(&alike(&|t, v| t.float_data = v), memory, word);
+    refused(&alike(&|t, v| t.raw_data = bytes(v)), memory, word);
+    let double = DataType::Double as i32;
+    let listed = |t: &mut TensorProto, v| (t.data_type, t.double_data) = (double, doubles(v));
+    refused(&alike(&listed), memory, word);
+    let raw = |t: &mut TensorProto, v| {
+        t.data_type = double;
+        t.raw_data = doubles(v).iter().flat_map(|v| v.to_le_bytes()).collect();
+    };
+    refused(&alike(&raw), memory, word);
+
+    let mut b = small_classifier(8, 8);
+    for index in 0..3_000_u16 {
+        let tensor = common::onnx::tensor("", &[1], &[f32::from(index)]);
+        b.op(
+            "Constant",
+            &format!("c{index}"),
+            &[],
+            &[("value", Attr::Tensor(tensor))],
+        );
+    }
+    refused(&b.bytes(), 16 * MIB, "nodes");
+}
+
+/// Small files whose engine would take all memory, or for ever.
+#[test]
+fn what_a_frame_may_cost() {
+    let image = |height, width| {
+        let mut b = Builder::new(height, width);
+        let conv = b.conv("conv", "image", (3, 2), (1, 1), &[]);
+        (b, conv)
+    };
+    // Ten maps of 64 million values that the last node reads, the latest first.
+    let (mut b, conv) = image(4096, 8192);
+    let mut names = vec![conv];
+    for index in 0..10 {
+        let last = names.last().unwrap().clone();
+        names.push(b.op("Neg", &format!("n{index}"), &[&last], &[]));
+    }
+    let names: Vec<&str> = names.iter().rev().map(String::as_str).collect();
+    let sum = b.op("Sum", "sum", &names, &[]);
+    b.output(&sum);
+    refused(&b.bytes(), MIB, "values at once");
+    // The same maps one after the other are held two at a time.
+    b.graph().node.pop();
+    b.graph().output.clear();
+    b.output("n9");
+    assert_eq!(outcome(&b.bytes(), MIB), Ok(()));
+
+    // A window of 16 million cells around each of 16 million.
+    let (mut b, conv) = image(4096, 4096);
+    let pads = Attr::Ints(vec![2047, 2047, 2048, 2048]);
+    let window = [("kernel_shape", [4096, 4096].into()), ("pads", pads)];
+    let pool = b.op("MaxPool", "pool", &[&conv], &window);
+    b.output(&pool);
+    refused(&b.bytes(), MIB, "too many operations");
+
+    // Weights of 100 by 100 taps on four million cells.
+    let (mut b, conv) = image(2048, 2048);
+    let weights = b.weights("weights", &[2, 2, 100, 100], 1.0);
+    let wide = b.op("Conv", "wide", &[&conv, &weights], &[]);
+    b.output(&wide);
+    refused(&b.bytes(), 2 * MIB, "node \"wide\" lays out");
 }

@@ -231,10 +231,11 @@ enum Origin {
 
 fn nodes(graph: &GraphProto) -> Result<(), Refusal> {
     let mut sizes = Sizes::default();
-    graph
-        .initializer
-        .iter()
-        .for_each(|tensor| sizes.weight(tensor));
+    for tensor in &graph.initializer {
+        sizes.weight(tensor).map_err(|reason| {
+            Refusal::contract(format!("weights \"{}\": {reason}", tensor.name))
+        })?;
+    }
     let mut origins: HashMap<&str, Origin> = graph
         .input
         .iter()

@@ -17,7 +17,12 @@ pub(crate) const MAX_NESTING: usize = 12;
 pub(crate) const MAX_NAME_BYTES: usize = 1 << 12;
 
 /// Nodes of the graph.
-pub(crate) const MAX_NODES: usize = 1 << 11;
+pub(crate) const MAX_NODES: usize = 1 << 10;
+/// Constants: weights of the graph, and nodes that hold one. The library compares each with all
+/// before it.
+pub(crate) const MAX_CONSTANTS: usize = 1 << 11;
+/// Values that those comparisons read before they see a difference.
+pub(crate) const MAX_COMPARED_VALUES: usize = 1 << 29;
 /// Inputs and outputs of all nodes together.
 pub(crate) const MAX_EDGES: usize = 1 << 13;
 /// Attributes of one node.
@@ -37,3 +42,10 @@ pub(crate) const MAX_IMAGE_SIDE: i64 = 1 << 14;
 pub(crate) const MAX_VALUES: usize = 1 << 28;
 /// Fixed values that all nodes read together, each reading counted: whoever reads copies.
 pub(crate) const MAX_READ_VALUES: usize = 1 << 26;
+
+/// Values of all maps that are held at the same time (2 GiB of f32).
+pub(crate) const MAX_HELD_VALUES: u64 = 1 << 29;
+/// Values that one convolution lays out for its matrix product (4 GiB of f32).
+pub(crate) const MAX_SCRATCH_VALUES: u64 = 1 << 30;
+/// Multiply-adds, taps of pools and other single steps of one frame.
+pub(crate) const MAX_OPERATIONS: u64 = 1 << 40;

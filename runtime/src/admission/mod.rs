@@ -11,6 +11,7 @@
 mod attributes;
 mod combine;
 mod constants;
+mod cost;
 mod cuts;
 mod error;
 mod file;
@@ -96,6 +97,7 @@ fn prove(bytes: &[u8]) -> Result<AdmittedModel, Refusal> {
     // The weights are in the typed model now; a second copy is not needed.
     drop(proto);
     let network = walk::walk(&typed)?;
+    cost::check(&network)?;
     let (input, shape, geometry) = contract(&network)?;
     let class_names = class_names(&metadata, shape.classes());
     let sha256 = file::sha256(bytes);

@@ -54,7 +54,8 @@ impl Message {
             Message::Function => size_of::<FunctionProto>(),
             // The largest of them.
             Message::Plain => {
-                let (entry, dimension) = (size_of::<StringStringEntryProto>(), size_of::<Dimension>());
+                let (entry, dimension) =
+                    (size_of::<StringStringEntryProto>(), size_of::<Dimension>());
                 if entry > dimension { entry } else { dimension }
             }
         }

@@ -5,9 +5,11 @@
 
 use std::collections::HashMap;
 
-use tract_onnx::pb::{AttributeProto, NodeProto, TensorProto};
+use tract_onnx::pb::{AttributeProto, NodeProto, TensorProto, tensor_proto::DataType};
 
-use super::limits::{MAX_EDGES, MAX_INTEGERS, MAX_RANK, MAX_READ_VALUES};
+use super::limits::{
+    MAX_COMPARED_VALUES, MAX_CONSTANTS, MAX_EDGES, MAX_INTEGERS, MAX_RANK, MAX_READ_VALUES,
+};
 
 /// What is known of a value: its number of axes, at most; and of a constant how much it holds.
 #[derive(Clone, Copy)]
@@ -29,16 +31,44 @@ pub(super) struct Sizes<'a> {
     known: HashMap<&'a str, Size>,
     edges: usize,
     read: usize,
+    constants: usize,
+    /// How many constants of one shape begin alike.
+    alike: HashMap<(&'a [i64], Vec<u64>), usize>,
+    compared: usize,
 }
 
 impl<'a> Sizes<'a> {
     /// Notes a weight of the graph, whose data was checked.
-    pub(super) fn weight(&mut self, tensor: &'a TensorProto) {
+    pub(super) fn weight(&mut self, tensor: &'a TensorProto) -> Result<(), String> {
         self.known.insert(&tensor.name, size_of(tensor));
+        self.constant(tensor)
+    }
+
+    /// The library looks whether it has a new constant already, so many that differ in their last
+    /// value only would take it hours.
+    fn constant(&mut self, tensor: &'a TensorProto) -> Result<(), String> {
+        self.constants = self.constants.saturating_add(1);
+        if self.constants > MAX_CONSTANTS {
+            return Err(format!("the graph has more than {MAX_CONSTANTS} constants"));
+        }
+        let others = self
+            .alike
+            .entry((&tensor.dims, beginning(tensor)))
+            .or_default();
+        let values = size_of(tensor).values.unwrap_or(0);
+        self.compared = self.compared.saturating_add(others.saturating_mul(values));
+        *others = others.saturating_add(1);
+        if self.compared > MAX_COMPARED_VALUES {
+            return Err("too many large constants of one shape begin with the same values".into());
+        }
+        Ok(())
     }
 
     /// Follows one node, after all whose outputs it reads.
     pub(super) fn node(&mut self, node: &'a NodeProto) -> Result<(), String> {
+        for tensor in node.attribute.iter().filter_map(|one| one.t.as_ref()) {
+            self.constant(tensor)?;
+        }
         let edges = node.input.len().saturating_add(node.output.len());
         self.edges = self.edges.saturating_add(edges);
         if self.edges > MAX_EDGES {
@@ -121,6 +151,32 @@ fn constant(attribute: &AttributeProto) -> Size {
             rank: 1,
             values: Some(attribute.floats.len().max(attribute.ints.len()).max(1)),
         },
+    }
+}
+
+/// The first values, so that what the library takes for equal is equal here.
+fn beginning(tensor: &TensorProto) -> Vec<u64> {
+    const VALUES: usize = 64;
+    let float = |value: f64| {
+        if value.is_nan() {
+            f64::NAN.to_bits()
+        } else {
+            // Two zeros are one.
+            (value + 0.0).to_bits()
+        }
+    };
+    let floats = tensor.float_data.iter().map(|value| f64::from(*value));
+    let listed = floats.chain(tensor.double_data.iter().copied());
+    if DataType::try_from(tensor.data_type) == Ok(DataType::Double) {
+        let (raw, _) = tensor.raw_data.as_chunks();
+        let raw = raw.iter().map(|bytes| f64::from_le_bytes(*bytes));
+        raw.chain(listed).take(VALUES).map(float).collect()
+    } else {
+        let (raw, _) = tensor.raw_data.as_chunks();
+        let raw = raw
+            .iter()
+            .map(|bytes| f64::from(f32::from_le_bytes(*bytes)));
+        raw.chain(listed).take(VALUES).map(float).collect()
     }
 }
 

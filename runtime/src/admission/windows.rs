@@ -125,7 +125,10 @@ pub(crate) fn pool(spec: &PoolSpec, shape: MapShape) -> Result<(Window, Window, 
             tap >= window.kernel || window.tap(output, tap, inputs).is_none()
         };
         // Once windows start inside the map, the last is the first to leave it.
-        let from_padding = window.pad_before.div_ceil(window.stride.max(1)).min(outputs);
+        let from_padding = window
+            .pad_before
+            .div_ceil(window.stride.max(1))
+            .min(outputs);
         let last = outputs.checked_sub(1);
         if outputs > MAX_MAP_SIDE || (0..from_padding).chain(last).any(empty) {
             return Err("one of its windows lies wholly in the padding".into());
