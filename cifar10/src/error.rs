@@ -26,7 +26,7 @@ pub enum Cifar10Error {
         wanted: String,
     },
     /// A packed file that does not unpack.
-    #[error("{}: the xz data is damaged or cut short: {source}", path.display())]
+    #[error("{}: the xz data is damaged, cut short, or needs more memory than CIFAR-10 does: {source}", path.display())]
     BadXz {
         /// The file.
         path: PathBuf,
@@ -45,8 +45,8 @@ pub enum Cifar10Error {
         /// Its length in bytes, unpacked.
         len: usize,
     },
-    /// A file larger than any of the set, unpacked.
-    #[error("{}: unpacks to more than {limit} bytes, which no CIFAR-10 file does", path.display())]
+    /// A file larger than any of the set, as it is or unpacked.
+    #[error("{}: has, or unpacks to, more than {limit} bytes, which no CIFAR-10 file does", path.display())]
     TooLong {
         /// The file.
         path: PathBuf,

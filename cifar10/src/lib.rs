@@ -9,6 +9,8 @@ use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 pub use error::Cifar10Error;
+use liblzma::read::XzDecoder;
+use liblzma::stream::{CONCATENATED, Stream};
 
 /// Number of classes.
 pub const CLASSES: usize = 10;
@@ -36,6 +38,8 @@ pub const RECORD_LEN: usize = 1 + IMAGE_LEN;
 const FILE_RECORDS: usize = 10_000;
 /// Far above the 30.73 MB of an official file; bounds what a hostile archive can unpack to.
 const MAX_LEN: usize = 64_000 * RECORD_LEN;
+/// What unpacking may take of memory: `xz -9` needs 65 MiB. A file of some bytes can ask for 4 GiB.
+const MAX_XZ_MEMORY: u64 = 128 << 20;
 const XZ_MAGIC: [u8; 6] = [0xFD, b'7', b'z', b'X', b'Z', 0];
 
 /// A part of the set.
@@ -174,11 +178,19 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>, Cifar10Error> {
         path: path.to_owned(),
         source,
     };
+    let too_long = || Cifar10Error::TooLong {
+        path: path.to_owned(),
+        limit: MAX_LEN,
+    };
     // A pipe would be waited for without end.
-    if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
+    let about = std::fs::metadata(path).map_err(unreadable)?;
+    if !about.is_file() {
         return Err(unreadable(std::io::Error::other(
             "it is not a regular file",
         )));
+    }
+    if about.len() > MAX_LEN as u64 {
+        return Err(too_long());
     }
     let mut file = BufReader::new(File::open(path).map_err(unreadable)?);
     let mut start = Vec::new();
@@ -192,13 +204,16 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>, Cifar10Error> {
     let limit = MAX_LEN as u64 + 1;
     let mut bytes = Vec::new();
     if packed {
-        liblzma::read::XzDecoder::new_multi_decoder(stream)
+        let bad_xz = |source| Cifar10Error::BadXz {
+            path: path.to_owned(),
+            source,
+        };
+        let decoder = Stream::new_stream_decoder(MAX_XZ_MEMORY, CONCATENATED)
+            .map_err(|error| bad_xz(error.into()))?;
+        XzDecoder::new_stream(stream, decoder)
             .take(limit)
             .read_to_end(&mut bytes)
-            .map_err(|source| Cifar10Error::BadXz {
-                path: path.to_owned(),
-                source,
-            })?;
+            .map_err(bad_xz)?;
     } else {
         stream
             .take(limit)
@@ -206,10 +221,7 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>, Cifar10Error> {
             .map_err(unreadable)?;
     }
     if bytes.len() > MAX_LEN {
-        return Err(Cifar10Error::TooLong {
-            path: path.to_owned(),
-            limit: MAX_LEN,
-        });
+        return Err(too_long());
     }
     Ok(bytes)
 }

@@ -66,6 +66,52 @@ fn damage_is_named() {
     }
 }
 
+/// The header of a small file can ask for 4 GiB, and a small file can unpack to any length.
+#[test]
+fn hostile_archives_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut archive = packed(&bytes(1));
+    // After 12 bytes the header of the block: its size, flags, the filter's id, one byte of
+    // properties (the dictionary), padding, and a CRC-32 of all these.
+    let size = (usize::from(archive[12]) + 1) * 4;
+    assert_eq!(archive[14..16], [0x21, 1], "not the LZMA2 filter");
+    archive[16] = 40;
+    let (header, rest) = archive[12..].split_at_mut(size);
+    let (content, sum) = header.split_at_mut(size - 4);
+    sum.copy_from_slice(&crc32(content).to_le_bytes());
+    assert!(!rest.is_empty());
+    let error = read(folder.path(), &archive).unwrap_err().to_string();
+    assert!(error.contains("memory limit"), "{error}");
+
+    let mut encoder = liblzma::write::XzEncoder::new(Vec::new(), 0);
+    for _ in 0..200 {
+        encoder.write_all(&vec![0; 1 << 20]).unwrap();
+    }
+    let bomb = encoder.finish().unwrap();
+    assert!(bomb.len() < 1 << 16);
+    let error = read(folder.path(), &bomb).unwrap_err();
+    assert!(matches!(error, Cifar10Error::TooLong { .. }), "{error}");
+}
+
+/// As in the xz format: reflected, polynomial 0xEDB88320.
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |sum, byte| {
+        (0..8).fold(sum ^ u32::from(*byte), |sum, _| {
+            (sum >> 1) ^ (0xEDB8_8320 * (sum & 1))
+        })
+    })
+}
+
+/// Sparse: it takes no space, but would take long to read.
+#[test]
+fn a_file_that_is_too_long_is_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("endless.bin");
+    fs::File::create(&path).unwrap().set_len(1 << 42).unwrap();
+    let error = Records::read(&path).unwrap_err();
+    assert!(matches!(error, Cifar10Error::TooLong { .. }), "{error}");
+}
+
 #[test]
 fn a_folder_stands_for_its_batches_plain_before_packed() {
     let folder = tempfile::tempdir().unwrap();

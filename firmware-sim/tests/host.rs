@@ -323,6 +323,16 @@ fn wrong_usage_is_status_2() {
             .ended(2)
             .says(&["scenario.toml", word]);
     }
+    // A device that never ends, and a text of more than a mebibyte.
+    bench
+        .run(&["--scenario", "/dev/zero"])
+        .ended(2)
+        .says(&["not a regular file"]);
+    let long = bench.scenario(&"# a comment\n".repeat(100_000));
+    bench
+        .run(&["--scenario", &long])
+        .ended(2)
+        .says(&["scenario.toml", "more than 1048576 bytes"]);
     let missing = bench.text("missing.toml");
     bench
         .run(&["--scenario", &missing])

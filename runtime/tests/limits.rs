@@ -10,13 +10,14 @@
 )]
 
 mod common;
+#[path = "common/memory.rs"]
+mod memory;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use bagcert::admission::admit;
 use common::onnx::{Attr, Builder, small_classifier};
+use memory::most_held;
 use prost::Message;
 use tract_onnx::pb::{
     AttributeProto, GraphProto, NodeProto, TensorProto, TensorShapeProto, TypeProto,
@@ -27,47 +28,6 @@ use tract_onnx::pb::{
     type_proto,
 };
 
-/// Counts the bytes that this thread holds, and the most that it ever held.
-struct Counting;
-
-thread_local! {
-    static HELD: Cell<usize> = const { Cell::new(0) };
-    static MOST: Cell<usize> = const { Cell::new(0) };
-}
-
-fn count(taken: usize, given_back: usize) {
-    // What one thread takes another may give back.
-    let _ = HELD.try_with(|held| {
-        held.set(held.get().wrapping_sub(given_back).wrapping_add(taken));
-        let _ = MOST.try_with(|most| most.set(most.get().max(held.get())));
-    });
-}
-
-// SAFETY: passes every call on to the system's allocator unchanged.
-#[allow(unsafe_code)]
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size(), 0);
-        // SAFETY: the caller's promise is ours.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        count(0, layout.size());
-        // SAFETY: the caller's promise is ours.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count(size, layout.size());
-        // SAFETY: the caller's promise is ours.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
 const MIB: usize = 1 << 20;
 
 /// What admission says of these bytes. It must not take long, nor hold more than `memory` bytes.
@@ -75,15 +35,13 @@ fn outcome(bytes: &[u8], memory: usize) -> Result<(), String> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.onnx");
     std::fs::write(&path, bytes).unwrap();
-    let before = HELD.get();
-    MOST.set(before);
     let start = Instant::now();
-    let outcome = admit(&path).map(|_| ()).map_err(|error| error.to_string());
-    let (took, held) = (start.elapsed(), MOST.get() - before);
+    let (outcome, held) = most_held(|| admit(&path).map(|_| ()));
+    let took = start.elapsed();
     println!("{} bytes: {took:?}, {held} bytes held", bytes.len());
     assert!(took < Duration::from_secs(10), "took {took:?}");
     assert!(held <= memory, "{held} bytes were held, {memory} expected");
-    outcome
+    outcome.map_err(|error| error.to_string())
 }
 
 /// Refused in these words.

@@ -1,5 +1,7 @@
 //! What a TOML configuration may say. Unknown keys are errors.
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -162,13 +164,32 @@ pub enum ConfigError {
     },
 }
 
+/// Bytes of a configuration.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// The text of a regular file of bounded size: a pipe would be waited for, a device never ends.
+fn text(path: &Path) -> io::Result<String> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    let mut text = String::new();
+    File::open(path)?
+        .take(MAX_BYTES + 1)
+        .read_to_string(&mut text)?;
+    if text.len() as u64 > MAX_BYTES {
+        let reason = format!("it has more than {MAX_BYTES} bytes");
+        return Err(io::Error::other(reason));
+    }
+    Ok(text)
+}
+
 impl Config {
     /// Reads and checks a TOML file.
     ///
     /// # Errors
     /// Where the file cannot be read, is not TOML, has an unknown key, or a value is out of range.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+        let text = text(path).map_err(|source| ConfigError::Read {
             path: path.into(),
             source,
         })?;

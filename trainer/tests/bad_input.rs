@@ -54,6 +54,22 @@ fn a_value_out_of_range_is_named() {
 }
 
 #[test]
+fn a_configuration_without_end_is_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    write_dataset(folder.path(), 20);
+    expect(
+        &fails(folder.path(), Path::new("/dev/zero"), &[]),
+        &["/dev/zero", "not a regular file"],
+    );
+    let long = folder.path().join("long.toml");
+    fs::write(&long, "# a comment\n".repeat(100_000)).unwrap();
+    expect(
+        &fails(folder.path(), &long, &[]),
+        &["long.toml", "more than 1048576 bytes"],
+    );
+}
+
+#[test]
 fn damaged_data_is_named() {
     let folder = tempfile::tempdir().unwrap();
     write_dataset(folder.path(), 20);

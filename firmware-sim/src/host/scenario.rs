@@ -1,5 +1,6 @@
 //! Which faults fall into which cycles.
 
+use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
@@ -80,7 +81,7 @@ pub(crate) struct Scenario {
 #[derive(Debug)]
 struct Fault {
     kind: Kind,
-    /// Cycles, from 0.
+    /// Cycles, from 0, in order.
     at: Vec<u32>,
     /// Every so many cycles, first at `every` itself.
     every: Option<u32>,
@@ -153,22 +154,41 @@ impl Entry {
                 Some(_) => return Err("`bits` must be from 1 to 1000000"),
             },
         };
+        let mut at = self.at;
+        at.sort_unstable();
         Ok(Fault {
             kind,
-            at: self.at,
+            at,
             every: self.every,
         })
     }
 }
 
 const LONGEST: Duration = Duration::from_secs(3600);
+/// Bytes of a scenario.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// The text of a regular file of bounded size: a pipe would be waited for, a device never ends.
+fn text(path: &Path) -> Result<String, String> {
+    let about = std::fs::metadata(path).map_err(|error| error.to_string())?;
+    if !about.is_file() {
+        return Err("it is not a regular file".into());
+    }
+    let mut text = String::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(MAX_BYTES + 1).read_to_string(&mut text))
+        .map_err(|error| error.to_string())?;
+    if text.len() as u64 > MAX_BYTES {
+        return Err(format!("it has more than {MAX_BYTES} bytes"));
+    }
+    Ok(text)
+}
 
 impl Scenario {
     /// Reads and checks a scenario.
     pub(crate) fn read(path: &Path) -> Result<Scenario, Stop> {
         let usage = |reason: String| Stop::Usage(format!("{}: {reason}", path.display()));
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| usage(format!("cannot be read: {error}")))?;
+        let text = text(path).map_err(|reason| usage(format!("cannot be read: {reason}")))?;
         let file: File =
             toml::from_str(&text).map_err(|error| usage(format!("not a scenario: {error}")))?;
         let mut faults = Vec::with_capacity(file.fault.len());
@@ -191,7 +211,7 @@ impl Scenario {
             .iter()
             .filter(move |fault| {
                 let regular = |every: u32| cycle > 0 && cycle.checked_rem(every) == Some(0);
-                fault.at.contains(&cycle) || fault.every.is_some_and(regular)
+                fault.at.binary_search(&cycle).is_ok() || fault.every.is_some_and(regular)
             })
             .map(|fault| fault.kind)
     }

@@ -57,6 +57,10 @@ fn cost(network: &Network, node: &Node) -> u64 {
     let each = match &node.op {
         Op::Conv(_) => depth(network, node).unwrap_or(u64::MAX),
         Op::Pool { y, x, .. } => taps(y, x),
+        Op::Reduce { input, .. } => {
+            let node = network.nodes().get(*input);
+            node.map_or(u64::MAX, |node| node.shape.channels as u64)
+        }
         _ => 1,
     };
     volume(node).saturating_mul(each)
@@ -116,6 +120,7 @@ fn readers(op: &Op, mut with: impl FnMut(usize)) {
         Op::Conv(conv) => with(conv.input),
         Op::Pool { input, .. }
         | Op::Unary { input, .. }
+        | Op::Reduce { input, .. }
         | Op::Pad { input, .. }
         | Op::Crop { input, .. } => with(*input),
         Op::Binary { left, right, .. } => [left, right].into_iter().for_each(operand),

@@ -5,13 +5,18 @@ use std::io::{BufReader, Cursor};
 use std::path::Path;
 
 use image::codecs::pnm::PnmDecoder;
-use image::{DynamicImage, ImageFormat, ImageReader};
+use image::{DynamicImage, ImageFormat, ImageReader, Limits};
 
 use super::{FrameError, Size};
 use crate::bounded::{self, ReadError};
 
 /// No image that a network takes is larger on disk; a device never ends.
 pub(crate) const MAX_FILE: u64 = 256 << 20;
+
+/// Four channels of 16 bits, and as much again for the decoder.
+const BYTES_PER_PIXEL: u64 = 16;
+/// Bytes of a colour profile, unpacked.
+const MAX_PROFILE: u64 = 16 << 20;
 
 /// Pixels of one frame: three planes (red, green, blue) of `height` rows of `width` values in [0, 1].
 #[derive(Clone, Debug, PartialEq)]
@@ -61,7 +66,11 @@ impl Picture {
             path: path.to_owned(),
             reason,
         };
-        let reader = || ImageReader::new(Cursor::new(bytes)).with_guessed_format();
+        let reader = || {
+            let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
+            reader.limits(limits(size));
+            Ok::<_, std::io::Error>(reader)
+        };
         let header = reader().map_err(|e| bad(e.to_string()))?;
         let format = header.format();
         match format {
@@ -147,6 +156,19 @@ pub fn label_of_file_name(path: &Path, class_names: &[String]) -> Option<usize> 
         })
         .max_by_key(|(_, name)| name.len())
         .map(|(class, _)| class)
+}
+
+/// What decoding may allocate: room for the pixels in any format, and for a colour profile, which is
+/// unpacked though nobody uses it. A small file can hold one of any length.
+fn limits(size: Size) -> Limits {
+    let pixels = u64::from(size.width).saturating_mul(u64::from(size.height));
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(
+        pixels
+            .saturating_mul(BYTES_PER_PIXEL)
+            .saturating_add(MAX_PROFILE),
+    );
+    limits
 }
 
 /// The decoder fills what is missing from a cut-off JPEG with grey; such a picture is not the frame.
