@@ -100,9 +100,10 @@ fn packed_data_is_not_unpacked_without_end() {
     let named = |name: &[u8; 4]| chunk(name, &[b"n\0\0".as_slice(), &bomb].concat());
     let with = |name: &[u8; 4]| file(&[named(name), chunk(b"IDAT", &zeros(1))]);
     let memory = bomb.len() * 2 + 24 * MIB;
-    let error = read(&with(b"iCCP"), memory).unwrap_err();
-    assert!(error.contains("limit"), "{error}");
-    assert!(read(&with(b"zTXt"), memory).is_ok());
+    for name in [b"iCCP", b"zTXt"] {
+        let error = read(&with(name), memory).unwrap_err();
+        assert!(error.contains("limit"), "{error}");
+    }
 }
 
 #[test]

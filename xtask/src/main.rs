@@ -5,6 +5,7 @@
 
 mod coverage;
 mod exec;
+mod fuzz;
 mod libtorch;
 mod lint;
 mod peers;
@@ -54,6 +55,14 @@ enum Chore {
         #[arg(long, value_name = "PERCENT", default_value_t = 95.0)]
         least: f64,
     },
+    /// Fuzz what reads files, one target after the other (with a nightly compiler and cargo-fuzz).
+    Fuzz {
+        /// One target only; all where none is given.
+        target: Option<String>,
+        /// How long each target runs.
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+    },
     /// Take the picture in the README from a report on the sample frames (with chromium).
     Picture {
         /// Another model than the first in models/.
@@ -78,6 +87,7 @@ fn run(cli: Cli) -> Result<()> {
             output,
         } => peers::run(!no_torch, setup_only, output.as_deref()),
         Chore::Coverage { least } => coverage::run(&site, least),
+        Chore::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
         Chore::Picture { model } => picture::run(model),
     }
 }
