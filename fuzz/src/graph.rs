@@ -261,7 +261,11 @@ impl Making<'_, '_> {
         let varied = self.u.ratio(3, 4)?;
         let values: Vec<f32> = (0..count)
             .map(|i| {
-                let step = if varied { ((i * 7) % 11) as f32 / 8.0 } else { 0.0 };
+                let step = if varied {
+                    ((i * 7) % 11) as f32 / 8.0
+                } else {
+                    0.0
+                };
                 seed + step
             })
             .collect();
@@ -318,7 +322,13 @@ impl Making<'_, '_> {
         Ok(())
     }
 
-    fn push(&mut self, op: &str, input: Vec<String>, attribute: Vec<AttributeProto>, channels: i64) {
+    fn push(
+        &mut self,
+        op: &str,
+        input: Vec<String>,
+        attribute: Vec<AttributeProto>,
+        channels: i64,
+    ) {
         let name = self.name();
         self.graph.node.push(NodeProto {
             op_type: op.into(),
@@ -491,7 +501,11 @@ impl Making<'_, '_> {
         }
         pads[0] = self.bent(0)?;
         pads[1] = self.bent(0)?;
-        let mode = if self.u.ratio(1, 10)? { "edge" } else { "constant" };
+        let mode = if self.u.ratio(1, 10)? {
+            "edge"
+        } else {
+            "constant"
+        };
         let (input, attributes) = if self.opset < 11 {
             (
                 vec![from.name],
@@ -560,10 +574,7 @@ impl Making<'_, '_> {
         let from = self.map()?;
         let (low, high) = (self.number()?, self.number()?);
         let (input, attributes) = if self.opset < 11 {
-            (
-                vec![from.name],
-                vec![float("min", low), float("max", high)],
-            )
+            (vec![from.name], vec![float("min", low), float("max", high)])
         } else {
             let low = self.weights(&[])?;
             let high = self.weights(&[])?;
@@ -580,7 +591,9 @@ impl Making<'_, '_> {
         } else {
             self.u.choose(&self.constants)?.clone()
         };
-        let op = *self.u.choose(&["Unsqueeze", "Squeeze", "Reshape", "Cast", "Identity"])?;
+        let op = *self
+            .u
+            .choose(&["Unsqueeze", "Squeeze", "Reshape", "Cast", "Identity"])?;
         let mut input = vec![from];
         let mut attributes = Vec::new();
         match op {

@@ -105,14 +105,21 @@ pub fn cifar10(data: &[u8]) {
         for at in 0..frames.len().min(4) {
             assert!(frames.load(at, size, &[]).is_ok());
         }
-        drop(failures.iter().map(FrameError::to_string).collect::<Vec<_>>());
+        drop(
+            failures
+                .iter()
+                .map(FrameError::to_string)
+                .collect::<Vec<_>>(),
+        );
     });
 }
 
 /// The bytes of a scenario of the simulation.
 pub fn scenario(data: &[u8]) {
-    with_file("scenario.toml", data, |path| {
-        match host::scenario::Scenario::read(path) {
+    with_file(
+        "scenario.toml",
+        data,
+        |path| match host::scenario::Scenario::read(path) {
             Ok(scenario) => {
                 for cycle in [0, 1, 2, 50, u32::MAX] {
                     for kind in scenario.at(cycle) {
@@ -122,15 +129,17 @@ pub fn scenario(data: &[u8]) {
                 }
             }
             Err(stop) => drop((stop.status(), stop.to_string())),
-        }
-    });
+        },
+    );
 }
 
 /// The bytes of a configuration of the trainer.
 pub fn trainer_config(data: &[u8]) {
-    with_file("config.toml", data, |path| match config::Config::read(path) {
-        Ok(config) => assert!(config.check().is_ok()),
-        Err(error) => drop(error.to_string()),
+    with_file("config.toml", data, |path| {
+        match config::Config::read(path) {
+            Ok(config) => assert!(config.check().is_ok()),
+            Err(error) => drop(error.to_string()),
+        }
     });
 }
 

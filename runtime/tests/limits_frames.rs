@@ -29,7 +29,11 @@ fn read(bytes: &[u8], memory: usize) -> Result<Picture, String> {
     let start = Instant::now();
     let (outcome, held) = most_held(|| Picture::read(&path, SIZE));
     let took = start.elapsed();
-    println!("{} bytes: {took:?}, {held} bytes held: {:?}", bytes.len(), outcome.as_ref().err());
+    println!(
+        "{} bytes: {took:?}, {held} bytes held: {:?}",
+        bytes.len(),
+        outcome.as_ref().err()
+    );
     assert!(took < Duration::from_secs(10), "took {took:?}");
     assert!(held <= memory, "{held} bytes were held, {memory} expected");
     outcome.map_err(|error| error.to_string())
@@ -82,9 +86,16 @@ fn zeros(mebibytes: usize) -> Vec<u8> {
 fn declared_sizes_are_not_believed() {
     for (width, height) in [(u32::MAX >> 1, u32::MAX >> 1), (1 << 20, 1 << 20), (33, 32)] {
         let error = read(&png(width, height, &[chunk(b"IDAT", &zeros(0))]), MIB).unwrap_err();
-        assert!(error.contains("32x32") || error.contains("sound"), "{error}");
+        assert!(
+            error.contains("32x32") || error.contains("sound"),
+            "{error}"
+        );
     }
-    for text in ["P6 4000000000 4000000000 255\n", "P6 99999999999 1 255\n", "P5 1000000 1000000 65535\n"] {
+    for text in [
+        "P6 4000000000 4000000000 255\n",
+        "P6 99999999999 1 255\n",
+        "P5 1000000 1000000 65535\n",
+    ] {
         read(text.as_bytes(), MIB).unwrap_err();
     }
 }

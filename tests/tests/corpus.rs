@@ -1,6 +1,11 @@
 //! The corpus of the fuzz targets, through the very functions that are fuzzed: each input ends,
 //! without a panic, and soon.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 #[path = "../../fuzz/src/targets.rs"]
 #[allow(unreachable_pub, missing_docs)]
