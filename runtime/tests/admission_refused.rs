@@ -559,3 +559,23 @@ fn truth_values_are_not_logits() {
         b.op("Cast", "numbers", &[&scores], &[("to", 1.into())])
     });
 }
+
+/// The library lists the taps of each window that reads padding: for this one pool, 690 MB.
+#[test]
+fn windows_with_a_border_of_too_many_kinds() {
+    let pool = |op: &str, kernel: i64| {
+        let mut b = Builder::new(200, 200);
+        let pad = (kernel - 1) / 2;
+        let attributes = [
+            ("kernel_shape", ints(&[kernel; 2])),
+            ("pads", ints(&[pad; 4])),
+        ];
+        let pool = b.op(op, "pool", &["image"], &attributes);
+        b.output(&pool);
+        b
+    };
+    for op in ["MaxPool", "AveragePool"] {
+        assert_eq!(admitted(&pool(op, 61)).geometry().x.receptive_field(), 61);
+        holds(&refusal(&pool(op, 81)), &["\"pool\"", "81x81", "padding"]);
+    }
+}

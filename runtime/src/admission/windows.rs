@@ -176,6 +176,14 @@ fn both(spec: &PoolSpec, shape: MapShape) -> Result<(Window, Window, MapShape), 
     let [(y, height), (x, width)] = axes.as_slice() else {
         return Err("one of its axes is missing".into());
     };
+    let listed = listed(y, shape.height, *height).saturating_mul(listed(x, shape.width, *width));
+    if listed > MAX_LISTED_TAPS {
+        return Err(format!(
+            "its padding is too large for windows of {}x{} taps: {listed} taps would be listed, at \
+             most {MAX_LISTED_TAPS} are; use a smaller kernel or less padding",
+            x.kernel, y.kernel
+        ));
+    }
     Ok((
         *y,
         *x,
@@ -185,6 +193,22 @@ fn both(spec: &PoolSpec, shape: MapShape) -> Result<(Window, Window, MapShape), 
             width: *width,
         },
     ))
+}
+
+/// Taps that the library lists of one convolution or pool (16 bytes each).
+const MAX_LISTED_TAPS: usize = 1 << 24;
+
+/// Taps that the library lists along one axis, at most: those of each window that reaches into the
+/// padding, and once those of all others. Of both axes it lists the product.
+fn listed(window: &Window, inputs: usize, outputs: usize) -> usize {
+    let stride = window.stride.max(1);
+    let first = window.pad_before.div_ceil(stride);
+    let room = window
+        .field()
+        .and_then(|field| inputs.saturating_add(window.pad_before).checked_sub(field));
+    let inside = room.map_or(0, |room| (room / stride + 1).saturating_sub(first));
+    let at_border = outputs.saturating_sub(inside);
+    window.kernel.saturating_mul(at_border.saturating_add(1))
 }
 
 /// The window along one axis and its number of outputs, from the definition.
