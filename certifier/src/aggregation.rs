@@ -148,6 +148,7 @@ pub fn certify_monotone(
         slack,
         rival: worst(cells).1,
         worst: worst_pixel,
+        second: None,
         patch,
         condition: Condition::WorstCase31,
     })

@@ -92,11 +92,13 @@ impl<'m> Certifier<'m> {
     /// # Errors
     /// [`Fault::PatchTooLarge`] for a patch that does not fit the image. One exactly as large as
     /// the image is no fault; its region holds every cell that sees the image.
+    /// [`Fault::NeedsMasks`] for a condition of [`MaskCertifier`](crate::MaskCertifier).
     pub fn certify(&self, patch: PatchSize, condition: Condition) -> Result<Verdict, Fault> {
         let windows = self.geometry.windows(patch)?;
         let worst = match condition {
             Condition::WorstCase31 | Condition::SumWindow32 => self.worst_window(patch, &windows),
             Condition::SumGlobal33 => self.worst_global(patch, &windows),
+            Condition::Mask | Condition::DoubleMask => return Err(Fault::NeedsMasks { condition }),
         };
         Ok(Verdict {
             predicted: self.predicted,
@@ -107,6 +109,7 @@ impl<'m> Certifier<'m> {
                 x: worst.x,
                 y: worst.y,
             },
+            second: None,
             patch,
             condition,
         })

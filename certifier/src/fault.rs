@@ -4,6 +4,7 @@ use core::fmt;
 
 use crate::geometry_error::GeometryError;
 use crate::patch::PatchSize;
+use crate::verdict::Condition;
 
 /// Why no verdict was reached. A fault is never a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +53,18 @@ pub enum Fault {
         /// Height of the image in pixels.
         image_height: u32,
     },
+    /// A set of masks for no patch size at all.
+    NoPatch,
+    /// The patch fits into none of the sizes that the masks were made for.
+    PatchNotMasked {
+        /// The patch.
+        patch: PatchSize,
+    },
+    /// The condition is not one of summed votes, but of masks, which are part of the predictor.
+    NeedsMasks {
+        /// The condition.
+        condition: Condition,
+    },
     /// The patch or geometry is impossible in another way.
     Geometry(GeometryError),
 }
@@ -88,7 +101,7 @@ impl fmt::Display for Fault {
             }
             Self::MemoryTooSmall { needed, found } => write!(
                 f,
-                "the buffer has {found} words, but {needed} are needed; size it with Shape::score_len or Shape::table_len"
+                "the buffer has {found} words, but {needed} are needed; size it with Shape::score_len, Shape::table_len or Shape::masks_len"
             ),
             Self::GeometryMismatch {
                 height,
@@ -109,6 +122,15 @@ impl fmt::Display for Fault {
                 image_height,
             }
             .fmt(f),
+            Self::NoPatch => f.write_str("masks need at least one patch size to be made for"),
+            Self::PatchNotMasked { patch } => write!(
+                f,
+                "the masks were made for no size that a patch of {patch} pixels fits into; list it when they are made, for they are part of the predictor"
+            ),
+            Self::NeedsMasks { condition } => write!(
+                f,
+                "condition {condition} certifies another predictor than the sum of votes; use MaskCertifier"
+            ),
             Self::Geometry(error) => error.fmt(f),
         }
     }

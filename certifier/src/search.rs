@@ -12,6 +12,25 @@ pub(crate) struct Cells {
     pub(crate) x_end: u32,
 }
 
+impl Cells {
+    /// Number of cells.
+    pub(crate) fn area(&self) -> i64 {
+        let height = self.y_end.saturating_sub(self.y);
+        i64::from(height).saturating_mul(self.x_end.saturating_sub(self.x).into())
+    }
+
+    /// The cells that both hold; an empty window where there are none.
+    pub(crate) fn intersection(&self, other: &Self) -> Self {
+        let (y, x) = (self.y.max(other.y), self.x.max(other.x));
+        Self {
+            y,
+            y_end: self.y_end.min(other.y_end).max(y),
+            x,
+            x_end: self.x_end.min(other.x_end).max(x),
+        }
+    }
+}
+
 impl Windows {
     /// The maximal window in row `row` and column `column`.
     pub(crate) fn cells(&self, row: u32, column: u32) -> Cells {

@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use crate::masks::masks_len;
+
 /// Unit of the caller's score buffer: eight classes of one cell.
 pub type ScoreWord = u8;
 /// Unit of the caller's table buffer.
@@ -140,6 +142,17 @@ impl Shape {
     /// Length of the buffer that a [`Certifier`](crate::Certifier) needs, in [`TableWord`]s.
     pub const fn table_len(&self) -> usize {
         self.table_len
+    }
+
+    /// Length of the buffer that a [`MaskCertifier`](crate::MaskCertifier) needs for windows of
+    /// `patches` sizes, in [`TableWord`]s; `usize::MAX` where it does not fit this machine.
+    pub const fn masks_len(&self, patches: usize) -> usize {
+        masks_len(self, patches)
+    }
+
+    /// Groups of [`LANES`] classes.
+    pub(crate) const fn chunks(&self) -> usize {
+        self.classes.div_ceil(LANES)
     }
 
     /// Scores of the whole map: `classes * cells`. Cannot overflow: it is at most eight times the

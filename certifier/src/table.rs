@@ -5,27 +5,24 @@
 //! signed. Larger windows are summed in tiles.
 
 use crate::geometry::Windows;
-use crate::pieces::{pieces, pieces_mut};
+use crate::pieces::pieces_mut;
+use crate::plane::{self, Plane, tiles};
 use crate::score_map::{ScoreMap, place};
 use crate::search::Cells;
-use crate::shape::{LANES, MARGIN_WORDS, ScoreWord, TableWord};
+use crate::shape::{LANES, MARGIN_WORDS, TableWord};
 use crate::vector::{self, Vector};
 
 /// Cells of a window whose sum fits a signed word.
 const SIGNED_CELLS: u32 = 16_383;
-/// Cells of a window whose sum fits an unsigned word.
-const UNSIGNED_CELLS: u32 = 32_767;
 /// An unbounded gain, should a table ever be shorter than its shape: never certified.
 const UNBOUNDED: u32 = u32::MAX;
 
 /// The tables of eight classes and their margins `S_ct - S_c`.
 #[derive(Clone, Copy)]
 pub(crate) struct Chunk<'t> {
-    /// `(height + 1) x (width + 1)` sums over the cells above and to the left.
-    corners: &'t [Vector],
+    plane: Plane<'t>,
     /// Low and high halves of the margins.
     margins: &'t [Vector; MARGIN_WORDS],
-    columns: usize,
 }
 
 /// What an attacker gains at most in each class, and the first row of maximal windows that gives it.
@@ -68,34 +65,9 @@ pub(crate) fn build(map: &ScoreMap<'_>, table: &mut [Vector]) -> Option<()> {
                 TableWord::from_le_bytes([c, d]),
             );
         }
-        sum_up(words, target, bit, corners, width)?;
-    }
-    Some(())
-}
-
-/// The summed-area table of one chunk.
-fn sum_up(
-    words: &[ScoreWord],
-    target: &[ScoreWord],
-    bit: ScoreWord,
-    corners: &mut [Vector],
-    width: usize,
-) -> Option<()> {
-    let columns = width.saturating_add(1);
-    let (first, rest) = corners.split_at_mut_checked(columns)?;
-    first.fill([0; LANES]);
-    let mut above: &[Vector] = first;
-    let rows = pieces(words, width).zip(pieces(target, width));
-    for ((words, target), row) in rows.zip(pieces_mut(rest, columns)) {
-        let (edge, sums) = row.split_first_mut()?;
-        *edge = [0; LANES];
-        let mut run: Vector = vector::ZERO;
-        let cells = words.iter().zip(target);
-        for (((word, target), sum), above) in cells.zip(sums).zip(above.iter().skip(1)) {
-            run = vector::add(run, &vector::attack_gain(target & bit != 0, *word));
-            *sum = vector::add(run, above);
-        }
-        above = row;
+        plane::sum_up(words, target, width, corners, |target, word| {
+            vector::attack_gain(target & bit != 0, word)
+        })?;
     }
     Some(())
 }
@@ -108,9 +80,8 @@ impl<'t> Chunk<'t> {
             .split_last_chunk()
             .unwrap_or((&[], &[vector::ZERO; MARGIN_WORDS]));
         Self {
-            corners,
+            plane: Plane::new(corners, width),
             margins,
-            columns: width.saturating_add(1),
         }
     }
 
@@ -147,7 +118,10 @@ impl<'t> Chunk<'t> {
     #[inline(never)]
     fn small_gains(&self, windows: &Windows) -> Option<(Vector, Vector)> {
         let first = windows.cells(0, 0);
-        let (mut top, mut bottom) = (self.rows_from(first.y)?, self.rows_from(first.y_end)?);
+        let (mut top, mut bottom) = (
+            self.plane.rows_from(first.y)?,
+            self.plane.rows_from(first.y_end)?,
+        );
         let columns = Columns::new(windows)?;
         let (mut most, mut at, mut row) = (vector::ZERO, vector::ZERO, vector::ZERO);
         for _ in 0..windows.y.count {
@@ -155,7 +129,7 @@ impl<'t> Chunk<'t> {
             at = vector::where_greater(&here, &most, &row, &at);
             most = vector::max(most, &here);
             row = vector::add(row, &[1; LANES]);
-            (top, bottom) = (top.get(self.columns..)?, bottom.get(self.columns..)?);
+            (top, bottom) = self.plane.next_rows(top, bottom)?;
         }
         Some((most, at))
     }
@@ -171,7 +145,8 @@ impl<'t> Chunk<'t> {
         if !is_small(windows) {
             return self.column(windows, y, y_end, target).is_some();
         }
-        let most = || Columns::new(windows)?.most(self.rows_from(y)?, self.rows_from(y_end)?);
+        let most =
+            || Columns::new(windows)?.most(self.plane.rows_from(y)?, self.plane.rows_from(y_end)?);
         most().is_some_and(|most| lane_of(&most.map(unsigned), target).is_some())
     }
 
@@ -185,7 +160,7 @@ impl<'t> Chunk<'t> {
     ) -> Option<u32> {
         if is_small(windows) {
             let target = target.map(|gain| gain.map_or(-1, word));
-            let (top, bottom) = (self.rows_from(y)?, self.rows_from(y_end)?);
+            let (top, bottom) = (self.plane.rows_from(y)?, self.plane.rows_from(y_end)?);
             let column = Columns::new(windows)?.position(top, bottom, &target)?;
             return u32::try_from(column).ok();
         }
@@ -221,47 +196,15 @@ impl<'t> Chunk<'t> {
     /// Sum of `E_c` over any window, tile by tile.
     pub(crate) fn gain(&self, cells: Cells) -> [u32; LANES] {
         let mut gain = [0u32; LANES];
-        let tile_width = cells.x_end.saturating_sub(cells.x).clamp(1, UNSIGNED_CELLS);
-        let tile_height = UNSIGNED_CELLS.checked_div(tile_width).unwrap_or(1).max(1);
-        let mut y = cells.y;
-        while y < cells.y_end {
-            let y_end = y.saturating_add(tile_height).min(cells.y_end);
-            let mut x = cells.x;
-            while x < cells.x_end {
-                let x_end = x.saturating_add(tile_width).min(cells.x_end);
-                let Some(tile) = self.tile(Cells { y, y_end, x, x_end }) else {
-                    return [UNBOUNDED; LANES];
-                };
-                for (gain, tile) in gain.iter_mut().zip(tile) {
-                    *gain = gain.saturating_add(unsigned(tile));
-                }
-                x = x_end;
+        for tile in tiles(cells) {
+            let Some(tile) = self.plane.sum(tile) else {
+                return [UNBOUNDED; LANES];
+            };
+            for (gain, tile) in gain.iter_mut().zip(tile) {
+                *gain = gain.saturating_add(unsigned(tile));
             }
-            y = y_end;
         }
         gain
-    }
-
-    /// Sum over a window of at most [`UNSIGNED_CELLS`], as unsigned words.
-    fn tile(&self, cells: Cells) -> Option<Vector> {
-        let (x, x_end) = (
-            usize::try_from(cells.x).ok()?,
-            usize::try_from(cells.x_end).ok()?,
-        );
-        let (top, bottom) = (self.rows_from(cells.y)?, self.rows_from(cells.y_end)?);
-        let (a, b, c, d) = (
-            top.get(x)?,
-            top.get(x_end)?,
-            bottom.get(x)?,
-            bottom.get(x_end)?,
-        );
-        Some(vector::window(a, b, c, d))
-    }
-
-    /// The table from row `y` on, `0..=height`.
-    fn rows_from(&self, y: u32) -> Option<&'t [Vector]> {
-        self.corners
-            .get(usize::try_from(y).ok()?.checked_mul(self.columns)?..)
     }
 }
 

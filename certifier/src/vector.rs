@@ -46,7 +46,7 @@ pub(crate) fn add(a: Vector, b: &Vector) -> Vector {
 
 /// `a - b`, wrapping.
 #[inline(always)]
-fn sub(a: Vector, b: &Vector) -> Vector {
+pub(crate) fn sub(a: Vector, b: &Vector) -> Vector {
     map2(a, b, TableWord::wrapping_sub)
 }
 
@@ -70,6 +70,24 @@ pub(crate) fn attack_gain(target: bool, word: ScoreWord) -> Vector {
     NEGATED_SCORES
         .get(usize::from(word))
         .map_or(base, |negated| add(base, negated))
+}
+
+/// `s_ct - s_c` for the eight scores of a word.
+#[inline(always)]
+pub(crate) fn margin(target: bool, word: ScoreWord) -> Vector {
+    let base = [TableWord::from(target); LANES];
+    // As in `attack_gain`: never `None`.
+    NEGATED_SCORES
+        .get(usize::from(word))
+        .map_or(base, |negated| add(base, negated))
+}
+
+/// The eight scores of a word.
+#[inline(always)]
+pub(crate) fn scores(word: ScoreWord) -> Vector {
+    NEGATED_SCORES
+        .get(usize::from(word))
+        .map_or(ZERO, |negated| sub(ZERO, negated))
 }
 
 /// `then` in the lanes where `a > b`, else `otherwise`.

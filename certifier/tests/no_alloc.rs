@@ -13,8 +13,8 @@ use std::hint::black_box;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bagcert_certifier::{
-    Axis, Certifier, Condition, Geometry, PatchSize, ScoreMap, Shape, Sum, certify_monotone,
-    rectangles_of_area,
+    Axis, Certifier, Condition, Geometry, MaskCertifier, MaskSet, Masking, PatchSize, ScoreMap,
+    Shape, Sum, certify_monotone, rectangles_of_area,
 };
 
 /// Counts every call, so that a single hidden one shows.
@@ -57,6 +57,8 @@ fn a_frame_is_certified_without_an_allocator() {
         .map(|i| if i % 7 == i / 1024 { 1.0 } else { -1.0 })
         .collect();
     let patch = PatchSize::new(5, 5).unwrap();
+    let patches = [patch, PatchSize::new(3, 8).unwrap()];
+    let mut masks = vec![0; shape.masks_len(patches.len())];
 
     let before = calls();
     drop(black_box(Box::new(1)));
@@ -83,6 +85,14 @@ fn a_frame_is_certified_without_an_allocator() {
     slack += certify_monotone(&map, &geometry, patch, &Sum)
         .unwrap()
         .slack;
+    for masking in [Masking::Single, Masking::Double] {
+        let set = MaskSet::new(&geometry, &patches).unwrap();
+        let mut masked = MaskCertifier::new(&map, set, masking, &mut masks).unwrap();
+        slack += masked
+            .verdicts()
+            .map(|verdict| verdict.unwrap().slack)
+            .sum::<i64>();
+    }
     black_box(slack);
     assert_eq!(calls() - before, 0);
 }

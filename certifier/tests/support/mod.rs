@@ -3,6 +3,8 @@
 //! Shares no code with the crate.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub(crate) mod masked;
+
 use bagcert_certifier::*;
 
 /// One axis as plain numbers.

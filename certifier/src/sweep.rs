@@ -1,0 +1,186 @@
+//! Sums of a frame's margins or votes over windows and pairs of windows, for all classes.
+
+use crate::mask_set::{Group, MaskSet};
+use crate::overlay::{self, Rows, fits, overlay};
+use crate::pieces::{pieces, pieces_mut};
+use crate::plane::{Plane, plane_len, sum_up};
+use crate::score_map::{ScoreMap, place};
+use crate::search::Cells;
+use crate::shape::{LANES, Shape, TableWord};
+use crate::vector::{self, Vector};
+
+/// Tables of every chunk of classes, and memory to go over windows.
+pub(crate) struct Sweep<'m> {
+    shape: Shape,
+    tables: &'m mut [Vector],
+    /// One vector for each window of a group.
+    worst: &'m mut [Vector],
+    rows: Rows<'m>,
+    /// Whether vectors of 16-bit words can hold every number.
+    small: bool,
+}
+
+/// Vectors that a [`Sweep`] takes.
+pub(crate) const fn sweep_len(shape: &Shape) -> usize {
+    shape
+        .chunks()
+        .saturating_mul(plane_len(shape.height(), shape.width()))
+        .saturating_add(shape.cells())
+        .saturating_add(overlay::rows_len(shape.width()))
+}
+
+impl<'m> Sweep<'m> {
+    /// Takes the first [`sweep_len`] vectors; the tables are still to be filled.
+    pub(crate) fn split(
+        shape: Shape,
+        set: &MaskSet<'_>,
+        memory: &'m mut [Vector],
+    ) -> Option<(Self, &'m mut [Vector])> {
+        let tables = shape
+            .chunks()
+            .saturating_mul(plane_len(shape.height(), shape.width()));
+        let (tables, rest) = memory.split_at_mut_checked(tables)?;
+        let (worst, rest) = rest.split_at_mut_checked(shape.cells())?;
+        let (rows, rest) = Rows::split(rest, shape.width())?;
+        let sweep = Self {
+            shape,
+            tables,
+            worst,
+            rows,
+            small: set.groups().all(|group| fits(shape, &group)),
+        };
+        Some((sweep, rest))
+    }
+
+    /// Fills the tables with `s_target - s_c`, where the target's own lane holds `s_target`.
+    pub(crate) fn build_margins(&mut self, map: &ScoreMap<'_>, target: usize) -> Option<()> {
+        let (home, bit) = place(target);
+        let target = map.chunk(home)?;
+        let width = self.shape.width();
+        let len = plane_len(self.shape.height(), width);
+        for ((chunk, words), corners) in (0..).zip(map.chunks()).zip(pieces_mut(self.tables, len)) {
+            let own = if chunk == home { bit } else { 0 };
+            sum_up(words, target, width, corners, |target, word| {
+                vector::margin(target & bit != 0, word & !own)
+            })?;
+        }
+        Some(())
+    }
+
+    /// Fills the tables with `s_c`.
+    pub(crate) fn build_votes(&mut self, map: &ScoreMap<'_>) -> Option<()> {
+        let width = self.shape.width();
+        let len = plane_len(self.shape.height(), width);
+        for (words, corners) in map.chunks().zip(pieces_mut(self.tables, len)) {
+            sum_up(words, words, width, corners, |_, word| vector::scores(word))?;
+        }
+        Some(())
+    }
+
+    pub(crate) fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// The table of chunk `chunk`.
+    pub(crate) fn plane(&self, chunk: usize) -> Option<Plane<'_>> {
+        plane(self.tables, self.shape, chunk)
+    }
+
+    /// The tables of all chunks.
+    pub(crate) fn planes(&self) -> impl Iterator<Item = Plane<'_>> {
+        let width = self.shape.width();
+        let len = plane_len(self.shape.height(), width);
+        pieces(self.tables, len).map(move |corners| Plane::new(corners, width))
+    }
+
+    /// Sums over the union of two windows, or over one of them.
+    pub(crate) fn union(plane: &Plane<'_>, a: &Cells, b: Option<&Cells>) -> Option<[i64; LANES]> {
+        let mut sums = plane.signed_sums(*a)?;
+        if let Some(b) = b {
+            let both = plane.signed_sums(a.intersection(b))?;
+            let lanes = sums.iter_mut().zip(plane.signed_sums(*b)?).zip(both);
+            for ((sum, b), both) in lanes {
+                *sum = sum.saturating_add(b).saturating_sub(both);
+            }
+        }
+        Some(sums)
+    }
+
+    /// Most that a window of the group sums up to, lane by lane.
+    pub(crate) fn most(plane: &Plane<'_>, group: &Group) -> Option<[i64; LANES]> {
+        let mut most = [i64::MIN; LANES];
+        for cells in group.cells() {
+            for (most, sum) in most.iter_mut().zip(plane.signed_sums(cells)?) {
+                *most = sum.max(*most);
+            }
+        }
+        Some(most)
+    }
+
+    /// For each window `W` of `first`, in order with its number, the most of
+    /// `a(W) + a(V) - b(V n W)` over the windows `V` of `set`; see [`overlay`].
+    ///
+    /// `half` names the size of the set whose windows are those of `first`, where only the most over
+    /// all pairs and its first window are of interest: numbers of later windows may then be too low.
+    pub(crate) fn each_worst(
+        &mut self,
+        chunk: usize,
+        less: &Vector,
+        first: &Group,
+        set: &MaskSet<'_>,
+        half: Option<usize>,
+        mut each: impl FnMut(usize, &Cells, &[i64; LANES]),
+    ) -> Option<()> {
+        let plane = plane(self.tables, self.shape, chunk)?;
+        if !(self.small && fits(self.shape, first)) {
+            return each_of_pairs(&plane, less, first, set, each);
+        }
+        self.worst.fill([TableWord::MIN; LANES]);
+        for (number, second) in set.groups().enumerate() {
+            let half = half == Some(number);
+            overlay(
+                &plane,
+                less,
+                first,
+                &second,
+                half,
+                &mut self.rows,
+                self.worst,
+            )?;
+        }
+        for ((number, cells), worst) in first.cells().enumerate().zip(&*self.worst) {
+            let worst = vector::add(plane.sum(cells)?, worst);
+            each(number, &cells, &worst.map(i64::from));
+        }
+        Some(())
+    }
+}
+
+fn plane(tables: &[Vector], shape: Shape, chunk: usize) -> Option<Plane<'_>> {
+    let corners = pieces(tables, plane_len(shape.height(), shape.width())).nth(chunk)?;
+    Some(Plane::new(corners, shape.width()))
+}
+
+/// [`Sweep::each_worst`] pair by pair, for windows too large for words of 16 bits.
+#[cold]
+fn each_of_pairs(
+    plane: &Plane<'_>,
+    less: &Vector,
+    first: &Group,
+    set: &MaskSet<'_>,
+    mut each: impl FnMut(usize, &Cells, &[i64; LANES]),
+) -> Option<()> {
+    for (number, window) in first.cells().enumerate() {
+        let mut most = [i64::MIN; LANES];
+        for other in set.groups().flat_map(Group::cells) {
+            let area = window.intersection(&other).area();
+            let sums = Sweep::union(plane, &window, Some(&other))?;
+            for ((most, sum), less) in most.iter_mut().zip(sums).zip(less) {
+                let sum = sum.saturating_add(area.saturating_mul(i64::from(*less)));
+                *most = sum.max(*most);
+            }
+        }
+        each(number, &window, &most);
+    }
+    Some(())
+}
