@@ -3,7 +3,8 @@
 //! ```text
 //! cargo build --release -p bagcert-certifier --example count
 //! for job in binarise_cifar certify_cifar areas_cifar squares_cifar largest_cifar \
-//!            binarise_imagenet certify_imagenet; do
+//!            binarise_imagenet certify_imagenet mask_cifar double_cifar contested_cifar \
+//!            double_imagenet contested_imagenet; do
 //!     valgrind --tool=callgrind --callgrind-out-file=/dev/null \
 //!         --toggle-collect="count::$job" target/release/examples/count "$job" 2>&1 |
 //!         awk -v job="$job" '/Collected/ { print job, $4 }'
@@ -19,7 +20,8 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use bagcert_certifier::{
-    Axis, Certifier, Condition, Geometry, PatchSize, ScoreMap, Shape, rectangles_of_area,
+    Axis, Certifier, Condition, Geometry, MaskCertifier, MaskSet, Masking, PatchSize, ScoreMap,
+    Shape, rectangles_of_area,
 };
 
 struct Frame {
@@ -31,22 +33,29 @@ struct Frame {
 }
 
 impl Frame {
-    fn new(classes: usize, axis: Axis) -> Self {
+    fn new(classes: usize, axis: Axis, contested: bool) -> Self {
         let side = axis.outputs() as usize;
         let shape = Shape::new(classes, side, side).unwrap();
         let mut state = 1u32;
-        // Noise for every class; class 3 leads.
+        // Noise for every class; class 3 leads. Where it is contested, another one does in every
+        // ninth cell's neighbourhood, and all have as many votes.
         let logits = (0..classes * side * side).map(|index| {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             let noise = (state >> 8) as f32 / (1u32 << 24) as f32;
-            noise - if index / (side * side) == 3 { 0.1 } else { 0.9 }
+            let (class, y, x) = (index / (side * side), index / side % side, index % side);
+            let leads = if contested {
+                (y / 3 * 5 + x / 3 * 3) % classes == class
+            } else {
+                class == 3
+            };
+            noise - if leads { 0.1 } else { 0.9 }
         });
         Self {
             shape,
             geometry: Geometry { x: axis, y: axis },
             logits: logits.collect(),
             scores: vec![0; shape.score_len()],
-            table: vec![0; shape.table_len()],
+            table: vec![0; shape.table_len().max(shape.masks_len(1))],
         }
     }
 
@@ -83,6 +92,27 @@ jobs! {
     certify_imagenet = |certifier| certifier.certify(square(32), CONDITION).unwrap().slack;
 }
 
+/// Functions that valgrind can find by name.
+macro_rules! mask_jobs {
+    ($($name:ident = $masking:expr, $side:expr;)*) => {
+        $(#[inline(never)]
+        fn $name(map: &ScoreMap<'_>, geometry: &Geometry, memory: &mut [i16]) -> i64 {
+            let patches = [square($side)];
+            let set = MaskSet::new(geometry, &patches).unwrap();
+            let mut masks = MaskCertifier::new(map, set, $masking, memory).unwrap();
+            masks.certify(square($side)).unwrap().slack
+        })*
+    };
+}
+
+mask_jobs! {
+    mask_cifar = Masking::Single, 5;
+    double_cifar = Masking::Double, 5;
+    contested_cifar = Masking::Double, 5;
+    double_imagenet = Masking::Double, 32;
+    contested_imagenet = Masking::Double, 32;
+}
+
 #[inline(never)]
 fn binarise_cifar(frame: &mut Frame) -> usize {
     frame.binarise().predicted()
@@ -99,10 +129,11 @@ fn main() {
     let job = args.next().unwrap_or_default();
     let runs: u32 = args.next().map_or(1, |runs| runs.parse().unwrap());
     let imagenet = job.ends_with("imagenet");
+    let contested = job.starts_with("contested");
     let mut frame = if imagenet {
-        Frame::new(1000, Axis::new(224, 56, 4, -8, 8).unwrap())
+        Frame::new(1000, Axis::new(224, 56, 4, -8, 8).unwrap(), contested)
     } else {
-        Frame::new(10, Axis::new(32, 32, 1, -3, 3).unwrap())
+        Frame::new(10, Axis::new(32, 32, 1, -3, 3).unwrap(), contested)
     };
     let mut times = Vec::new();
     let mut time = |job: &mut dyn FnMut()| {
@@ -127,6 +158,11 @@ fn main() {
                 "squares_cifar" => squares_cifar,
                 "largest_cifar" => largest_cifar,
                 "certify_imagenet" => certify_imagenet,
+                "mask_cifar" => mask_cifar,
+                "double_cifar" => double_cifar,
+                "contested_cifar" => contested_cifar,
+                "double_imagenet" => double_imagenet,
+                "contested_imagenet" => contested_imagenet,
                 _ => {
                     eprintln!("unknown job '{job}'; the source names them");
                     std::process::exit(2);

@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 
 use bagcert_certifier::*;
 
-use super::Case;
+use super::{Case, PlainAxis};
 
 /// A set of cells, row-major.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,26 +84,38 @@ impl Deployment {
         let mut windows = Vec::new();
         let mut regions = Vec::new();
         for (size, (w, h)) in sizes.iter().zip(patches) {
-            let positions: Vec<(Pixel, Bits)> = case
-                .positions(*w, *h)
-                .into_iter()
-                .map(|((y, x), cells)| {
-                    let cells = cells.iter().map(|(y, x)| y * width + x);
-                    let at = Pixel {
-                        x: x as u32,
-                        y: y as u32,
-                    };
-                    (at, Bits::of(height * width, cells))
-                })
-                .collect();
-            let mut maximal: Vec<(Bits, Pixel)> = Vec::new();
-            for (at, region) in &positions {
-                let larger = |(_, other): &(Pixel, Bits)| region != other && region.within(other);
-                if !positions.iter().any(larger)
-                    && !maximal.iter().any(|(known, _)| known == region)
-                {
-                    maximal.push((region.clone(), *at));
+            let reached = |axis: PlainAxis, length: i64| -> Vec<Vec<usize>> {
+                let cells = 0..axis.outputs;
+                let at = |first| {
+                    cells
+                        .clone()
+                        .filter(move |cell| axis.sees(*cell, first, length))
+                };
+                let at = |first| at(first).map(|cell| cell as usize).collect();
+                (0..=axis.inputs - length).map(at).collect()
+            };
+            let mut positions: Vec<(Pixel, Bits)> = Vec::new();
+            for (y, rows) in (0..).zip(reached(case.y, *h)) {
+                for (x, columns) in (0..).zip(reached(case.x, *w)) {
+                    let cells = rows
+                        .iter()
+                        .flat_map(|y| columns.iter().map(move |x| y * width + x));
+                    positions.push((Pixel { x, y }, Bits::of(height * width, cells)));
                 }
+            }
+            // A rectangle of cells is maximal where its rows and its columns are.
+            let (rows, columns) = (longest(&reached(case.y, *h)), longest(&reached(case.x, *w)));
+            let mut maximal: Vec<(Bits, Pixel)> = Vec::new();
+            for (y, rows) in &rows {
+                for (x, columns) in &columns {
+                    let cells = rows
+                        .iter()
+                        .flat_map(|y| columns.iter().map(move |x| y * width + x));
+                    maximal.push((Bits::of(height * width, cells), Pixel { x: *x, y: *y }));
+                }
+            }
+            if maximal.iter().all(|(region, _)| region.cells().is_empty()) {
+                maximal = vec![(Bits::none(height * width), Pixel { x: 0, y: 0 })];
             }
             let one = [*size];
             let set = MaskSet::new(&geometry, &one).unwrap().with_step(step);
@@ -245,6 +257,20 @@ impl Deployment {
     }
 }
 
+/// Those of the cells reached from each position that no others hold, with the first position of each.
+fn longest(reached: &[Vec<usize>]) -> Vec<(u32, Vec<usize>)> {
+    let mut found: Vec<(u32, Vec<usize>)> = Vec::new();
+    for (at, cells) in (0..).zip(reached) {
+        let within = |other: &Vec<usize>| {
+            cells.len() < other.len() && cells.iter().all(|cell| other.contains(cell))
+        };
+        if !reached.iter().any(within) && found.iter().all(|(_, known)| known != cells) {
+            found.push((at, cells.clone()));
+        }
+    }
+    found
+}
+
 pub(crate) fn bits(case: &Case) -> Vec<Bits> {
     let cells = (case.y.outputs * case.x.outputs) as usize;
     let class = |plane: &Vec<Vec<bool>>| {
@@ -295,59 +321,68 @@ pub(crate) fn check(
     scores: &[Bits],
     deployment: &Deployment,
 ) -> [(usize, Vec<bool>); 2] {
-    [Masking::Single, Masking::Double].map(|masking| {
-        let expected = match masking {
-            Masking::Single => deployment.mask_prediction(scores),
-            Masking::Double => deployment.double_prediction(scores),
-        };
-        masked.run(
-            case.shape(),
-            scores,
-            deployment.set(),
-            masking,
-            |certifier| {
-                let context = || format!("{masking:?}, step {}, {case:?}", deployment.step);
-                assert_eq!(certifier.predicted(), expected, "{}", context());
-                let mut certified = Vec::new();
-                for (number, patch) in deployment.patches.iter().enumerate() {
-                    let verdict = certifier.certify(*patch).unwrap();
-                    let (found, second) = match masking {
-                        Masking::Single => (deployment.mask_slack(scores, expected, number), None),
-                        Masking::Double => {
-                            let (found, second) = deployment.double_slack(scores, expected, number);
-                            (found, Some(second))
-                        }
-                    };
-                    assert_eq!(verdict.slack, found.slack, "{patch}, {}", context());
-                    assert_eq!(verdict.rival, found.rival, "{patch}, {}", context());
-                    assert_eq!(verdict.predicted, expected);
-                    assert_eq!(verdict.certified, found.slack > 0);
-                    assert_eq!(verdict.patch, *patch);
-                    assert_eq!(verdict.condition, masking.condition());
-                    let width = case.x.outputs as usize;
-                    let second_cells = verdict.second.map(|rect| {
-                        let rows = rect.y.first..=rect.y.last;
-                        let cells = rows.flat_map(|y| {
-                            (rect.x.first..=rect.x.last)
-                                .map(move |x| y as usize * width + x as usize)
-                        });
-                        cells.collect::<Vec<_>>()
-                    });
-                    let expected_second = second.map(|second| second.cells());
-                    assert_eq!(
-                        second_cells,
-                        expected_second.filter(|cells| !cells.is_empty()),
-                        "{patch}, {}",
-                        context()
-                    );
-                    if masking == Masking::Single || deployment.step.get() == 1 {
-                        let (_, at) = &deployment.regions[number][found.window];
-                        assert_eq!(verdict.worst, *at, "{patch}, {}", context());
+    [Masking::Single, Masking::Double]
+        .map(|masking| check_one(masked, case, scores, deployment, masking))
+}
+
+/// [`check`] for one predictor.
+pub(crate) fn check_one(
+    masked: &mut Masked,
+    case: &Case,
+    scores: &[Bits],
+    deployment: &Deployment,
+    masking: Masking,
+) -> (usize, Vec<bool>) {
+    let expected = match masking {
+        Masking::Single => deployment.mask_prediction(scores),
+        Masking::Double => deployment.double_prediction(scores),
+    };
+    masked.run(
+        case.shape(),
+        scores,
+        deployment.set(),
+        masking,
+        |certifier| {
+            let context = || format!("{masking:?}, step {}, {case:?}", deployment.step);
+            assert_eq!(certifier.predicted(), expected, "{}", context());
+            let mut certified = Vec::new();
+            for (number, patch) in deployment.patches.iter().enumerate() {
+                let verdict = certifier.certify(*patch).unwrap();
+                let (found, second) = match masking {
+                    Masking::Single => (deployment.mask_slack(scores, expected, number), None),
+                    Masking::Double => {
+                        let (found, second) = deployment.double_slack(scores, expected, number);
+                        (found, Some(second))
                     }
-                    certified.push(verdict.certified);
+                };
+                assert_eq!(verdict.slack, found.slack, "{patch}, {}", context());
+                assert_eq!(verdict.rival, found.rival, "{patch}, {}", context());
+                assert_eq!(verdict.predicted, expected);
+                assert_eq!(verdict.certified, found.slack > 0);
+                assert_eq!(verdict.patch, *patch);
+                assert_eq!(verdict.condition, masking.condition());
+                let width = case.x.outputs as usize;
+                let second_cells = verdict.second.map(|rect| {
+                    let rows = rect.y.first..=rect.y.last;
+                    let cells = rows.flat_map(|y| {
+                        (rect.x.first..=rect.x.last).map(move |x| y as usize * width + x as usize)
+                    });
+                    cells.collect::<Vec<_>>()
+                });
+                let expected_second = second.map(|second| second.cells());
+                assert_eq!(
+                    second_cells,
+                    expected_second.filter(|cells| !cells.is_empty()),
+                    "{patch}, {}",
+                    context()
+                );
+                if masking == Masking::Single || deployment.step.get() == 1 {
+                    let (_, at) = &deployment.regions[number][found.window];
+                    assert_eq!(verdict.worst, *at, "{patch}, {}", context());
                 }
-                (expected, certified)
-            },
-        )
-    })
+                certified.push(verdict.certified);
+            }
+            (expected, certified)
+        },
+    )
 }
