@@ -10,6 +10,8 @@
 //! - [`tally`] and [`report`]: verdicts become figures and a page to read.
 //!
 //! ```no_run
+//! use std::num::NonZeroU32;
+//!
 //! use bagcert::frames::{Frames, Input};
 //! use bagcert::integrity::LoadedModel;
 //! use bagcert::pipeline::Query;
@@ -22,6 +24,7 @@
 //! let query = Query {
 //!     patches: vec![PatchSize::new(5, 5)?],
 //!     condition: Condition::SumWindow32,
+//!     mask_step: NonZeroU32::MIN,
 //!     largest_square: false,
 //!     keep_scores: false,
 //! };

@@ -1,10 +1,11 @@
 //! One frame from pixels to verdicts: the engine's logits, binarised, handed to the certifier.
 
+use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use bagcert_certifier::{
-    Certifier, Condition, Fault, Geometry, PatchSize, ScoreMap, ScoreWord, Shape, TableWord,
-    Verdict,
+    Certifier, Condition, Fault, Geometry, MaskCertifier, MaskSet, Masking, PatchSize, ScoreMap,
+    ScoreWord, Shape, TableWord, Verdict,
 };
 
 use ndarray::{Array2, ArrayView2};
@@ -26,11 +27,15 @@ pub enum PipelineError {
 /// What is asked of each frame.
 #[derive(Clone, Debug)]
 pub struct Query {
-    /// The patch sizes to certify against, one verdict each.
+    /// The patch sizes to certify against, one verdict each. Under a masking condition they are part
+    /// of the predictor: one for all of them, whose windows cover every size.
     pub patches: Vec<PatchSize>,
-    /// The sufficient condition used for all of them.
+    /// The sufficient condition used for all of them; it also says which predictor answers.
     pub condition: Condition,
-    /// Whether to look for the largest certified square as well (Condition 3.2).
+    /// Under a masking condition, the step from window to window; see [`MaskSet::with_step`].
+    pub mask_step: NonZeroU32,
+    /// Whether to look for the largest certified square as well (Condition 3.2). Under a masking
+    /// condition there is none.
     pub largest_square: bool,
     /// Whether to keep the score maps that the verdicts were drawn from.
     pub keep_scores: bool,
@@ -48,13 +53,15 @@ pub struct ClassScores {
 /// The answer for one frame.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// The class with the most votes, the lowest on a tie.
+    /// The answer of the predictor that the query's condition certifies: the class with the most
+    /// votes, the lowest on a tie, or that of a masking predictor.
     pub predicted: usize,
-    /// Votes of every class.
+    /// Votes of every class, on the whole map.
     pub votes: Vec<u32>,
     /// One verdict for each patch size of the query, in its order.
     pub verdicts: Vec<Verdict>,
-    /// Side of the largest square certified under Condition 3.2, in pixels; 0 where none is.
+    /// Side of the largest square certified under Condition 3.2, in pixels; 0 where none is. `None`
+    /// where it was not asked for, or another predictor answers.
     pub largest_square: Option<u32>,
     /// Score maps of the predicted class and of every rival that a verdict names; empty unless kept.
     pub scores: Vec<ClassScores>,
@@ -123,26 +130,29 @@ impl Pipeline {
 
         let start = Instant::now();
         let map = ScoreMap::from_logits(self.shape, logits, &mut self.score_memory)?;
-        let certifier = Certifier::new(&map, &self.geometry, &mut self.table_memory)?;
-        let verdicts = query
-            .patches
-            .iter()
-            .map(|&patch| certifier.certify(patch, query.condition))
-            .collect::<Result<Vec<Verdict>, Fault>>()?;
-        let largest_square = query.largest_square.then(|| certifier.largest_square());
+        let answer = match query.condition.masking() {
+            None => by_votes(&map, &self.geometry, &mut self.table_memory, query)?,
+            Some(masking) => {
+                let needed = self.shape.masks_len(query.patches.len());
+                if self.table_memory.len() < needed {
+                    self.table_memory.resize(needed, TableWord::default());
+                }
+                by_masks(&map, &self.geometry, &mut self.table_memory, query, masking)?
+            }
+        };
         let certificate = start.elapsed();
 
         let seen = look(&map, logits);
         let outcome = Outcome {
-            predicted: map.predicted(),
+            predicted: answer.predicted,
             votes: map.votes().collect(),
             scores: if query.keep_scores {
-                kept_scores(&map, &verdicts)
+                kept_scores(&map, &answer)
             } else {
                 Vec::new()
             },
-            verdicts,
-            largest_square,
+            verdicts: answer.verdicts,
+            largest_square: answer.largest_square,
             forward,
             certificate,
         };
@@ -150,10 +160,49 @@ impl Pipeline {
     }
 }
 
-fn kept_scores(map: &ScoreMap<'_>, verdicts: &[Verdict]) -> Vec<ClassScores> {
+/// What a predictor says of one score map.
+struct Answer {
+    predicted: usize,
+    verdicts: Vec<Verdict>,
+    largest_square: Option<u32>,
+}
+
+fn by_votes(
+    map: &ScoreMap<'_>,
+    geometry: &Geometry,
+    memory: &mut [TableWord],
+    query: &Query,
+) -> Result<Answer, Fault> {
+    let certifier = Certifier::new(map, geometry, memory)?;
+    let verdicts = certifier.sweep(query.patches.iter().copied(), query.condition);
+    Ok(Answer {
+        predicted: map.predicted(),
+        verdicts: verdicts.collect::<Result<_, _>>()?,
+        largest_square: query.largest_square.then(|| certifier.largest_square()),
+    })
+}
+
+fn by_masks(
+    map: &ScoreMap<'_>,
+    geometry: &Geometry,
+    memory: &mut [TableWord],
+    query: &Query,
+    masking: Masking,
+) -> Result<Answer, Fault> {
+    let set = MaskSet::new(geometry, &query.patches)?.with_step(query.mask_step);
+    let mut certifier = MaskCertifier::new(map, set, masking, memory)?;
+    Ok(Answer {
+        predicted: certifier.predicted(),
+        verdicts: certifier.verdicts().collect::<Result<_, _>>()?,
+        largest_square: None,
+    })
+}
+
+fn kept_scores(map: &ScoreMap<'_>, answer: &Answer) -> Vec<ClassScores> {
     let shape = map.shape();
-    let mut classes: Vec<usize> = verdicts.iter().map(|verdict| verdict.rival).collect();
-    classes.push(map.predicted());
+    let rivals = answer.verdicts.iter().map(|verdict| verdict.rival);
+    let mut classes: Vec<usize> = rivals.collect();
+    classes.push(answer.predicted);
     classes.sort_unstable();
     classes.dedup();
     classes

@@ -24,6 +24,7 @@ use bagcert_tests::oracle::Model;
 use bagcert_tests::repository::{self, Random};
 use bagcert_tests::search::{Found, Target, search, with_patch};
 use serde_json::Value;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 /// Certified test images of CIFAR-10 attacked where the set is there.
@@ -55,6 +56,7 @@ fn query(patch: PatchSize) -> Query {
     Query {
         patches: vec![patch],
         condition: Condition::SumWindow32,
+        mask_step: NonZeroU32::MIN,
         largest_square: false,
         keep_scores: false,
     }

@@ -1,7 +1,7 @@
 //! The command line as declared to clap.
 
 use std::ffi::OsString;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
 use bagcert_certifier::{Condition, PatchSize, rectangles_of_area};
@@ -138,9 +138,19 @@ pub(crate) struct PatchArgs {
     /// Every patch of N pixels that fits the image, from 1xN to Nx1.
     #[arg(long, value_name = "N")]
     area: Option<u32>,
-    /// The sufficient condition: 3.2 and 3.1 are exact for summed votes, 3.3 is cheaper and weaker.
+    /// The sufficient condition: 3.2 and 3.1 are exact for summed votes, 3.3 is cheaper and weaker;
+    /// mask and double-mask certify predictors of their own.
+    ///
+    /// The masking predictors leave windows out of the score map. Their windows are made for all the
+    /// patch sizes asked for together, so the answer itself depends on these; each line then says
+    /// whether this one answer is certified against its size. To certify each size with a
+    /// predictor of its own, run the command once for each.
     #[arg(long, default_value = "3.2", value_parser = parse_condition)]
     pub(crate) condition: Condition,
+    /// For mask and double-mask: take every N-th window along each axis, N - 1 cells longer; faster,
+    /// and weaker.
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub(crate) mask_step: NonZeroU32,
 }
 
 /// Where results go.
@@ -238,7 +248,7 @@ pub(crate) fn parse_patch(text: &str) -> Result<PatchSize, String> {
 
 fn parse_condition(text: &str) -> Result<Condition, String> {
     text.parse().map_err(|_| {
-        format!("{text:?} is not a condition that this program knows: 3.1, 3.2 or 3.3")
+        format!("{text:?} is not a condition that this program knows: 3.1, 3.2, 3.3, mask or double-mask")
     })
 }
 

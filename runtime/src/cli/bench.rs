@@ -1,6 +1,6 @@
 //! `bagcert bench`: how long the forward pass and the certificate take, apart.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -34,6 +34,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<usize, Stop> {
     let query = Query {
         patches: vec![args.patch],
         condition: Condition::SumWindow32,
+        mask_step: NonZeroU32::MIN,
         largest_square: false,
         keep_scores: false,
     };

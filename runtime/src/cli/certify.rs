@@ -41,6 +41,7 @@ pub(crate) fn run(args: &CertifyArgs) -> Result<usize, Stop> {
     let query = Query {
         patches: patches.clone(),
         condition,
+        mask_step: args.patches.mask_step,
         largest_square: true,
         keep_scores: args.targets.report.is_some(),
     };

@@ -48,6 +48,7 @@ pub(crate) fn run(args: &EvalArgs) -> Result<usize, Stop> {
     let query = Query {
         patches: patches.clone(),
         condition,
+        mask_step: args.patches.mask_step,
         largest_square: args.targets.report.is_some(),
         keep_scores: args.targets.report.is_some(),
     };

@@ -121,7 +121,8 @@ impl FrameTable {
             String::new()
         } else {
             format!(
-                "Below each patch size (width x height): certified by Condition {condition}? and the slack in votes.\n\n"
+                "Below each patch size (width x height): certified by {}? and the slack in votes.\n\n",
+                named(condition)
             )
         };
         note + &self.columns.head()
@@ -147,7 +148,8 @@ impl FrameTable {
         }
         cells.push(match row.outcome.largest_square {
             Some(side) if side > 0 => format!("{side}x{side}"),
-            _ => "none".to_owned(),
+            Some(_) => "none".to_owned(),
+            None => "-".to_owned(),
         });
         cells.push(milliseconds(row.outcome.forward + row.outcome.certificate));
         self.columns.line(&cells)
@@ -162,6 +164,16 @@ pub(crate) fn milliseconds(time: Duration) -> String {
 /// A share in percent with two places; a dash where there is nothing to share.
 pub(crate) fn percent(share: Option<f64>) -> String {
     share.map_or_else(|| "-".to_owned(), |share| format!("{:.2} %", share * 100.0))
+}
+
+/// A condition in words.
+fn named(condition: Condition) -> String {
+    match condition {
+        Condition::WorstCase31 | Condition::SumWindow32 | Condition::SumGlobal33 => {
+            format!("Condition {condition}")
+        }
+        Condition::Mask | Condition::DoubleMask => format!("condition {condition}"),
+    }
 }
 
 /// The counts in words and numbers.
@@ -191,7 +203,14 @@ pub(crate) fn summary(tally: &Tally, condition: Condition) -> String {
             tally.without_verdict
         );
     }
-    text += &format!("Condition {condition}, patch sizes width x height, slack in votes\n\n");
+    text += &format!(
+        "{}, patch sizes width x height, slack in votes\n",
+        named(condition)
+    );
+    if condition.masking().is_some() && tally.patches.len() > 1 {
+        text += "one predictor for all of these sizes, which its windows cover together\n";
+    }
+    text.push('\n');
     let number = |head: &str| (head.to_owned(), 6, Align::Right);
     let mut columns = vec![("patch".to_owned(), 7, Align::Left), number("certified")];
     if tally.labelled > 0 {

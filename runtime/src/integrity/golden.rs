@@ -1,5 +1,6 @@
 //! Golden frames: before an engine gives its first verdict, it answers frames whose answers are known.
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use bagcert_certifier::{Condition, PatchSize, ScoreMap};
@@ -134,6 +135,7 @@ impl Answer {
         let query = Query {
             patches,
             condition,
+            mask_step: NonZeroU32::MIN,
             largest_square: false,
             keep_scores: false,
         };

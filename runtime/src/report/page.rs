@@ -6,8 +6,9 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::chart::chart;
 use super::panels::{GAIN, NO_VOTE, RIVAL_VOTE, VOTE, css, panels};
-use super::words::{affected_cells, claim, class_name, reckoning, votes_text};
+use super::words::{affected_cells, claim, class_name, condition_name, reckoning, votes_text};
 use super::{Report, Shown, folder};
+use crate::pipeline::Outcome;
 
 const STYLE: &str = include_str!("style.css");
 
@@ -134,7 +135,12 @@ fn guide(report: &Report<'_>) -> Markup {
             div {
                 p { "The network looks at the frame through small windows of "
                     (geometry.x.receptive_field()) " x " (geometry.y.receptive_field())
-                    " pixels. In each cell of its score map every class gets a vote or none; the class with the most votes is the answer." }
+                    " pixels. In each cell of its score map every class gets a vote or none; "
+                    @match condition {
+                        Condition::SumGlobal33 | Condition::SumWindow32 | Condition::WorstCase31 => "the class with the most votes is the answer.",
+                        Condition::Mask => "the class that keeps the most votes when its best window of the map is left out is the answer.",
+                        Condition::DoubleMask => "the class with the most votes is the answer, unless windows of the map, once left out, speak for another one whatever second window is left out too.",
+                    } }
                 p { "A patch can only change cells whose window it touches: the " b { "affected region" } ". "
                     @match condition {
                         Condition::SumGlobal33 => "Condition 3.3 takes two votes of the lead for every cell of the largest such region and asks whether any lead is left.",
@@ -142,7 +148,12 @@ fn guide(report: &Report<'_>) -> Markup {
                             "In each affected cell an attacker can take the predicted class's vote, give the rival one, or both: a gain of 0, 1 or 2 votes. "
                             "The patch position and the rival with the least lead left over decide (Condition " (condition) ")."
                         }
+                        Condition::Mask => "For each position the predicted class loses its votes in that region, each rival gains every vote there, and then each class its best window (Condition 3.1 for the mask aggregator).",
+                        Condition::DoubleMask => "Its windows hold every such region. If the answer leads without any two of them, then whatever a patch writes into one is out of sight of the windows that decide, and the answer stays.",
                     } }
+                @if condition.masking().is_some() {
+                    p { "The windows are made for " b { "all patch sizes of this page together" } ": one answer for each frame, certified against each size or not. Other sizes make another predictor." }
+                }
                 p { b { "Slack" } " is the lead that is left at worst. More than 0 means certified; 0 is a tie and certifies nothing." }
             }
             div {
@@ -153,9 +164,13 @@ fn guide(report: &Report<'_>) -> Markup {
                 ul.key {
                     (key(swatch("patch"), match condition {
                         Condition::SumGlobal33 => "the worst patch: one with the largest affected region",
-                        Condition::SumWindow32 | Condition::WorstCase31 => "the worst patch: its position decides the slack",
+                        Condition::SumWindow32 | Condition::WorstCase31 | Condition::Mask => "the worst patch: its position decides the slack",
+                        Condition::DoubleMask => "a patch in the first of the two worst windows",
                     }))
-                    (key(swatch("region"), "its affected region in the score map"))
+                    (key(swatch("region"), match condition {
+                        Condition::DoubleMask => "its affected region in the score map, and the second of the two worst windows",
+                        _ => "its affected region in the score map",
+                    }))
                     (key(square(&css(VOTE)), "vote for the predicted class"))
                     (key(square(&css(RIVAL_VOTE)), "vote for the strongest rival: the class that decides the slack, not always the second in votes"))
                     (key(square(&css(NO_VOTE)), "no vote"))
@@ -218,12 +233,19 @@ fn card(report: &Report<'_>, shown: &Shown) -> Result<Markup, ImageError> {
                     None => {}
                 }
                 @if outcome.largest_square.is_some() && report.condition != Condition::SumWindow32 { " (Squares by Condition 3.2.)" }
+                @if outcome.largest_square.is_none() && plain_winner(outcome) != Some(outcome.predicted) { " The plain vote would have named another class." }
             }
             (pictures)
             p.reckoning { (reckoning(model, report.condition, outcome, verdict)) }
             @if outcome.verdicts.len() > 1 { (all_sizes(report, shown)) }
         }
     })
+}
+
+/// The class with the most votes on the whole map, the lowest on a tie.
+fn plain_winner(outcome: &Outcome) -> Option<usize> {
+    let most = outcome.votes.iter().max()?;
+    outcome.votes.iter().position(|votes| votes == most)
 }
 
 /// Files keep their path; the records of a data set only have a number.
@@ -276,7 +298,7 @@ fn facts(report: &Report<'_>) -> Markup {
             dt { "Receptive field" } dd { (x.receptive_field()) " x " (y.receptive_field()) " pixels, stride " (x.stride()) " x " (y.stride()) }
             dt { "Parameters" } dd { (model.parameters) }
             dt { "Multiply-adds" } dd { (model.macs) " for a frame" }
-            dt { "Condition" } dd { (report.condition) }
+            dt { "Condition" } dd { (condition_name(report.condition)) }
             @if let Some(data) = report.data { dt { "Data" } dd { (data) } }
             dt { "Frames" } dd { (report.tally.frames) ", " (report.tally.labelled) " of them labelled" }
             dt { "Inputs not used" } dd { (report.failures) }

@@ -47,6 +47,8 @@ pub(super) fn panels(
         .geometry
         .affected(verdict.patch, verdict.worst)
         .map(|region| region_share(&region, grid));
+    let second = verdict.second.map(|window| region_share(&window, grid));
+    let regions: Vec<&Share> = region.iter().chain(&second).collect();
     let frame = png::data_uri(size.width, size.height, &shown.frame.picture.to_rgb8())?;
     let predicted = class_name(model, verdict.predicted);
     let rival = class_name(model, verdict.rival);
@@ -76,7 +78,7 @@ pub(super) fn panels(
         .iter()
         .map(|&gain| GAIN.get(usize::from(gain)).copied().unwrap_or(NO_VOTE))
         .collect())?;
-    let draw = |picture: &str, name: &str| drawing(picture, name, size, &patch, region.as_ref());
+    let draw = |picture: &str, name: &str| drawing(picture, name, size, &patch, &regions);
     Ok(html! {
         div.panels {
             figure {
@@ -121,7 +123,7 @@ fn region_share(region: &CellRect, grid: Size) -> Share {
 }
 
 /// A picture, enlarged without smoothing, with the affected region and the patch on top.
-fn drawing(picture: &str, name: &str, size: Size, patch: &Share, region: Option<&Share>) -> Markup {
+fn drawing(picture: &str, name: &str, size: Size, patch: &Share, regions: &[&Share]) -> Markup {
     // Units of the drawing: the longer side has 320 of them.
     let unit = 320.0 / f64::from(size.width.max(size.height));
     let (width, height) = (f64::from(size.width) * unit, f64::from(size.height) * unit);
@@ -154,7 +156,7 @@ fn drawing(picture: &str, name: &str, size: Size, patch: &Share, region: Option<
         svg viewBox=(view) role="img" aria-label=(name) {
             title { (name) }
             image href=(picture) x="0" y="0" width=(width) height=(height) preserveAspectRatio="none" {}
-            @if let Some(region) = region { (outline(region, "region")) }
+            @for region in regions { (outline(region, "region")) }
             (outline(patch, "patch"))
         }
     }

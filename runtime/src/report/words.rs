@@ -27,6 +27,17 @@ pub(super) fn affected_cells(model: &ModelFacts<'_>, verdict: &Verdict) -> u64 {
         .map_or(0, |region| cells(&region))
 }
 
+/// How a condition is named in a sentence.
+pub(super) fn condition_name(condition: Condition) -> String {
+    match condition {
+        Condition::WorstCase31 | Condition::SumWindow32 | Condition::SumGlobal33 => {
+            format!("Condition {condition}")
+        }
+        Condition::Mask => "the mask aggregator".to_owned(),
+        Condition::DoubleMask => "double masking".to_owned(),
+    }
+}
+
 /// The claim of a verdict in one sentence.
 pub(super) fn claim(verdict: &Verdict, predicted: &str) -> String {
     let patch = verdict.patch;
@@ -46,7 +57,7 @@ pub(super) fn reckoning(
 ) -> String {
     let votes = |class: usize| i64::from(outcome.votes.get(class).copied().unwrap_or_default());
     let lead = votes(verdict.predicted) - votes(verdict.rival);
-    let gain = lead - verdict.slack;
+    let (lead, gain) = (number(lead), number(lead - verdict.slack));
     let (predicted, rival) = (
         class_name(model, verdict.predicted),
         class_name(model, verdict.rival),
@@ -61,6 +72,14 @@ pub(super) fn reckoning(
         Condition::SumWindow32 | Condition::WorstCase31 => format!(
             "The worst patch, {worst}, affects {region} cells, in which an attacker can gain {gain} \
              on {rival}."
+        ),
+        Condition::Mask => format!(
+            "Each class counts the votes that its worst window leaves it. With the worst patch, \
+             {worst}, on {region} cells, that leaves {rival} {gain} votes closer than the whole map does."
+        ),
+        Condition::DoubleMask => format!(
+            "Without the two worst windows, one of them around a patch {worst}, {gain} votes of the \
+             lead are gone, and whatever an attacker writes there is out of sight."
         ),
     };
     let end = if verdict.certified {
@@ -77,13 +96,17 @@ pub(super) fn reckoning(
     )
 }
 
+/// A number with a true minus sign.
+fn number(number: i64) -> String {
+    number.to_string().replace('-', "\u{2212}")
+}
+
 /// A number of votes with a true minus sign.
 pub(super) fn votes_text(votes: i64) -> String {
-    let sign = if votes < 0 { "\u{2212}" } else { "" };
     let unit = if votes.unsigned_abs() == 1 {
         "vote"
     } else {
         "votes"
     };
-    format!("{sign}{} {unit}", votes.unsigned_abs())
+    format!("{} {unit}", number(votes))
 }

@@ -75,7 +75,7 @@ fn other_arguments() {
     let folder = tempfile::tempdir().unwrap();
     let model = text(&colour_model(folder.path(), 32, 3));
     let frame = text(&plain(folder.path(), "a.png", RED));
-    for condition in ["mask", "double-mask", "3.4", "", "3.20"] {
+    for condition in ["masks", "double mask", "3.4", "", "3.20"] {
         let ran = run([
             "certify",
             "--model",
