@@ -108,7 +108,7 @@ macro_rules! mask_jobs {
 mask_jobs! {
     mask_cifar = Masking::Single, 5;
     double_cifar = Masking::Double, 5;
-    contested_cifar = Masking::Double, 5;
+    contested_cifar = black_box(Masking::Double), 5;
     double_imagenet = Masking::Double, 32;
     contested_imagenet = Masking::Double, 32;
 }

@@ -70,8 +70,15 @@ impl AxisMasks {
         end.saturating_sub(start)
     }
 
-    fn spans(self) -> impl Iterator<Item = (u32, u32)> {
-        (0..self.count).map(move |at| self.span(at))
+    /// Every window's cells, in order.
+    #[inline(always)]
+    pub(crate) fn spans(self) -> impl Iterator<Item = (u32, u32)> {
+        let mut next = self.start;
+        (0..self.count).map(move |_| {
+            let start = next;
+            next = next.saturating_add(self.step);
+            (start, start.saturating_add(self.length).min(self.limit))
+        })
     }
 }
 
@@ -101,6 +108,11 @@ impl Group {
     /// Number of windows. They start at distinct cells, except for a single one that may be empty.
     pub(crate) fn count(&self) -> u64 {
         u64::from(self.y.count).saturating_mul(self.x.count.into())
+    }
+
+    /// Cells of the largest window.
+    pub(crate) fn largest(&self) -> i64 {
+        i64::from(self.y.longest()).saturating_mul(self.x.longest().into())
     }
 
     /// Window `at` of [`cells`](Self::cells).

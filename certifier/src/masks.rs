@@ -231,40 +231,32 @@ impl<'m> MaskCertifier<'m> {
 
     /// The least margin outside two windows, one of the group.
     fn worst_pair(&mut self, number: usize, group: &Group) -> Option<Worst> {
-        let predicted = self.predicted;
+        let (home, lane) = (self.predicted / LANES, self.predicted % LANES);
+        // Votes of the predicted class that any one window holds at most.
+        let mut held = 0;
+        for other in self.set.groups() {
+            held = held.max(*Sweep::most(&self.sweep.plane(home)?, &other)?.get(lane)?);
+        }
         let mut least: Option<Worst> = None;
         for chunk in 0..self.sweep.shape().chunks() {
-            let rivals = Rivals::new(chunk, predicted, self.margins());
-            if least
-                .is_some_and(|least| self.settled(chunk, group, &rivals, least.slack) == Some(true))
-            {
-                continue;
+            let mut rivals = Rivals::new(chunk, self.predicted, self.margins());
+            if let Some(least) = least {
+                // A second window takes nothing from the margin but votes of the predicted class
+                // that the first one has left.
+                let most = Sweep::most(&self.sweep.plane(chunk)?, group)?;
+                let bound = rivals.slack(&most.map(|most| most.saturating_add(held)));
+                if bound.is_none_or(|bound| bound > least.slack) {
+                    continue;
+                }
             }
             let half = Some(number);
             let each = |window, _: &_, union: &[i64; LANES]| {
-                least = rivals.least(least, window, |lane| union.get(lane).copied());
+                rivals.gain(&mut least, window, union);
             };
             self.sweep
                 .each_worst(chunk, &[0; LANES], group, &self.set, half, each)?;
         }
         least
-    }
-
-    /// Whether single windows tell that no rival of the chunk can have less than `slack` left.
-    ///
-    /// A second window takes nothing from the margin but votes of the predicted class that the
-    /// first one has left, so no more than it holds of them.
-    fn settled(&self, chunk: usize, group: &Group, rivals: &Rivals, slack: i64) -> Option<bool> {
-        let home = self.predicted / LANES;
-        let plane = self.sweep.plane(home)?;
-        let mut own = 0;
-        for group in self.set.groups() {
-            let most = Sweep::most(&plane, &group)?;
-            own = own.max(*most.get(self.predicted % LANES)?);
-        }
-        let most = Sweep::most(&self.sweep.plane(chunk)?, group)?;
-        let bound = rivals.least(None, 0, |lane| Some(most.get(lane)?.saturating_add(own)));
-        Some(bound.is_none_or(|bound| bound.slack > slack))
     }
 
     /// The first window of the set that, with the worst one, leaves the slack.
@@ -309,14 +301,16 @@ impl<'m> MaskCertifier<'m> {
             .each_worst(home, &less(home), group, &self.set, None, each)?;
         let mut least: Option<Worst> = None;
         for chunk in 0..self.sweep.shape().chunks() {
-            let rivals = Rivals::new(chunk, predicted, self.margins());
+            let mut rivals = Rivals::new(chunk, predicted, self.margins());
             let marks = &*self.marks;
             let each = |number, cells: &crate::search::Cells, most: &[i64; LANES]| {
                 let lost = marks.get(number).map_or(u32::MAX, |mark| from_mark(*mark));
                 let lost = i64::from(lost).saturating_add(cells.area());
-                least = rivals.least(least, number, |lane| {
-                    Some(lost.saturating_sub(*most.get(lane)?))
-                });
+                rivals.gain(
+                    &mut least,
+                    number,
+                    &most.map(|most| lost.saturating_sub(most)),
+                );
             };
             self.sweep
                 .each_worst(chunk, &less(chunk), group, &self.set, None, each)?;
@@ -345,10 +339,11 @@ impl<'m> MaskCertifier<'m> {
     }
 }
 
-/// The rivals of one chunk and how far they are behind.
+/// The rivals of one chunk: how far they are behind, and the most that each gained so far.
 struct Rivals {
     first: usize,
     margins: [Option<i64>; LANES],
+    gained: [i64; LANES],
 }
 
 impl Rivals {
@@ -362,25 +357,38 @@ impl Rivals {
         Self {
             first,
             margins: found,
+            gained: [i64::MIN; LANES],
         }
     }
 
-    /// The lesser of `least` and what the rivals have left in a window, by what each has `lost`.
-    fn least(
-        &self,
-        least: Option<Worst>,
-        window: usize,
-        lost: impl Fn(usize) -> Option<i64>,
-    ) -> Option<Worst> {
-        let margins = self.margins.iter().enumerate();
-        let found = margins.filter_map(|(lane, margin)| {
-            Some(Worst {
-                slack: (*margin)?.saturating_sub(lost(lane)?),
-                window,
-                rival: self.first.saturating_add(lane),
-            })
-        });
-        found.chain(least).min()
+    /// What each gains on the predicted class in a window; windows come in order.
+    fn gain(&mut self, least: &mut Option<Worst>, window: usize, gains: &[i64; LANES]) {
+        let mut more = false;
+        for (gained, gain) in self.gained.iter_mut().zip(gains) {
+            more |= *gain > *gained;
+            *gained = (*gain).max(*gained);
+        }
+        // Only a larger gain than in earlier windows can leave less.
+        if more {
+            for (lane, (margin, gain)) in self.margins.iter().zip(gains).enumerate() {
+                if let Some(margin) = margin {
+                    let found = Worst {
+                        slack: margin.saturating_sub(*gain),
+                        window,
+                        rival: self.first.saturating_add(lane),
+                    };
+                    *least = Some(least.map_or(found, |least| least.min(found)));
+                }
+            }
+        }
+    }
+
+    /// Least margin that these gains leave; `None` without a rival.
+    fn slack(&self, gains: &[i64; LANES]) -> Option<i64> {
+        let lanes = self.margins.iter().zip(gains);
+        lanes
+            .filter_map(|(margin, gain)| Some((*margin)?.saturating_sub(*gain)))
+            .min()
     }
 }
 

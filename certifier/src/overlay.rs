@@ -26,8 +26,9 @@ const ROW_CELLS: u64 = 8_191;
 
 const LEAST: Vector = [TableWord::MIN; LANES];
 
-/// Ends of the four ranges of columns of the second group, for one column of the first.
-type Ranges = [TableWord; 4];
+/// For one column of the first group, the ends of the ranges of columns of the second, and its own
+/// start and end.
+type Ranges = Vector;
 
 /// Memory for rows of windows. None of it need hold anything before.
 pub(crate) struct Rows<'m> {
@@ -50,7 +51,7 @@ pub(crate) struct Rows<'m> {
 
 /// Vectors that [`Rows`] takes for a map of `width` columns.
 pub(crate) const fn rows_len(width: usize) -> usize {
-    // Eight arrays of at most a column more than the map has; ranges are half a vector each.
+    // Nine arrays of at most a column more than the map has.
     width.saturating_add(1).saturating_mul(9)
 }
 
@@ -104,7 +105,8 @@ pub(crate) fn overlay(
     rows: &mut Rows<'_>,
     worst: &mut [Vector],
 ) -> Option<()> {
-    let (height, width) = (first.y.count, usize::try_from(first.x.count).ok()?);
+    let height = usize::try_from(first.y.count).ok()?;
+    let width = usize::try_from(first.x.count).ok()?;
     let columns = usize::try_from(second.x.count).ok()?;
     let Rows {
         own,
@@ -123,31 +125,23 @@ pub(crate) fn overlay(
     let after = after.get_mut(..=columns)?;
     before.fill(LEAST);
     after.fill(LEAST);
-    let ranges = ranges.as_flattened_mut().as_chunks_mut::<4>().0;
     let ranges = ranges.get_mut(..width)?;
     fill_ranges(&first.x, &second.x, ranges)?;
     let ranges = &*ranges;
 
-    for row in 0..second.y.count {
-        let (top, bottom) = second.y.span(row);
+    for (row, (top, bottom)) in (1usize..).zip(second.y.spans()) {
         subtract_rows(plane, top, bottom, &vector::ZERO, sums)?;
         let mut row_most = LEAST;
-        for (at, own) in (0..second.x.count).zip(own.iter_mut()) {
-            let (start, end) = second.x.span(at);
-            *own = between(sums, start, end)?;
+        for ((start, end), own) in second.x.spans().zip(own.iter_mut()) {
+            *own = vector::sub(*column(sums, end)?, column(sums, start)?);
             row_most = vector::max(row_most, own);
         }
         for (most, own) in after.iter_mut().zip(&*own) {
             *most = vector::max(*most, own);
         }
-        let until = if half {
-            height.min(row.saturating_add(1))
-        } else {
-            height
-        };
-        let lines = pieces_mut(worst, width).zip(0..until);
-        for (line, upper) in lines {
-            let (first_top, first_bottom) = first.y.span(upper);
+        let until = if half { height.min(row) } else { height };
+        let lines = pieces_mut(worst, width).zip(first.y.spans().take(until));
+        for (line, (first_top, first_bottom)) in lines {
             let (from, to) = (top.max(first_top), bottom.min(first_bottom));
             if from >= to {
                 for worst in line {
@@ -161,18 +155,16 @@ pub(crate) fn overlay(
             let shared = &**shared;
             let terms = own.iter().zip(left.iter_mut());
             let terms = terms.zip(inside.iter_mut()).zip(right.iter_mut());
-            for (at, (((own, left), inside), right)) in (0..second.x.count).zip(terms) {
-                let (start, end) = second.x.span(at);
+            for ((start, end), (((own, left), inside), right)) in second.x.spans().zip(terms) {
                 let (start, end) = (column(shared, start)?, column(shared, end)?);
                 *left = vector::sub(*own, end);
                 *inside = vector::add(*left, start);
                 *right = vector::add(*own, start);
             }
-            let windows = (0..first.x.count).zip(line).zip(ranges);
-            for ((at, worst), ranges) in windows {
-                let (start, end) = first.x.span(at);
-                let (start, end) = (column(shared, start)?, column(shared, end)?);
-                let [low, starts, ends, high] = ranges.map(|at| usize::from(at.cast_unsigned()));
+            for (worst, ranges) in line.iter_mut().zip(ranges) {
+                let [low, starts, ends, high, start, end, _, _] =
+                    ranges.map(|at| usize::from(at.cast_unsigned()));
+                let (start, end) = (shared.get(start)?, shared.get(end)?);
                 let mut best = *worst;
                 if let Some(most) = most(left.get(low..starts.min(ends))?) {
                     best = vector::max(best, &vector::add(most, start));
@@ -197,8 +189,8 @@ pub(crate) fn overlay(
     }
     running_most(before.iter_mut());
     running_most(after.iter_mut().rev());
-    for line in pieces_mut(worst, width).take(usize::try_from(height).ok()?) {
-        for (worst, [low, _, _, high]) in line.iter_mut().zip(ranges) {
+    for line in pieces_mut(worst, width).take(height) {
+        for (worst, [low, _, _, high, ..]) in line.iter_mut().zip(ranges) {
             let low = before.get(usize::from(low.cast_unsigned()))?;
             let high = after.get(usize::from(high.cast_unsigned()))?;
             *worst = vector::max(vector::max(*worst, low), high);
@@ -218,13 +210,13 @@ fn fill_ranges(first: &AxisMasks, second: &AxisMasks, ranges: &mut [Ranges]) -> 
         }
         *at
     };
-    for (at, ranges) in (0..first.count).zip(ranges) {
-        let (start, end) = first.span(at);
+    for ((start, end), ranges) in first.spans().zip(ranges) {
         let low = grow(&mut low, &|(_, second_end)| second_end <= start);
         let starts = grow(&mut starts, &|(second_start, _)| second_start <= start);
         let ends = grow(&mut ends, &|(_, second_end)| second_end <= end);
         let high = grow(&mut high, &|(second_start, _)| second_start < end).max(low);
-        let found = [low, starts.clamp(low, high), ends.clamp(low, high), high];
+        let (starts, ends) = (starts.clamp(low, high), ends.clamp(low, high));
+        let found = [low, starts, ends, high, start, end];
         for (range, found) in ranges.iter_mut().zip(found) {
             *range = TableWord::try_from(found).ok()?;
         }
@@ -257,22 +249,19 @@ fn column(sums: &[Vector], at: u32) -> Option<&Vector> {
     sums.get(usize::try_from(at).ok()?)
 }
 
-#[inline(always)]
-fn between(sums: &[Vector], start: u32, end: u32) -> Option<Vector> {
-    Some(vector::sub(*column(sums, end)?, column(sums, start)?))
-}
-
 /// Most of all vectors, lane by lane; `None` where there are none.
 #[inline(always)]
 fn most(vectors: &[Vector]) -> Option<Vector> {
     let (first, rest) = vectors.split_first()?;
-    let fold = |most, vectors: &[Vector]| {
-        let vectors = vectors.iter();
-        vectors.fold(most, vector::max)
-    };
+    let mut most = *first;
     let (fours, rest) = rest.as_chunks::<4>();
-    let most = fours.iter().fold(*first, |most, four| fold(most, four));
-    Some(fold(most, rest))
+    for [a, b, c, d] in fours {
+        most = vector::max(vector::max(most, a), &vector::max(vector::max(*b, c), d));
+    }
+    for vector in rest {
+        most = vector::max(most, vector);
+    }
+    Some(most)
 }
 
 fn running_most<'v>(vectors: impl Iterator<Item = &'v mut Vector>) {

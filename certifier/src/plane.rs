@@ -102,6 +102,9 @@ impl<'t> Plane<'t> {
 
     /// Signed sums over any window, for tables whose cells count -1, 0 or 1.
     pub(crate) fn signed_sums(&self, cells: Cells) -> Option<[i64; LANES]> {
+        if cells.area() <= i64::from(TILE_CELLS) {
+            return Some(self.sum(cells)?.map(i64::from));
+        }
         let mut sums = [0i64; LANES];
         for tile in tiles(cells) {
             for (sum, tile) in sums.iter_mut().zip(self.sum(tile)?) {

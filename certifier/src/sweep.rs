@@ -3,7 +3,7 @@
 use crate::mask_set::{Group, MaskSet};
 use crate::overlay::{self, Rows, fits, overlay};
 use crate::pieces::{pieces, pieces_mut};
-use crate::plane::{Plane, plane_len, sum_up};
+use crate::plane::{Plane, TILE_CELLS, plane_len, sum_up};
 use crate::score_map::{ScoreMap, place};
 use crate::search::Cells;
 use crate::shape::{LANES, Shape, TableWord};
@@ -95,19 +95,32 @@ impl<'m> Sweep<'m> {
 
     /// Sums over the union of two windows, or over one of them.
     pub(crate) fn union(plane: &Plane<'_>, a: &Cells, b: Option<&Cells>) -> Option<[i64; LANES]> {
+        let Some(b) = b else {
+            return plane.signed_sums(*a);
+        };
+        if a.area().saturating_add(b.area()) <= i64::from(TILE_CELLS) {
+            let sums = vector::add(plane.sum(*a)?, &plane.sum(*b)?);
+            let both = plane.sum(a.intersection(b))?;
+            return Some(vector::sub(sums, &both).map(i64::from));
+        }
         let mut sums = plane.signed_sums(*a)?;
-        if let Some(b) = b {
-            let both = plane.signed_sums(a.intersection(b))?;
-            let lanes = sums.iter_mut().zip(plane.signed_sums(*b)?).zip(both);
-            for ((sum, b), both) in lanes {
-                *sum = sum.saturating_add(b).saturating_sub(both);
-            }
+        let both = plane.signed_sums(a.intersection(b))?;
+        let lanes = sums.iter_mut().zip(plane.signed_sums(*b)?).zip(both);
+        for ((sum, b), both) in lanes {
+            *sum = sum.saturating_add(b).saturating_sub(both);
         }
         Some(sums)
     }
 
     /// Most that a window of the group sums up to, lane by lane.
     pub(crate) fn most(plane: &Plane<'_>, group: &Group) -> Option<[i64; LANES]> {
+        if group.largest() <= i64::from(TILE_CELLS) {
+            let mut most = [TableWord::MIN; LANES];
+            for cells in group.cells() {
+                most = vector::max(most, &plane.sum(cells)?);
+            }
+            return Some(most.map(i64::from));
+        }
         let mut most = [i64::MIN; LANES];
         for cells in group.cells() {
             for (most, sum) in most.iter_mut().zip(plane.signed_sums(cells)?) {
