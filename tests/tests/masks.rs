@@ -1,0 +1,143 @@
+//! Soundness of the masking predictors on the engine as shipped: a search without gradients turns no
+//! certified sample frame.
+//!
+//! Every patch that the search tries, and not only its best one, is put to the very predictor. The
+//! search aims at the plain vote, which goes with the masked one: it turns frames that are not
+//! certified.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+use bagcert::admission::{self, AdmittedModel};
+use bagcert::engine::{Engine, EngineError, ForwardPass};
+use bagcert_certifier::{
+    MaskCertifier, MaskSet, Masking, PatchSize, ScoreMap, ScoreWord, TableWord, Verdict,
+};
+use bagcert_tests::oracle::Model;
+use bagcert_tests::repository::{self, Random};
+use bagcert_tests::search::{Target, search};
+
+/// Patches tried in each search, which ends early where it turns the plain vote.
+const QUERIES: usize = 60;
+/// Searches for each frame.
+const SEARCHES: usize = 4;
+
+/// An engine whose every answer a masking predictor looks at.
+struct Watched<'m> {
+    engine: Engine,
+    model: &'m AdmittedModel,
+    patches: &'m [PatchSize],
+    masking: Masking,
+    scores: Vec<ScoreWord>,
+    memory: Vec<TableWord>,
+    logits: Vec<f32>,
+    /// The class that should stay.
+    expected: usize,
+    turned: usize,
+    seen: usize,
+}
+
+impl<'m> Watched<'m> {
+    fn new(model: &'m AdmittedModel, patches: &'m [PatchSize], masking: Masking) -> Self {
+        let shape = model.shape();
+        Self {
+            engine: Engine::new(model).unwrap(),
+            model,
+            patches,
+            masking,
+            scores: vec![0; shape.score_len()],
+            memory: vec![0; shape.masks_len(patches.len())],
+            logits: vec![],
+            expected: 0,
+            turned: 0,
+            seen: 0,
+        }
+    }
+
+    fn verdicts(&mut self, image: &[f32]) -> Vec<Verdict> {
+        self.logits = self.engine.forward(image).unwrap().to_vec();
+        let shape = self.model.shape();
+        let map = ScoreMap::from_logits(shape, &self.logits, &mut self.scores).unwrap();
+        let set = MaskSet::new(&self.model.geometry(), self.patches).unwrap();
+        let mut masks = MaskCertifier::new(&map, set, self.masking, &mut self.memory).unwrap();
+        masks.verdicts().map(Result::unwrap).collect()
+    }
+}
+
+impl ForwardPass for Watched<'_> {
+    fn forward(&mut self, image: &[f32]) -> Result<&[f32], EngineError> {
+        let verdicts = self.verdicts(image);
+        self.seen += 1;
+        self.turned += usize::from(verdicts[0].predicted != self.expected);
+        Ok(&self.logits)
+    }
+}
+
+#[test]
+fn no_patch_turns_a_certified_frame() {
+    let frames = repository::frames().unwrap();
+    let frames: Vec<Vec<f32>> = frames
+        .iter()
+        .map(|path| repository::pixels(path).unwrap().0)
+        .collect();
+    let others: Vec<&[f32]> = frames.iter().map(Vec::as_slice).collect();
+    let sizes = [(5, 5), (2, 7)].map(|(w, h)| PatchSize::new(w, h).unwrap());
+    for path in repository::models().unwrap() {
+        let model = admission::admit(&path).unwrap();
+        let geometry = Model::of(&model);
+        // One size, and two that share a predictor.
+        for patches in [&sizes[..1], &sizes] {
+            for masking in [Masking::Single, Masking::Double] {
+                let mut random = Random::new(2023);
+                let mut watched = Watched::new(&model, patches, masking);
+                let (mut attacked, mut open, mut open_turned, mut seen) = (0, 0, 0, 0);
+                for (number, frame) in frames.iter().enumerate() {
+                    let verdicts = watched.verdicts(frame);
+                    let logits = watched.logits.clone();
+                    for verdict in verdicts {
+                        let size = (verdict.patch.width(), verdict.patch.height());
+                        let target = Target {
+                            model: &geometry,
+                            image: frame,
+                            logits: &logits,
+                            patch: (size.0 as usize, size.1 as usize),
+                            worst: (verdict.worst.x as usize, verdict.worst.y as usize),
+                            others: &others,
+                        };
+                        (watched.expected, watched.turned, watched.seen) =
+                            (verdict.predicted, 0, 0);
+                        let searches = if verdict.certified { SEARCHES } else { 1 };
+                        for _ in 0..searches {
+                            let found = search(&mut watched, &target, QUERIES, &mut random);
+                            assert_eq!(found.unwrap().leak, None, "frame {number}");
+                        }
+                        if verdict.certified {
+                            assert_eq!(
+                                watched.turned, 0,
+                                "frame {number} was certified at {} with slack {} by {masking:?}",
+                                verdict.patch, verdict.slack
+                            );
+                            attacked += 1;
+                            seen += watched.seen;
+                        } else {
+                            open += 1;
+                            open_turned += usize::from(watched.turned > 0);
+                        }
+                    }
+                }
+                println!(
+                    "{}, {masking:?}, {} sizes: {seen} patches on {attacked} certificates; \
+                     {open_turned} of {open} frames without one turned",
+                    path.display(),
+                    patches.len()
+                );
+                assert!(attacked >= 4, "{attacked} certificates");
+                // A search that turned nothing would prove nothing.
+                assert!(4 * open_turned >= open, "{open_turned} of {open}");
+            }
+        }
+    }
+}
