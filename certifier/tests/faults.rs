@@ -9,8 +9,8 @@
 )]
 
 use bagcert_certifier::{
-    Axis, Certifier, Condition, Fault, Geometry, GeometryError, MAX_EXTENT, PatchSize, Pixel,
-    ScoreMap, Shape, ShapeError, Span, rectangles_of_area,
+    Axis, Certifier, Condition, Fault, Geometry, GeometryError, MAX_EXTENT, MaskCertifier, MaskSet,
+    Masking, PatchSize, Pixel, ScoreMap, Shape, ShapeError, Span, rectangles_of_area,
 };
 
 fn axis(cells: u32) -> Axis {
@@ -226,6 +226,72 @@ fn buffers_and_grids_are_checked() {
 }
 
 #[test]
+fn masks_are_checked() {
+    let geometry = Geometry {
+        x: axis(6),
+        y: axis(5),
+    };
+    let size = |w, h| PatchSize::new(w, h).unwrap();
+    assert_eq!(MaskSet::new(&geometry, &[]).err(), Some(Fault::NoPatch));
+    let large = [size(2, 2), size(2, 6)];
+    let fault = Fault::PatchTooLarge {
+        patch: large[1],
+        image_width: 6,
+        image_height: 5,
+    };
+    assert_eq!(MaskSet::new(&geometry, &large).err(), Some(fault));
+
+    let patches = [size(3, 2), size(1, 4)];
+    let set = MaskSet::new(&geometry, &patches).unwrap();
+    let shape = Shape::new(3, 5, 6).unwrap();
+    let mut scores = vec![0; shape.score_len()];
+    let map = ScoreMap::from_scores(shape, |class, _, _| class == 1, &mut scores).unwrap();
+    let mut memory = vec![0; shape.masks_len(2)];
+    let needed = memory.len();
+    assert!(shape.masks_len(1) < needed);
+    let short = &mut memory[..needed - 1];
+    let fault = Fault::MemoryTooSmall {
+        needed,
+        found: needed - 1,
+    };
+    for masking in [Masking::Single, Masking::Double] {
+        let found = MaskCertifier::new(&map, set, masking, short);
+        assert_eq!(found.err(), Some(fault));
+    }
+    let other = Geometry {
+        x: axis(5),
+        y: axis(6),
+    };
+    let turned = MaskSet::new(&other, &patches).unwrap();
+    let found = MaskCertifier::new(&map, turned, Masking::Double, &mut memory);
+    assert!(matches!(found.err(), Some(Fault::GeometryMismatch { .. })));
+
+    let mut masks = MaskCertifier::new(&map, set, Masking::Double, &mut memory).unwrap();
+    // A size that is listed, and one that fits into a listed one as which it is certified.
+    let listed = masks.certify(size(3, 2)).unwrap();
+    let within = masks.certify(size(2, 1)).unwrap();
+    assert!(listed.certified && within.slack == listed.slack);
+    assert_eq!(within.patch, size(2, 1));
+    // Each side fits somewhere, but no size holds both.
+    let patch = size(3, 3);
+    assert_eq!(masks.certify(patch), Err(Fault::PatchNotMasked { patch }));
+    let fault = masks.certify(size(7, 1)).unwrap_err();
+    assert!(matches!(fault, Fault::PatchTooLarge { .. }), "{fault}");
+    // The aggregator itself may be attacked by any patch.
+    let mut masks = MaskCertifier::new(&map, set, Masking::Single, &mut memory).unwrap();
+    assert!(masks.certify(patch).is_ok());
+
+    let mut table = vec![0; shape.table_len()];
+    let certifier = Certifier::new(&map, &geometry, &mut table).unwrap();
+    for condition in [Condition::Mask, Condition::DoubleMask] {
+        assert_eq!(
+            certifier.certify(patch, condition),
+            Err(Fault::NeedsMasks { condition })
+        );
+    }
+}
+
+#[test]
 fn zero_is_a_vote() {
     let shape = Shape::new(2, 1, 3).unwrap();
     let mut scores = vec![0; shape.score_len()];
@@ -245,11 +311,13 @@ fn conditions_have_names() {
         (Condition::WorstCase31, "3.1"),
         (Condition::SumWindow32, "3.2"),
         (Condition::SumGlobal33, "3.3"),
+        (Condition::Mask, "mask"),
+        (Condition::DoubleMask, "double-mask"),
     ] {
         assert_eq!(condition.to_string(), name);
         assert_eq!(name.parse(), Ok(condition));
     }
-    for text in ["", "3", "3.4", " 3.2", "3.2 "] {
+    for text in ["", "3", "3.4", " 3.2", "3.2 ", "Mask", "double mask"] {
         assert!(text.parse::<Condition>().is_err());
     }
 }

@@ -538,6 +538,7 @@ fn a_patch_may_turn_a_certified_frame_into_a_fault() {
     let query = Query {
         patches: vec![PatchSize::new(1, 1).unwrap()],
         condition: Condition::SumWindow32,
+        mask_step: std::num::NonZeroU32::MIN,
         largest_square: false,
         keep_scores: false,
     };

@@ -15,6 +15,7 @@ mod certify;
 mod eval;
 mod inspect;
 mod integrity;
+mod masks;
 mod model;
 mod usage;
 mod writing;
