@@ -6,4 +6,4 @@
 mod allocator;
 mod targets;
 
-pub use targets::{cifar10, graph, model, picture, scenario, trainer_config};
+pub use targets::{cifar10, graph, key, manifest, model, picture, scenario, trainer_config};

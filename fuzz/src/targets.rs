@@ -7,6 +7,7 @@ use arbitrary::Unstructured;
 use bagcert::admission::{AdmissionError, AdmittedModel, admit};
 use bagcert::engine::{Engine, EngineError};
 use bagcert::frames::{FrameError, Frames, Input, Picture, Size};
+use bagcert::integrity::{Manifest, PublicKey, SecretKey};
 use bagcert_cifar10::Records;
 use prost::Message;
 
@@ -18,10 +19,9 @@ mod graph_of;
 #[path = "host.rs"]
 mod host;
 
-/// Engines are made of models up to so many multiply-adds and image values only; larger ones are
-/// refused or admitted, but take long to run.
-const SMALL_MACS: u64 = 1 << 20;
-const SMALL_IMAGE: usize = 3 * 64 * 64;
+/// Engines are made of models up to so many multiply-adds, and values of all maps, only. Larger ones
+/// are admitted or refused, but take long to run.
+const SMALL: u64 = 1 << 20;
 
 /// The bytes of an ONNX file.
 pub fn model(data: &[u8]) {
@@ -41,7 +41,13 @@ fn judge(outcome: Result<AdmittedModel, AdmissionError>) {
         Err(error) => return drop(error.to_string()),
     };
     let image = model.input();
-    if model.macs() > SMALL_MACS || image.channels * image.height * image.width > SMALL_IMAGE {
+    let values = model
+        .network()
+        .nodes()
+        .iter()
+        .filter_map(|node| node.shape.volume())
+        .fold(0u64, |sum, values| sum.saturating_add(values as u64));
+    if model.macs() > SMALL || values > SMALL {
         return;
     }
     match Engine::new(&model) {
@@ -111,6 +117,32 @@ pub fn cifar10(data: &[u8]) {
                 .map(FrameError::to_string)
                 .collect::<Vec<_>>(),
         );
+    });
+}
+
+/// The bytes of a model's manifest.
+pub fn manifest(data: &[u8]) {
+    match Manifest::parse(data) {
+        // What was read can be written, and is the same when it is read again.
+        Ok(manifest) => match manifest.to_toml() {
+            Ok(text) => assert_eq!(Manifest::parse(text.as_bytes()), Ok(manifest)),
+            Err(error) => drop(error.to_string()),
+        },
+        Err(error) => drop(error.to_string()),
+    }
+}
+
+/// The bytes of a PEM file, read as a public key and as a secret one.
+pub fn key(data: &[u8]) {
+    with_file("key.pem", data, |path| {
+        match PublicKey::read(path) {
+            Ok(key) => assert!(!key.has_signed(data, &[0; 64])),
+            Err(error) => drop(error.to_string()),
+        }
+        match SecretKey::read(path) {
+            Ok(key) => assert!(!key.public().has_signed(data, &[0; 64])),
+            Err(error) => drop(error.to_string()),
+        }
     });
 }
 

@@ -24,9 +24,11 @@ const HANG: Duration = Duration::from_secs(60);
 
 type Target = fn(&[u8]);
 
-const TARGETS: [(&str, Target); 6] = [
+const TARGETS: [(&str, Target); 8] = [
     ("cifar10", targets::cifar10),
     ("graph", targets::graph),
+    ("key", targets::key),
+    ("manifest", targets::manifest),
     ("model", targets::model),
     ("picture", targets::picture),
     ("scenario", targets::scenario),
