@@ -92,7 +92,7 @@ fn every_target_is_replayed_and_the_corpus_is_small() {
         .flat_map(|name| fs::read_dir(folder().join(name)).unwrap())
         .map(|entry| entry.unwrap().metadata().unwrap().len())
         .sum();
-    assert!(size < 512 << 10, "the corpus has {size} bytes");
+    assert!(size < 256 << 10, "the corpus has {size} bytes");
 }
 
 /// A check that cannot fail would be none.
