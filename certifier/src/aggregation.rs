@@ -50,9 +50,6 @@ impl ClassScores<'_> {
 
     /// The score of one cell; `None` outside the map.
     pub fn score(&self, y: usize, x: usize) -> Option<bool> {
-        if x >= self.width() || y >= self.height() {
-            return None;
-        }
         if let Some((cells, score)) = self.overwritten {
             let inside = |from, to, at| u32::try_from(at).is_ok_and(|at| (from..to).contains(&at));
             if inside(cells.y, cells.y_end, y) && inside(cells.x, cells.x_end, x) {
