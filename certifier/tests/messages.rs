@@ -1,4 +1,4 @@
-//! Every error says what was wrong, with its numbers.
+//! What geometries and errors say: the numbers they were made of.
 #![allow(clippy::unwrap_used)]
 
 use bagcert_certifier::{
@@ -31,6 +31,14 @@ fn geometries() {
     let patch = PatchSize::new(1 << 24, 1 << 24).unwrap();
     let outcome = wide.max_affected_cells(patch);
     assert_eq!(outcome, Err(GeometryError::TooManyCells));
+}
+
+#[test]
+fn an_axis_gives_back_what_it_was_made_of() {
+    let axis = Axis::new(37, 11, 3, -5, 4).unwrap();
+    let numbers = (axis.inputs(), axis.outputs(), axis.stride());
+    assert_eq!(numbers, (37, 11, 3));
+    assert_eq!((axis.lo(), axis.hi(), axis.receptive_field()), (-5, 4, 10));
 }
 
 #[test]

@@ -11,7 +11,10 @@ mod common;
 
 use common::onnx::{Attr, Builder};
 use common::oracle::{admitted, refusal};
-use tract_onnx::pb::GraphProto;
+use tract_onnx::pb::{
+    FunctionProto, GraphProto, SparseTensorProto, TrainingInfoProto, TypeProto,
+    tensor_proto::DataType, type_proto,
+};
 
 fn ints(values: &[i64]) -> Attr {
     Attr::Ints(values.to_vec())
@@ -506,6 +509,74 @@ fn inputs_and_outputs() {
     let one = b.conv("one", "image", (3, 1), (1, 1), &[]);
     b.output(&one);
     holds(&refusal(&b), &["cannot be certified"]);
+}
+
+/// What a file may hold beside its one graph, none of which is looked into.
+#[test]
+fn more_than_one_plain_graph() {
+    let plain = || {
+        let mut b = Builder::new(8, 8);
+        let one = b.conv("one", "image", (3, 4), (1, 1), &[]);
+        b.output(&one);
+        b
+    };
+    let mut b = plain();
+    let node = b.graph().node[0].clone();
+    b.model.functions.push(FunctionProto {
+        name: Some("inlined".into()),
+        input: vec!["x".into()],
+        output: vec!["y".into()],
+        attribute: vec!["a".into()],
+        node: vec![node],
+        doc_string: Some("a function".into()),
+        opset_import: b.model.opset_import.clone(),
+        domain: Some("local".into()),
+        ..FunctionProto::default()
+    });
+    holds(&refusal(&b), &["functions of its own"]);
+
+    let mut b = plain();
+    let values = b.graph().initializer[0].clone();
+    b.graph().sparse_initializer.push(SparseTensorProto {
+        values: Some(values.clone()),
+        indices: Some(values),
+        dims: vec![4],
+    });
+    holds(&refusal(&b), &["sparse weights"]);
+
+    // A training graph is not run, so it is not looked into either.
+    let mut b = plain();
+    let graph = b.graph().clone();
+    b.model.training_info.push(TrainingInfoProto {
+        initialization: Some(graph.clone()),
+        algorithm: Some(graph),
+        initialization_binding: Vec::new(),
+        update_binding: Vec::new(),
+    });
+    assert!(admitted(&b).macs() > 0);
+
+    let mut b = plain();
+    b.graph().input[0].r#type = None;
+    holds(&refusal(&b), &["\"image\"", "no tensor type"]);
+    let mut b = plain();
+    let Some(TypeProto {
+        value: Some(type_proto::Value::TensorType(tensor)),
+        ..
+    }) = b.graph().input[0].r#type.as_mut()
+    else {
+        panic!("the builder gives tensors");
+    };
+    tensor.elem_type = DataType::Double as i32;
+    holds(&refusal(&b), &["\"image\"", "must be f32"]);
+
+    let mut b = plain();
+    b.graph().node[0].output.push("two".into());
+    holds(&refusal(&b), &["\"one\"", "more than one output"]);
+    // A node without a name goes by that of its output.
+    let mut b = plain();
+    b.graph().node[0].name.clear();
+    b.graph().node[0].op_type = "Loop".into();
+    holds(&refusal(&b), &["\"one\"", "control flow"]);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use tract_core::internal::{
 };
 use tract_core::ops::Downsample;
 use tract_core::ops::array::{MultiBroadcastTo, Pad, PadMode, Slice, TypedConcat};
+use tract_core::ops::cnn::PoolSpec;
 use tract_core::ops::einsum::EinSum;
 use tract_core::ops::math;
 use tract_core::ops::nn::{Reduce, Reducer};
@@ -126,6 +127,60 @@ fn rows_and_columns_keep_their_places() {
     let image = OutletId::new(0, 0);
     graph = graph.with(math::add(), &[image]);
     assert!(unproved(graph.claims(1, 0, 0), "rows with columns"));
+}
+
+#[test]
+fn rows_are_neither_channels_nor_flattened() {
+    let mixed =
+        Graph::new()
+            .then(AxisOp::Move(1, 2))
+            .then(Slice::new(1, 0.to_dim(), CHANNELS.to_dim()));
+    let spec = windows([1, 1], 1, 1, [(0, 0); 2]);
+    let spec = PoolSpec {
+        input_channels: CHANNELS,
+        ..spec
+    };
+    refused_words(mixed.conv(spec), "as if they were channels");
+    // What happens behind rows and columns does not move them.
+    let behind = Graph::new()
+        .then(AxisOp::Add(4))
+        .then(AxisOp::Reshape(
+            4,
+            tvec!(1.to_dim()),
+            tvec!(1.to_dim(), 1.to_dim()),
+        ))
+        .then(AxisOp::Rm(5))
+        .then(AxisOp::Rm(4));
+    assert!(behind.claims(1, 0, 0).is_ok());
+    let before = Graph::new()
+        .then(AxisOp::Reshape(
+            0,
+            tvec!(1.to_dim()),
+            tvec!(1.to_dim(), 1.to_dim()),
+        ))
+        .then(AxisOp::Rm(0));
+    assert!(before.claims(1, 0, 0).is_ok());
+}
+
+#[test]
+fn one_output_that_depends_on_the_image() {
+    let mut graph = Graph::new();
+    graph.last = graph.zeros(&[1, CHANNELS, SIDE, SIDE]);
+    refused_words(graph, "does not depend on the image");
+    let mut graph = Graph::new().then(math::abs());
+    let output = graph.model.nodes[1].outputs[0].clone();
+    graph.model.nodes[1].outputs.push(output);
+    refused_words(graph, "2 outputs");
+    let mut model = Graph::new().finish();
+    let empty = check(&model, &Network::new(Vec::new(), 0));
+    assert!(unproved(empty, "empty"));
+    model.outputs.push(model.outputs[0]);
+    let network = Network::new(Vec::new(), 0);
+    assert!(unproved(check(&model, &network), "must be one"));
+}
+
+fn refused_words(graph: Graph, words: &str) {
+    assert!(unproved(graph.claims(1, 0, 0), words), "{words}");
 }
 
 #[test]
