@@ -4,7 +4,8 @@
 use std::hint::black_box;
 
 use bagcert_certifier::{
-    Axis, Certifier, Condition, Geometry, PatchSize, ScoreMap, Shape, rectangles_of_area,
+    Axis, Certifier, Condition, Geometry, MaskCertifier, MaskSet, Masking, PatchSize, ScoreMap,
+    Shape, rectangles_of_area,
 };
 use criterion::{Criterion, criterion_group, criterion_main};
 
@@ -26,7 +27,7 @@ impl Frame {
             geometry: Geometry { x: axis, y: axis },
             logits: logits(shape),
             scores: vec![0; shape.score_len()],
-            table: vec![0; shape.table_len()],
+            table: vec![0; shape.table_len().max(shape.masks_len(1))],
         }
     }
 
@@ -103,6 +104,17 @@ fn certificates(c: &mut Criterion) {
             .unwrap()
             .slack
     });
+
+    for (name, masking) in [("mask", Masking::Single), ("double mask", Masking::Double)] {
+        c.bench_function(&format!("tables+{name}/10x32x32/5x5"), |b| {
+            let patches = [square(5)];
+            let set = MaskSet::new(&f.geometry, &patches).unwrap();
+            b.iter(|| {
+                let masks = MaskCertifier::new(black_box(&map), set, masking, &mut f.table);
+                masks.unwrap().certify(square(5)).unwrap().slack
+            });
+        });
+    }
 
     let mut f = Frame::imagenet();
     c.bench_function("binarise/1000x56x56", |b| {
