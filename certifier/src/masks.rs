@@ -73,10 +73,11 @@ use crate::verdict::{Masking, Verdict};
 ///
 /// # Cost
 ///
-/// No pair of windows is worked out by itself: see the loops of `overlay`. For windows of `n` rows
-/// and columns whose rows or columns meet `m` others, a pass costs some `n^2 m^2` steps for every
-/// eight classes; the prediction takes two passes at most, each certificate one. Windows of a
-/// map so wide that `width * window height` exceeds 8191 cells are looked at pair by pair.
+/// No pair of windows is worked out by itself. For windows of `n` rows and columns that meet `m`
+/// others along their axis, a pass costs some `n m (n + width log m)` steps for every eight classes
+/// and every pair of patch sizes; the prediction takes one at most, each certificate one, the mask
+/// aggregator's another for the predicted class. Only on maps with more than 4095 rows or columns, or
+/// more than 8191 cells in the rows of a window, pairs are looked at one by one.
 pub struct MaskCertifier<'m> {
     map: &'m ScoreMap<'m>,
     set: MaskSet<'m>,
