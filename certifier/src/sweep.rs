@@ -131,7 +131,7 @@ impl<'m> Sweep<'m> {
     }
 
     /// For each window `W` of `first`, in order with its number, the most of
-    /// `a(W) + a(V) - b(V n W)` over the windows `V` of `set`; see [`overlay`].
+    /// `a(W) + a(V) - b(V n W)` over the windows `V` of `set`; see [`overlay()`].
     ///
     /// `half` names the size of the set whose windows are those of `first`, where only the most over
     /// all pairs and its first window are of interest: numbers of later windows may then be too low.

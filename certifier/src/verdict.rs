@@ -112,9 +112,9 @@ pub struct Verdict {
     /// Class at which it is attained; the lowest one at `worst`.
     pub rival: usize,
     /// Top-left pixel of the worst patch: of the positions that attain `slack` the one with the
-    /// lowest y, and of these the lowest x. Under masks a position stands for the window that holds
-    /// its region, the first of them counts, and of the positions whose region ends in it at the same
-    /// cell the lowest is named.
+    /// lowest y, and of these the lowest x. Under masks the first window that attains it, row by row,
+    /// decides, and the lowest position is named whose region ends where the first one in that window
+    /// does.
     pub worst: Pixel,
     /// For double masking, the window that attains `slack` together with the one at `worst`: the
     /// first one. `None` otherwise, and where it holds no cell.
