@@ -482,3 +482,22 @@ fn what_a_frame_may_cost() {
     b.output(&wide);
     refused(&b.bytes(), 2 * MIB, "node \"wide\" lays out");
 }
+
+/// Found by fuzzing: the sum of two maps of different sizes has no shape but a formula, and a window
+/// with "same" padding on windows of that one took the library all memory to simplify.
+#[test]
+fn shapes_are_numbers() {
+    let mut b = Builder::new(11, 7);
+    let more = b.integers("more", &[0, 0, 2, 1, 0, 0, 2, 0]);
+    let padded = b.op("Pad", "padded", &["image", &more], &[]);
+    let met = b.op("Max", "met", &[&padded, "image"], &[]);
+    let window = [("pads", [0, 3, 1, 3].into()), ("strides", [3, 1].into())];
+    let first = b.conv("first", &met, (3, 5), (4, 4), &window);
+    let same = [
+        ("dilations", [3, 3].into()),
+        ("auto_pad", Attr::Text("SAME_UPPER")),
+    ];
+    let second = b.conv("second", &first, (5, 4), (4, 4), &same);
+    b.output(&second);
+    refused(&b.bytes(), 4 * MIB, "\"met\"");
+}

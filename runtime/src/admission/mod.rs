@@ -20,6 +20,7 @@ mod gate;
 mod limits;
 mod operators;
 mod scan;
+mod shapes;
 mod sizes;
 #[cfg(test)]
 mod tests;
@@ -116,11 +117,14 @@ fn prove(bytes: &[u8]) -> Result<AdmittedModel, Refusal> {
 /// The typed graph, before any optimisation.
 fn typed(proto: &ModelProto) -> Result<TypedModel, Refusal> {
     use tract_onnx::prelude::Framework;
-    tract_onnx::onnx()
+    let mut model = tract_onnx::onnx()
         .with_ignore_output_shapes(true)
         .with_ignore_value_info(true)
         .model_for_proto_model(proto)
-        .and_then(InferenceModelExt::into_typed)
+        .map_err(|error| Refusal::Analysis(format!("{error:#}")))?;
+    shapes::check(&mut model)?;
+    model
+        .into_typed()
         .map_err(|error| Refusal::Analysis(format!("{error:#}")))
 }
 
