@@ -4,7 +4,7 @@
 //! carries on, though no frame could pass there. Simplifying formulas of formulas takes it memory
 //! and time without bound, so they are found here one operation at a time.
 
-use tract_onnx::prelude::InferenceModel;
+use tract_onnx::prelude::{InferenceFact, InferenceModel};
 use tract_onnx::tract_hir::infer::Factoid;
 use tract_onnx::tract_hir::internal::{OutletId, TVec};
 
@@ -26,7 +26,7 @@ pub(super) fn check(model: &mut InferenceModel) -> Result<(), Refusal> {
                 outputs.iter().collect(),
                 TVec::new(),
             )
-            .map_err(|error| Refusal::node(name.as_str(), op.clone(), format!("{error:#}")))?;
+            .map_err(|error| Refusal::Analysis(format!("node \"{name}\" ({op}): {error:#}")))?;
         for (slot, (fact, before)) in inferred.1.iter().zip(&outputs).enumerate() {
             let symbolic = fact
                 .shape
@@ -35,8 +35,9 @@ pub(super) fn check(model: &mut InferenceModel) -> Result<(), Refusal> {
                 .find(|dim| dim.to_i64().is_err());
             if let Some(dim) = symbolic {
                 let reason = format!(
-                    "its shape is not fixed: a dimension is {dim}; it may put together maps of \
-                     different sizes"
+                    "its shape is not fixed (a dimension is {dim}): it combines maps of {} cells; \
+                     repeating cells over space is not local",
+                    sizes(&inputs)
                 );
                 return Err(Refusal::node(name.as_str(), op.clone(), reason));
             }
@@ -47,4 +48,17 @@ pub(super) fn check(model: &mut InferenceModel) -> Result<(), Refusal> {
         }
     }
     Ok(())
+}
+
+/// Height and width of each map, for the message.
+fn sizes(inputs: &[InferenceFact]) -> String {
+    let sizes: Vec<String> = inputs
+        .iter()
+        .filter_map(|fact| match fact.shape.concretize()?.as_slice() {
+            [.., height, width] => Some(format!("{height}x{width}")),
+            _ => None,
+        })
+        .take(8)
+        .collect();
+    sizes.join(" and ")
 }
