@@ -531,7 +531,6 @@ fn more_than_one_plain_graph() {
         doc_string: Some("a function".into()),
         opset_import: b.model.opset_import.clone(),
         domain: Some("local".into()),
-        ..FunctionProto::default()
     });
     holds(&refusal(&b), &["functions of its own"]);
 
