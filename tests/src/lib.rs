@@ -6,6 +6,7 @@
 //! worked out the slow way from the paper's definitions, which shares no code with
 //! the certifier.
 
+pub mod images;
 pub mod onnx;
 pub mod oracle;
 pub mod paper;

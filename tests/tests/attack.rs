@@ -15,11 +15,12 @@
     clippy::indexing_slicing
 )]
 
-use bagcert::admission::{self, AdmittedModel};
+use bagcert::admission;
 use bagcert::engine::{Engine, EngineError, ForwardPass};
-use bagcert::frames::{Frames, Input, Part, Size};
+use bagcert::frames::{Input, Part};
 use bagcert::pipeline::{Pipeline, Query};
 use bagcert_certifier::{Condition, PatchSize, Verdict};
+use bagcert_tests::images::{Image, images, planes};
 use bagcert_tests::oracle::Model;
 use bagcert_tests::repository::{self, Random};
 use bagcert_tests::search::{Found, Target, search, with_patch};
@@ -145,32 +146,6 @@ impl Victim {
     }
 }
 
-/// An image of the samples or of the test set.
-struct Image {
-    id: String,
-    label: Option<usize>,
-    planes: Vec<f32>,
-}
-
-fn images(model: &AdmittedModel, inputs: &[Input]) -> Vec<Image> {
-    let size = Size {
-        width: model.input().width as u32,
-        height: model.input().height as u32,
-    };
-    let (frames, failures) = Frames::open(inputs, size);
-    assert!(failures.is_empty(), "{failures:?}");
-    (0..frames.len())
-        .map(|at| {
-            let frame = frames.load(at, size, model.class_names()).unwrap();
-            Image {
-                id: frame.id,
-                label: frame.label,
-                planes: frame.picture.planes().to_vec(),
-            }
-        })
-        .collect()
-}
-
 /// The committed samples: 20 frames, and 100 records of CIFAR-10.
 fn samples(path: &Path) -> Vec<Image> {
     let root = repository::root();
@@ -179,7 +154,7 @@ fn samples(path: &Path) -> Vec<Image> {
         part: Part::Test,
     };
     let frames = Input::Path(root.join("models/frames"));
-    images(&admission::admit(path).unwrap(), &[frames, records])
+    images(&admission::admit(path).unwrap(), &[frames, records]).unwrap()
 }
 
 fn models() -> Vec<PathBuf> {
@@ -188,10 +163,6 @@ fn models() -> Vec<PathBuf> {
         println!("skipped: no model is shipped in models/, so none was attacked");
     }
     models
-}
-
-fn planes(images: &[Image]) -> Vec<&[f32]> {
-    images.iter().map(|image| image.planes.as_slice()).collect()
 }
 
 #[test]
@@ -290,7 +261,7 @@ fn patches_found_by_gradient_do_here_what_they_did_in_libtorch() {
         let mut victim = Victim::new(&path);
         let admitted = admission::admit(&path).unwrap();
         let root = repository::root();
-        let images = images(&admitted, &[Input::Path(root.join("models/frames"))]);
+        let images = images(&admitted, &[Input::Path(root.join("models/frames"))]).unwrap();
         let name = path.file_stem().unwrap().to_str().unwrap();
         let kept = root.join("tests/attacked").join(format!("{name}.jsonl"));
         let text = std::fs::read_to_string(&kept)
@@ -396,7 +367,7 @@ fn no_patch_turns_a_certified_test_image() {
             path: folder.clone().into(),
             part: Part::Test,
         };
-        let images = images(&admission::admit(&path).unwrap(), &[input]);
+        let images = images(&admission::admit(&path).unwrap(), &[input]).unwrap();
         let others = planes(&images);
         let patch = patch(5, 5);
         let (mut attacked, mut queried, mut least) = (0, 0, i64::MAX);

@@ -1,5 +1,6 @@
 //! Soundness of the masking predictors on the engine as shipped: a search without gradients turns no
-//! certified sample frame.
+//! certified sample frame, and where `BAGCERT_DATA` names the folder of CIFAR-10, none of 1,000 certified test
+//! images.
 //!
 //! Every patch that the search tries, and not only its best one, is put to the very predictor. The
 //! search aims at the plain vote, which goes with the masked one: it turns frames that are not
@@ -13,9 +14,11 @@
 
 use bagcert::admission::{self, AdmittedModel};
 use bagcert::engine::{Engine, EngineError, ForwardPass};
+use bagcert::frames::{Input, Part};
 use bagcert_certifier::{
     MaskCertifier, MaskSet, Masking, PatchSize, ScoreMap, ScoreWord, TableWord, Verdict,
 };
+use bagcert_tests::images::{images, planes};
 use bagcert_tests::oracle::Model;
 use bagcert_tests::repository::{self, Random};
 use bagcert_tests::search::{Target, search};
@@ -24,6 +27,8 @@ use bagcert_tests::search::{Target, search};
 const QUERIES: usize = 60;
 /// Searches for each frame.
 const SEARCHES: usize = 4;
+/// Certified test images of CIFAR-10 attacked where the set is there.
+const CERTIFIED: usize = 1_000;
 
 /// An engine whose every answer a masking predictor looks at.
 struct Watched<'m> {
@@ -67,6 +72,38 @@ impl<'m> Watched<'m> {
     }
 }
 
+impl Watched<'_> {
+    /// Searches against a verdict on `image`; gives how many patches turned the predictor.
+    fn attack(
+        &mut self,
+        image: &[f32],
+        verdict: &Verdict,
+        others: &[&[f32]],
+        random: &mut Random,
+    ) -> usize {
+        let geometry = Model::of(self.model);
+        let logits = self.engine.forward(image).unwrap().to_vec();
+        let target = Target {
+            model: &geometry,
+            image,
+            logits: &logits,
+            patch: (
+                verdict.patch.width() as usize,
+                verdict.patch.height() as usize,
+            ),
+            worst: (verdict.worst.x as usize, verdict.worst.y as usize),
+            others,
+        };
+        (self.expected, self.turned, self.seen) = (verdict.predicted, 0, 0);
+        let searches = if verdict.certified { SEARCHES } else { 1 };
+        for _ in 0..searches {
+            let found = search(self, &target, QUERIES, random).unwrap();
+            assert_eq!(found.leak, None, "a logit outside the region has changed");
+        }
+        self.turned
+    }
+}
+
 impl ForwardPass for Watched<'_> {
     fn forward(&mut self, image: &[f32]) -> Result<&[f32], EngineError> {
         let verdicts = self.verdicts(image);
@@ -87,7 +124,6 @@ fn no_patch_turns_a_certified_frame() {
     let sizes = [(5, 5), (2, 7)].map(|(w, h)| PatchSize::new(w, h).unwrap());
     for path in repository::models().unwrap() {
         let model = admission::admit(&path).unwrap();
-        let geometry = Model::of(&model);
         // One size, and two that share a predictor.
         for patches in [&sizes[..1], &sizes] {
             for masking in [Masking::Single, Masking::Double] {
@@ -96,27 +132,11 @@ fn no_patch_turns_a_certified_frame() {
                 let (mut attacked, mut open, mut open_turned, mut seen) = (0, 0, 0, 0);
                 for (number, frame) in frames.iter().enumerate() {
                     let verdicts = watched.verdicts(frame);
-                    let logits = watched.logits.clone();
                     for verdict in verdicts {
-                        let size = (verdict.patch.width(), verdict.patch.height());
-                        let target = Target {
-                            model: &geometry,
-                            image: frame,
-                            logits: &logits,
-                            patch: (size.0 as usize, size.1 as usize),
-                            worst: (verdict.worst.x as usize, verdict.worst.y as usize),
-                            others: &others,
-                        };
-                        (watched.expected, watched.turned, watched.seen) =
-                            (verdict.predicted, 0, 0);
-                        let searches = if verdict.certified { SEARCHES } else { 1 };
-                        for _ in 0..searches {
-                            let found = search(&mut watched, &target, QUERIES, &mut random);
-                            assert_eq!(found.unwrap().leak, None, "frame {number}");
-                        }
+                        let turned = watched.attack(frame, &verdict, &others, &mut random);
                         if verdict.certified {
                             assert_eq!(
-                                watched.turned, 0,
+                                turned, 0,
                                 "frame {number} was certified at {} with slack {} by {masking:?}",
                                 verdict.patch, verdict.slack
                             );
@@ -124,7 +144,7 @@ fn no_patch_turns_a_certified_frame() {
                             seen += watched.seen;
                         } else {
                             open += 1;
-                            open_turned += usize::from(watched.turned > 0);
+                            open_turned += usize::from(turned > 0);
                         }
                     }
                 }
@@ -138,6 +158,52 @@ fn no_patch_turns_a_certified_frame() {
                 // A search that turned nothing would prove nothing.
                 assert!(4 * open_turned >= open, "{open_turned} of {open}");
             }
+        }
+    }
+}
+
+#[test]
+fn no_patch_turns_a_certified_test_image() {
+    let Some(folder) = std::env::var_os("BAGCERT_DATA") else {
+        println!("skipped: BAGCERT_DATA does not name the folder of CIFAR-10");
+        return;
+    };
+    let patches = [PatchSize::new(5, 5).unwrap()];
+    for path in repository::models().unwrap() {
+        let model = admission::admit(&path).unwrap();
+        let input = Input::Cifar10 {
+            path: folder.clone().into(),
+            part: Part::Test,
+        };
+        let images = images(&model, &[input]).unwrap();
+        let others = planes(&images);
+        for masking in [Masking::Single, Masking::Double] {
+            let mut random = Random::new(2024);
+            let mut watched = Watched::new(&model, &patches, masking);
+            let (mut attacked, mut seen, mut looked_at) = (0, 0, 0);
+            for image in &images {
+                looked_at += 1;
+                let verdict = watched.verdicts(&image.planes)[0];
+                if !verdict.certified {
+                    continue;
+                }
+                let turned = watched.attack(&image.planes, &verdict, &others, &mut random);
+                assert_eq!(
+                    turned, 0,
+                    "test image {} was certified with slack {} by {masking:?}",
+                    image.id, verdict.slack
+                );
+                (attacked, seen) = (attacked + 1, seen + watched.seen);
+                if attacked == CERTIFIED {
+                    break;
+                }
+            }
+            println!(
+                "{}, {masking:?}: {seen} patches on {attacked} certified images of the first \
+                 {looked_at}: none turned",
+                path.display()
+            );
+            assert_eq!(attacked, CERTIFIED, "{}", path.display());
         }
     }
 }
