@@ -105,7 +105,7 @@ fn damaged_data_is_named() {
     .unwrap();
     expect(
         &fails(folder.path(), &config, &[]),
-        &["data_batch_3.bin.xz", "damaged or cut short"],
+        &["data_batch_3.bin.xz", "damaged, cut short"],
     );
 }
 
