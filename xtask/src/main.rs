@@ -51,7 +51,7 @@ enum Chore {
     },
     /// Say which lines of the certifier, of admission and of the engine the tests run.
     Coverage {
-        /// Fail where a part has fewer of its lines run, in per cent.
+        /// Fail where the certifier or admission has fewer of its lines run, in per cent.
         #[arg(long, value_name = "PERCENT", default_value_t = 95.0)]
         least: f64,
     },
