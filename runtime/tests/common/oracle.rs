@@ -45,6 +45,15 @@ pub fn refusal(builder: &Builder) -> String {
     refusal_of(&path)
 }
 
+/// Asserts that a refusal says all of this, and is no panic.
+#[track_caller]
+pub fn holds(text: &str, words: &[&str]) {
+    for word in words {
+        assert!(text.contains(word), "\"{word}\" is not in: {text}");
+    }
+    assert!(!text.contains("panic"), "a panic came through: {text}");
+}
+
 pub fn refusal_of(path: &Path) -> String {
     let error = admit(path)
         .expect_err("the model must be refused")

@@ -194,6 +194,15 @@ fn values_meet_cell_by_cell() {
     // One row for all rows.
     let one_row = Graph::new().conv(windows([9, 1], 1, 1, [(0, 0), (0, 0)]));
     assert!(unproved(both(one_row).claims(1, -8, 8), "repeats"));
+    // The same where the row comes second, and the sum has as many rows as the first.
+    let one_row = Graph::new().conv(windows([9, 1], 1, 1, [(0, 0), (0, 0)]));
+    let row = one_row.last;
+    let image_first = Graph {
+        last: OutletId::new(0, 0),
+        ..one_row
+    };
+    let sum = image_first.with(math::add(), &[row]);
+    assert!(unproved(sum.claims(1, -8, 8), "repeats"));
     let mut one_row = Graph::new().conv(windows([9, 1], 1, 1, [(0, 0), (0, 0)]));
     let rows = one_row.zeros(&[1, 1, SIDE, 1]);
     assert!(unproved(
