@@ -483,3 +483,12 @@ fn windows_with_a_border_of_too_many_kinds() {
         holds(&refusal(&pool(op, 81)), &["\"pool\"", "81x81", "padding"]);
     }
 }
+
+#[test]
+fn truth_values_are_not_logits() {
+    refused(&["not on the list"], |b, x| {
+        let zero = b.constant("zero", &[], &[0.0]);
+        let scores = b.op("GreaterOrEqual", "scores", &[x, &zero], &[]);
+        b.op("Cast", "numbers", &[&scores], &[("to", 1.into())])
+    });
+}
