@@ -67,6 +67,7 @@ mod certifier;
 mod fault;
 mod geometry;
 mod geometry_error;
+mod lane;
 mod mask_set;
 mod masks;
 mod overlay;

@@ -28,7 +28,7 @@ pub struct MaskSet<'p> {
 
 /// Windows along one axis, in order: neither starts nor ends ever decrease, and no window ends
 /// before it starts.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct AxisMasks {
     start: u32,
     step: u32,
@@ -70,6 +70,13 @@ impl AxisMasks {
         end.saturating_sub(start)
     }
 
+    /// From how many windows on, itself included, one and the window behind share no cell. (Only the
+    /// last window may be cut off, and it starts where a whole one would.)
+    pub(crate) fn reach(&self) -> u32 {
+        let further = self.length.saturating_sub(1).checked_div(self.step);
+        further.unwrap_or(0).saturating_add(1).min(self.count)
+    }
+
     /// Every window's cells, in order.
     #[inline(always)]
     pub(crate) fn spans(self) -> impl Iterator<Item = (u32, u32)> {
@@ -83,7 +90,7 @@ impl AxisMasks {
 }
 
 /// The windows of one patch size: each row with each column.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Group {
     pub(crate) y: AxisMasks,
     pub(crate) x: AxisMasks,

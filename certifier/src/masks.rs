@@ -232,20 +232,16 @@ impl<'m> MaskCertifier<'m> {
 
     /// The least margin outside two windows, one of the group.
     fn worst_pair(&mut self, number: usize, group: &Group) -> Option<Worst> {
-        let (home, lane) = (self.predicted / LANES, self.predicted % LANES);
-        // Votes of the predicted class that any one window holds at most.
-        let mut held = 0;
-        for other in self.set.groups() {
-            held = held.max(*Sweep::most(&self.sweep.plane(home)?, &other)?.get(lane)?);
+        let held = self.sweep.most_held(self.predicted, &self.set)?;
+        if self.sweep.by_class(group) {
+            return self.worst_pair_by_class(group, held);
         }
         let mut least: Option<Worst> = None;
         for chunk in 0..self.sweep.shape().chunks() {
             let mut rivals = Rivals::new(chunk, self.predicted, self.margins());
             if let Some(least) = least {
-                // A second window takes nothing from the margin but votes of the predicted class
-                // that the first one has left.
                 let most = Sweep::most(&self.sweep.plane(chunk)?, group)?;
-                let bound = rivals.slack(&most.map(|most| most.saturating_add(held)));
+                let bound = rivals.bounds(&most, held).flatten().min();
                 if bound.is_none_or(|bound| bound > least.slack) {
                     continue;
                 }
@@ -258,6 +254,60 @@ impl<'m> MaskCertifier<'m> {
                 .each_worst(chunk, &[0; LANES], group, &self.set, half, each)?;
         }
         least
+    }
+
+    /// The same, rival by rival: first the one that may come closest, then those that may come as close
+    /// as any has.
+    fn worst_pair_by_class(&mut self, group: &Group, held: i64) -> Option<Worst> {
+        let mut closest: Option<(i64, usize)> = None;
+        for chunk in 0..self.sweep.shape().chunks() {
+            let bounds = self.bounds(chunk, group, held)?;
+            for (rival, bound) in (0..).zip(bounds) {
+                let rival = chunk.saturating_mul(LANES).saturating_add(rival);
+                let found = bound.map(|bound| (bound, rival));
+                closest = closest.into_iter().chain(found).min();
+            }
+        }
+        let (_, closest) = closest?;
+        let mut least = self.worst_pair_for(closest)?;
+        for chunk in 0..self.sweep.shape().chunks() {
+            let bounds = self.bounds(chunk, group, held)?;
+            for (rival, bound) in (0..).zip(bounds) {
+                let rival = chunk.saturating_mul(LANES).saturating_add(rival);
+                if rival != closest && bound.is_some_and(|bound| bound <= least.slack) {
+                    least = least.min(self.worst_pair_for(rival)?);
+                }
+            }
+        }
+        Some(least)
+    }
+
+    /// The least margin to a single rival.
+    fn worst_pair_for(&mut self, rival: usize) -> Option<Worst> {
+        let margin = self.margins().nth(rival)?;
+        let mut least: Option<Worst> = None;
+        self.sweep.each_worst_of(rival, 0, true, |window, union| {
+            let slack = margin.saturating_sub(union);
+            if least.is_none_or(|least| slack < least.slack) {
+                least = Some(Worst {
+                    slack,
+                    window,
+                    rival,
+                });
+            }
+        })?;
+        least
+    }
+
+    /// What the margins of a chunk's rivals cannot fall below; `None` where there is no rival.
+    fn bounds(&self, chunk: usize, group: &Group, held: i64) -> Option<[Option<i64>; LANES]> {
+        let rivals = Rivals::new(chunk, self.predicted, self.margins());
+        let most = Sweep::most(&self.sweep.plane(chunk)?, group)?;
+        let mut found = [None; LANES];
+        for (found, bound) in found.iter_mut().zip(rivals.bounds(&most, held)) {
+            *found = bound;
+        }
+        Some(found)
     }
 
     /// The first window of the set that, with the worst one, leaves the slack.
@@ -384,12 +434,12 @@ impl Rivals {
         }
     }
 
-    /// Least margin that these gains leave; `None` without a rival.
-    fn slack(&self, gains: &[i64; LANES]) -> Option<i64> {
-        let lanes = self.margins.iter().zip(gains);
-        lanes
-            .filter_map(|(margin, gain)| Some((*margin)?.saturating_sub(*gain)))
-            .min()
+    /// What the margins cannot fall below outside two windows, of which the first takes `most` from
+    /// them: the second one takes nothing but votes of the predicted class that the first has left, and
+    /// `held` at most. `None` where there is no rival.
+    fn bounds(&self, most: &[i64; LANES], held: i64) -> impl Iterator<Item = Option<i64>> {
+        let lanes = self.margins.iter().zip(most);
+        lanes.map(move |(margin, most)| Some((*margin)?.saturating_sub(*most).saturating_sub(held)))
     }
 }
 

@@ -37,7 +37,13 @@ pub(crate) fn predict(
     match playoff(map, set, sweep, plain, marks)? {
         Some(class) if class != plain => {
             sweep.build_margins(map, class)?;
-            if has_unanimous(map, set, sweep, class, marks)? {
+            let unanimous = match set.groups().next() {
+                Some(group) if sweep.by_class(&group) => {
+                    has_unanimous_by_class(map, set, sweep, class, marks)?
+                }
+                _ => has_unanimous(map, set, sweep, class, marks)?,
+            };
+            if unanimous {
                 return Some(class);
             }
             sweep.build_margins(map, plain)?;
@@ -190,4 +196,39 @@ fn has_unanimous(
         }
     }
     Some(false)
+}
+
+/// The same, rival by rival: those that no pair of windows can bring ahead are left out.
+fn has_unanimous_by_class(
+    map: &ScoreMap<'_>,
+    set: &MaskSet<'_>,
+    sweep: &mut Sweep<'_>,
+    class: usize,
+    marks: &mut [Mark],
+) -> Option<bool> {
+    let group = set.groups().next()?;
+    let marks = marks.get_mut(..usize::try_from(group.count()).ok()?)?;
+    marks.fill(to_mark(0));
+    let held = sweep.most_held(class, set)?;
+    for chunk in 0..sweep.shape().chunks() {
+        let most = Sweep::most(&sweep.plane(chunk)?, &group)?;
+        let lanes = (0..).zip(most).zip(rooms(map, class, chunk));
+        for ((lane, most), room) in lanes {
+            let Some(room) = room.filter(|room| most.saturating_add(held) > *room) else {
+                continue;
+            };
+            let rival = chunk.saturating_mul(LANES).saturating_add(lane);
+            sweep.each_worst_of(rival, 0, false, |number, lost| {
+                if let Some(mark) = marks.get_mut(number)
+                    && lost > room
+                {
+                    *mark = to_mark(1);
+                }
+            })?;
+            if !marks.contains(&to_mark(0)) {
+                return Some(false);
+            }
+        }
+    }
+    Some(true)
 }
