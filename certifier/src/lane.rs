@@ -2,10 +2,10 @@
 //! vector instead of eight classes.
 //!
 //! With one size, of two windows that meet the one that starts earlier also ends no later. So for
-//! windows `V` of one row and `W` of another, of which the cells `B[..]` of their shared rows count,
+//! windows `V` of one row and `W` of another, with `B` the column sums over the rows that they share,
 //!
-//! > `a(V) - b(V n W) = (a(V) - B[end of V]) + B[start of W]` where `V` is not behind `W`,
-//! > `a(V) - b(V n W) = (a(V) + B[start of V]) - B[end of W]` where it is not before `W`,
+//! > `a(V) - a(V n W) = (a(V) - B[end of V]) + B[start of W]` where `V` is not behind `W`,
+//! > `a(V) - a(V n W) = (a(V) + B[start of V]) - B[end of W]` where it is not before `W`,
 //!
 //! and those that meet `W` are the `reach` windows up to it and the `reach` windows from it on: a
 //! maximum over as many neighbours, the same number everywhere. At the borders it is taken over
@@ -16,17 +16,6 @@ use crate::pieces::{pieces, pieces_mut};
 use crate::plane::Plane;
 use crate::shape::{LANES, TableWord};
 use crate::vector::{self, Vector};
-
-/// What a class counts under windows, and what is cut off where two of them meet.
-#[derive(Clone, Copy)]
-pub(crate) struct Counted {
-    /// The class's lane in its chunk.
-    pub(crate) lane: usize,
-    /// The constant of `b` for each cell, 0 or 1; see [`overlay`](crate::overlay).
-    pub(crate) less: TableWord,
-    /// Whether only those second windows count whose row is not before that of the first.
-    pub(crate) half: bool,
-}
 
 /// Memory of [`lane`](lane()): none of it need hold anything before.
 pub(crate) struct Lane<'m> {
@@ -48,11 +37,14 @@ pub(crate) struct Lane<'m> {
     stride: usize,
 }
 
+/// Rows of windows beside the tables.
+const ROWS: usize = 4;
+
 /// Vectors for a map of `height` x `width` cells, whatever the windows.
 pub(crate) const fn lane_len(height: usize, width: usize) -> usize {
     let stride = width.div_ceil(LANES);
     let tables = height.saturating_add(1).saturating_mul(2);
-    let rows = tables.saturating_add(height).saturating_add(4);
+    let rows = tables.saturating_add(height).saturating_add(ROWS);
     let slides = slide_len(stride).saturating_mul(4);
     rows.saturating_mul(stride).saturating_add(slides)
 }
@@ -71,7 +63,7 @@ impl<'m> Lane<'m> {
         let (starts, memory) = memory.split_at_mut_checked(table)?;
         let (ends, memory) = memory.split_at_mut_checked(table)?;
         let (worst, memory) = memory.split_at_mut_checked(height.checked_mul(stride)?)?;
-        let rows = stride.checked_mul(4)?;
+        let rows = stride.checked_mul(ROWS)?;
         let (rows, memory) = memory.split_at_mut_checked(rows)?;
         let mut rows = pieces_mut(rows, stride);
         let mut slides = pieces_mut(memory, slide_len(stride));
@@ -110,14 +102,18 @@ impl<'m> Lane<'m> {
     }
 }
 
-/// For each window `W` of the group, in order, the most of `a(W) + a(V) - b(V n W)` over its windows
-/// `V`, for one class; `each` gets the window's number and that sum.
+/// For each window `W` of the group, in order, the most that the cells of `W` and another one, `V`, sum up
+/// to together, for the class in lane `class`; `each` gets the window's number and that sum.
 ///
-/// The group must [`fit`](crate::overlay::fits). `None` where the memory is too small.
+/// The group must [`fit`](crate::overlay::fits), and the memory have [`lane_len`] vectors. With `half`
+/// only those `V` count whose row is not before that of `W`; see [`overlay`](crate::overlay).
+///
+/// `None` where the memory is too small.
 #[inline(never)]
 pub(crate) fn lane(
     plane: &Plane<'_>,
-    counted: Counted,
+    class: usize,
+    half: bool,
     group: &Group,
     height: usize,
     memory: &mut [Vector],
@@ -126,7 +122,7 @@ pub(crate) fn lane(
     let columns = usize::try_from(group.x.count).ok()?;
     let reach = usize::try_from(group.x.reach()).ok()?;
     let mut lane = Lane::split(memory, height, columns)?;
-    lane.gather(plane, counted.lane, &group.x)?;
+    lane.gather(plane, class, &group.x)?;
     let Lane {
         starts,
         ends,
@@ -146,11 +142,11 @@ pub(crate) fn lane(
     for (row, (top, bottom)) in (1usize..).zip(group.y.spans()) {
         sums(starts, ends, stride, (top, bottom), own)?;
         let words = own.as_flattened().get(..columns)?;
-        let row_most = [words.iter().copied().max()?; LANES];
+        let row_most = [words.iter().fold(TableWord::MIN, |a, b| a.max(*b)); LANES];
         for (most, own) in most_of.iter_mut().zip(&*own) {
             *most = vector::max(*most, own);
         }
-        let until = if counted.half { rows.min(row) } else { rows };
+        let until = if half { rows.min(row) } else { rows };
         let lines = pieces_mut(worst, stride).zip(group.y.spans().take(until));
         for (line, (first_top, first_bottom)) in lines {
             let (from, to) = (top.max(first_top), bottom.min(first_bottom));
@@ -162,15 +158,25 @@ pub(crate) fn lane(
             }
             difference(starts, stride, (from, to), shared_starts)?;
             difference(ends, stride, (from, to), shared_ends)?;
-            if counted.less != 0 {
-                let rows = i16::try_from(to.saturating_sub(from)).ok()?;
-                let slope = rows.wrapping_mul(counted.less);
-                lessen(shared_starts, slope, group.x.spans().map(|(start, _)| start))?;
-                lessen(shared_ends, slope, group.x.spans().map(|(_, end)| end))?;
-            }
             let (shared_starts, shared_ends) = (&*shared_starts, &*shared_ends);
-            let left = neighbours(&mut left, own, shared_ends, vector::sub, columns, reach, true)?;
-            let right = neighbours(&mut right, own, shared_starts, vector::add, columns, reach, false)?;
+            let left = neighbours(
+                &mut left,
+                own,
+                shared_ends,
+                vector::sub,
+                columns,
+                reach,
+                true,
+            )?;
+            let right = neighbours(
+                &mut right,
+                own,
+                shared_starts,
+                vector::add,
+                columns,
+                reach,
+                false,
+            )?;
             let terms = left.iter().zip(right).zip(shared_starts).zip(shared_ends);
             for (worst, (((left, right), start), end)) in line.iter_mut().zip(terms) {
                 let both = vector::max(vector::add(*left, start), &vector::sub(*right, end));
@@ -179,13 +185,15 @@ pub(crate) fn lane(
         }
     }
     // Windows beside, to the left and to the right, whatever their row.
-    let beside = most_of.as_flattened_mut().get_mut(..columns)?;
-    let (before, after) = (
-        left.into_iter().next()?.as_flattened_mut(),
-        right.into_iter().next()?.as_flattened_mut(),
-    );
-    running_most(before.iter_mut().zip(&*beside));
-    running_most(after.get_mut(..columns)?.iter_mut().zip(&*beside).rev());
+    let most_of = &*most_of;
+    let own_most = |most: Vector, _: &Vector| most;
+    let before = neighbours(
+        &mut left, most_of, most_of, own_most, columns, columns, true,
+    )?;
+    let after = neighbours(
+        &mut right, most_of, most_of, own_most, columns, columns, false,
+    )?;
+    let (before, after) = (before.as_flattened(), after.as_flattened().get(..columns)?);
     let lines = pieces(worst, stride).zip(group.y.spans());
     let mut number = 0usize;
     for (line, (top, bottom)) in lines {
@@ -193,8 +201,11 @@ pub(crate) fn lane(
         let line = line.as_flattened().iter().zip(own.as_flattened());
         for (column, (worst, own)) in line.take(columns).enumerate() {
             let before = column.checked_sub(reach).and_then(|at| before.get(at));
-            let after = after.get(..columns)?.get(column.saturating_add(reach));
-            let beside = before.into_iter().chain(after).fold(*worst, |a, b| a.max(*b));
+            let after = after.get(column.saturating_add(reach));
+            let beside = before
+                .into_iter()
+                .chain(after)
+                .fold(*worst, |a, b| a.max(*b));
             each(number, i64::from(*own).saturating_add(beside.into()));
             number = number.saturating_add(1);
         }
@@ -247,19 +258,6 @@ fn two_rows(
     Some(row(from)?.iter().zip(row(to)?))
 }
 
-/// Takes `slope` for every cell before each place from `B`.
-fn lessen(
-    shared: &mut [Vector],
-    slope: TableWord,
-    places: impl Iterator<Item = u32>,
-) -> Option<()> {
-    for (shared, place) in shared.as_flattened_mut().iter_mut().zip(places) {
-        let place = TableWord::try_from(place).ok()?;
-        *shared = shared.wrapping_sub(slope.wrapping_mul(place));
-    }
-    Some(())
-}
-
 /// For each window the most of `term(own, shared)` over `reach` windows: up to it with `before`,
 /// else from it on.
 #[inline(always)]
@@ -277,7 +275,11 @@ fn neighbours<'b>(
     let stride = own.len();
     let words = from.as_flattened_mut();
     // Windows behind the last one repeat it; those before the first do likewise.
-    let (ahead, behind) = if before { (reach.checked_sub(1)?, 0) } else { (0, reach) };
+    let (ahead, behind) = if before {
+        (reach.checked_sub(1)?, 0)
+    } else {
+        (0, reach)
+    };
     let places = words.get_mut(ahead..)?.as_chunks_mut::<LANES>().0;
     for (place, (own, shared)) in places.iter_mut().zip(own.iter().zip(shared)) {
         *place = term(*own, shared);
@@ -304,13 +306,4 @@ fn neighbours<'b>(
         (from, to) = (to, from);
     }
     from.get(..stride)
-}
-
-/// Each place becomes the most of what is beside it so far.
-fn running_most<'v>(places: impl Iterator<Item = (&'v mut TableWord, &'v TableWord)>) {
-    let mut most = TableWord::MIN;
-    for (place, beside) in places {
-        most = most.max(*beside);
-        *place = most;
-    }
 }

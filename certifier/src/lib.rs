@@ -88,7 +88,7 @@ pub use certifier::Certifier;
 pub use fault::Fault;
 pub use geometry::{Axis, CellRect, Geometry, MAX_EXTENT, Span};
 pub use geometry_error::GeometryError;
-pub use mask_set::MaskSet;
+pub use mask_set::{MaskSet, Work};
 pub use masks::MaskCertifier;
 pub use patch::{PatchSize, Pixel, rectangles_of_area};
 pub use score_map::ScoreMap;

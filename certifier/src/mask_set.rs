@@ -24,6 +24,19 @@ pub struct MaskSet<'p> {
     geometry: Geometry,
     patches: &'p [PatchSize],
     step: NonZeroU32,
+    work: Work,
+}
+
+/// How much of the work on a frame may depend on its scores. The answers are the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Work {
+    /// What cannot change the answer is left out: for most frames a small part of the worst case.
+    #[default]
+    Least,
+    /// The same steps for every map of a shape, so that no map takes longer than another, and the
+    /// time tells nothing of the scores.
+    Constant,
 }
 
 /// Windows along one axis, in order: neither starts nor ends ever decrease, and no window ends
@@ -147,6 +160,7 @@ impl<'p> MaskSet<'p> {
             geometry: *geometry,
             patches,
             step: NonZeroU32::MIN,
+            work: Work::Least,
         })
     }
 
@@ -154,6 +168,17 @@ impl<'p> MaskSet<'p> {
     #[must_use]
     pub const fn with_step(self, step: NonZeroU32) -> Self {
         Self { step, ..self }
+    }
+
+    /// The same windows and answers, with another amount of work.
+    #[must_use]
+    pub const fn with_work(self, work: Work) -> Self {
+        Self { work, ..self }
+    }
+
+    /// How much of the work may depend on the scores.
+    pub const fn work(&self) -> Work {
+        self.work
     }
 
     /// Which cells a patch reaches.
@@ -184,6 +209,17 @@ impl<'p> MaskSet<'p> {
         let sizes = self.patches.iter();
         // Every size was found to fit when the set was made.
         sizes.filter_map(move |patch| Some(Group::new(&geometry.windows(*patch).ok()?, step)))
+    }
+
+    /// Window `number` of all windows, those without a cell counted.
+    pub(crate) fn nth(&self, mut number: u32) -> Option<Cells> {
+        for group in self.groups() {
+            if u64::from(number) < group.count() {
+                return group.nth(number);
+            }
+            number = number.checked_sub(u32::try_from(group.count()).ok()?)?;
+        }
+        None
     }
 
     /// The windows that hold every affected region of a patch, with the number of their size: its

@@ -1,6 +1,6 @@
 //! Sums of a frame's margins or votes over windows and pairs of windows, for all classes.
 
-use crate::lane::{Counted, lane, lane_len};
+use crate::lane::{lane, lane_len};
 use crate::mask_set::{Group, MaskSet};
 use crate::overlay::{self, Rows, fits, overlay};
 use crate::pieces::{pieces, pieces_mut};
@@ -175,15 +175,7 @@ impl<'m> Sweep<'m> {
         worst.fill(vector::LEAST);
         for (number, second) in set.groups().enumerate() {
             let half = half == Some(number);
-            overlay(
-                &plane,
-                less,
-                first,
-                &second,
-                half,
-                &mut self.rows,
-                worst,
-            )?;
+            overlay(&plane, less, first, &second, half, &mut self.rows, worst)?;
         }
         for ((number, cells), worst) in first.cells().enumerate().zip(worst) {
             let worst = vector::add(plane.sum(cells)?, worst);
@@ -198,23 +190,18 @@ impl<'m> Sweep<'m> {
         self.small && self.only.as_ref() == Some(first)
     }
 
-    /// [`each_worst`](Self::each_worst) for a single class, where [`by_class`](Self::by_class) allows it:
-    /// some tenth of the work for eight.
+    /// For each window of the only size, in order with its number, the most that it and another one sum
+    /// up to together, for a single class: [`each_worst`](Self::each_worst) at a tenth of the work, where
+    /// [`by_class`](Self::by_class) allows it.
     pub(crate) fn each_worst_of(
         &mut self,
         class: usize,
-        less: TableWord,
         half: bool,
         each: impl FnMut(usize, i64),
     ) -> Option<()> {
         let plane = plane(self.tables, self.shape, class.checked_div(LANES)?)?;
-        let counted = Counted {
-            lane: class.checked_rem(LANES)?,
-            less,
-            half,
-        };
-        let group = self.only?;
-        lane(&plane, counted, &group, self.shape.height(), self.worst, each)
+        let (class, height) = (class.checked_rem(LANES)?, self.shape.height());
+        lane(&plane, class, half, &self.only?, height, self.worst, each)
     }
 }
 
