@@ -17,6 +17,21 @@ use crate::plane::Plane;
 use crate::shape::{LANES, TableWord};
 use crate::vector::{self, Vector};
 
+/// What is asked of [`lane`](lane()).
+#[derive(Clone, Copy)]
+pub(crate) struct Sought<'h> {
+    /// The class's lane in its chunk.
+    pub(crate) lane: usize,
+    /// Only the most over all pairs and its first window are of interest: sums of other windows may
+    /// be given too low.
+    pub(crate) only_most: bool,
+    /// Sums below it are of no interest, and may be given too low. With `None` no pair is left out,
+    /// whatever the scores.
+    pub(crate) least: Option<i64>,
+    /// For each row of windows, the most that a window's cells without those of another one may sum up to.
+    pub(crate) held: &'h [TableWord],
+}
+
 /// Memory of [`lane`](lane()): none of it need hold anything before.
 pub(crate) struct Lane<'m> {
     /// The class's table at the windows' starts and ends: a row of windows for each of its rows.
@@ -27,9 +42,11 @@ pub(crate) struct Lane<'m> {
     /// Two buffers for maxima over neighbours, and the second windows to be looked at there.
     left: [&'m mut [Vector]; 2],
     right: [&'m mut [Vector]; 2],
-    /// `a(V)` for a row of windows; the most of each column over all rows so far.
+    /// `a(V)` for a row of windows.
     own: &'m mut [Vector],
+    /// The most of each column, and of each row.
     columns: &'m mut [Vector],
+    rows: &'m mut [Vector],
     /// `B` at the starts and ends of a row of windows.
     shared_starts: &'m mut [Vector],
     shared_ends: &'m mut [Vector],
@@ -46,7 +63,10 @@ pub(crate) const fn lane_len(height: usize, width: usize) -> usize {
     let tables = height.saturating_add(1).saturating_mul(2);
     let rows = tables.saturating_add(height).saturating_add(ROWS);
     let slides = slide_len(stride).saturating_mul(4);
-    rows.saturating_mul(stride).saturating_add(slides)
+    let most = height.div_ceil(LANES);
+    rows.saturating_mul(stride)
+        .saturating_add(slides)
+        .saturating_add(most)
 }
 
 /// Vectors of a buffer for maxima: twice a row, for at most as many neighbours, and what is read
@@ -63,6 +83,7 @@ impl<'m> Lane<'m> {
         let (starts, memory) = memory.split_at_mut_checked(table)?;
         let (ends, memory) = memory.split_at_mut_checked(table)?;
         let (worst, memory) = memory.split_at_mut_checked(height.checked_mul(stride)?)?;
+        let (most, memory) = memory.split_at_mut_checked(height.div_ceil(LANES))?;
         let rows = stride.checked_mul(ROWS)?;
         let (rows, memory) = memory.split_at_mut_checked(rows)?;
         let mut rows = pieces_mut(rows, stride);
@@ -75,6 +96,7 @@ impl<'m> Lane<'m> {
             right: [slides.next()?, slides.next()?],
             own: rows.next()?,
             columns: rows.next()?,
+            rows: most,
             shared_starts: rows.next()?,
             shared_ends: rows.next()?,
             stride,
@@ -100,20 +122,34 @@ impl<'m> Lane<'m> {
         }
         Some(())
     }
+
+    /// The most of each column and of each row of windows.
+    fn fill_most(&mut self, group: &Group, columns: usize) -> Option<()> {
+        self.columns.fill(vector::LEAST);
+        let rows = self.rows.as_flattened_mut().iter_mut();
+        for (row_most, rows) in rows.zip(group.y.spans()) {
+            sums(self.starts, self.ends, self.stride, rows, self.own)?;
+            for (most, own) in self.columns.iter_mut().zip(&*self.own) {
+                *most = vector::max(*most, own);
+            }
+            let words = self.own.as_flattened().get(..columns)?;
+            *row_most = words.iter().fold(TableWord::MIN, |a, b| a.max(*b));
+        }
+        Some(())
+    }
 }
 
 /// For each window `W` of the group, in order, the most that the cells of `W` and another one, `V`, sum up
-/// to together, for the class in lane `class`; `each` gets the window's number and that sum.
+/// to together; `each` gets the window's number and that sum.
 ///
-/// The group must [`fit`](crate::overlay::fits), and the memory have [`lane_len`] vectors. With `half`
-/// only those `V` count whose row is not before that of `W`; see [`overlay`](crate::overlay).
+/// The group must [`fit`](crate::overlay::fits), and the memory have [`lane_len`] vectors. Pairs are
+/// unordered, so where only the most matters `V` need not lie in a row before that of `W`.
 ///
 /// `None` where the memory is too small.
 #[inline(never)]
 pub(crate) fn lane(
     plane: &Plane<'_>,
-    class: usize,
-    half: bool,
+    sought: Sought<'_>,
     group: &Group,
     height: usize,
     memory: &mut [Vector],
@@ -122,7 +158,8 @@ pub(crate) fn lane(
     let columns = usize::try_from(group.x.count).ok()?;
     let reach = usize::try_from(group.x.reach()).ok()?;
     let mut lane = Lane::split(memory, height, columns)?;
-    lane.gather(plane, class, &group.x)?;
+    lane.gather(plane, sought.lane, &group.x)?;
+    lane.fill_most(group, columns)?;
     let Lane {
         starts,
         ends,
@@ -131,52 +168,58 @@ pub(crate) fn lane(
         mut right,
         own,
         columns: most_of,
+        rows: row_most,
         shared_starts,
         shared_ends,
         stride,
     } = lane;
-    let (starts, ends) = (&*starts, &*ends);
-    let rows = usize::try_from(group.y.count).ok()?;
-    worst.fill(vector::LEAST);
-    most_of.fill(vector::LEAST);
-    for (row, (top, bottom)) in (1usize..).zip(group.y.spans()) {
-        sums(starts, ends, stride, (top, bottom), own)?;
-        let words = own.as_flattened().get(..columns)?;
-        let row_most = [words.iter().fold(TableWord::MIN, |a, b| a.max(*b)); LANES];
-        for (most, own) in most_of.iter_mut().zip(&*own) {
-            *most = vector::max(*most, own);
+    let (starts, ends, most_of) = (&*starts, &*ends, &*most_of);
+    let count = usize::try_from(group.y.count).ok()?;
+    let row_most = row_most.as_flattened().get(..count)?;
+    // Of two windows that do not meet the sum is known at once: less is of no interest then.
+    let least = match sought.least {
+        Some(least) if sought.only_most => {
+            let column_most = most_of.as_flattened().get(..columns)?;
+            let reach_down = usize::try_from(group.y.reach()).ok()?;
+            let apart = apart(row_most, reach_down).max(apart(column_most, reach));
+            Some(least.max(apart))
         }
-        let until = if half { rows.min(row) } else { rows };
-        let lines = pieces_mut(worst, stride).zip(group.y.spans().take(until));
-        for (line, (first_top, first_bottom)) in lines {
+        least => least,
+    };
+    worst.fill(vector::LEAST);
+    let rows = group.y.spans().zip(row_most).zip(sought.held);
+    for (row, (((top, bottom), most), held)) in (1usize..).zip(rows) {
+        sums(starts, ends, stride, (top, bottom), own)?;
+        let until = if sought.only_most {
+            count.min(row)
+        } else {
+            count
+        };
+        let firsts = group.y.spans().zip(row_most).zip(sought.held).take(until);
+        for (line, (((first_top, first_bottom), first_most), first_held)) in
+            pieces_mut(worst, stride).zip(firsts)
+        {
+            // A second window adds no more to the first than it may hold without it, and the other way
+            // round.
+            let by_first = i64::from(*first_most).saturating_add(i64::from(*held));
+            let by_second = i64::from(*most).saturating_add(i64::from(*first_held));
+            if least.is_some_and(|least| by_first.min(by_second) < least) {
+                continue;
+            }
             let (from, to) = (top.max(first_top), bottom.min(first_bottom));
             if from >= to {
                 for worst in line {
-                    *worst = vector::max(*worst, &row_most);
+                    *worst = vector::max(*worst, &[*most; LANES]);
                 }
                 continue;
             }
             difference(starts, stride, (from, to), shared_starts)?;
             difference(ends, stride, (from, to), shared_ends)?;
             let (shared_starts, shared_ends) = (&*shared_starts, &*shared_ends);
-            let left = neighbours(
-                &mut left,
-                own,
-                shared_ends,
-                vector::sub,
-                columns,
-                reach,
-                true,
-            )?;
-            let right = neighbours(
-                &mut right,
-                own,
-                shared_starts,
-                vector::add,
-                columns,
-                reach,
-                false,
-            )?;
+            let before = (columns, reach, true);
+            let left = neighbours(&mut left, own, shared_ends, vector::sub, before)?;
+            let behind = (columns, reach, false);
+            let right = neighbours(&mut right, own, shared_starts, vector::add, behind)?;
             let terms = left.iter().zip(right).zip(shared_starts).zip(shared_ends);
             for (worst, (((left, right), start), end)) in line.iter_mut().zip(terms) {
                 let both = vector::max(vector::add(*left, start), &vector::sub(*right, end));
@@ -185,14 +228,10 @@ pub(crate) fn lane(
         }
     }
     // Windows beside, to the left and to the right, whatever their row.
-    let most_of = &*most_of;
     let own_most = |most: Vector, _: &Vector| most;
-    let before = neighbours(
-        &mut left, most_of, most_of, own_most, columns, columns, true,
-    )?;
-    let after = neighbours(
-        &mut right, most_of, most_of, own_most, columns, columns, false,
-    )?;
+    let (before, behind) = ((columns, columns, true), (columns, columns, false));
+    let before = neighbours(&mut left, most_of, most_of, own_most, before)?;
+    let after = neighbours(&mut right, most_of, most_of, own_most, behind)?;
     let (before, after) = (before.as_flattened(), after.as_flattened().get(..columns)?);
     let lines = pieces(worst, stride).zip(group.y.spans());
     let mut number = 0usize;
@@ -211,6 +250,16 @@ pub(crate) fn lane(
         }
     }
     Some(())
+}
+
+/// The most that two of these give together which are at least `reach` apart; `i64::MIN` where none are.
+fn apart(most: &[TableWord], reach: usize) -> i64 {
+    let mut best = (i64::MIN, i64::MIN);
+    for (before, most) in most.iter().zip(most.iter().skip(reach)) {
+        best.0 = best.0.max(i64::from(*before));
+        best.1 = best.1.max(best.0.saturating_add(i64::from(*most)));
+    }
+    best.1
 }
 
 /// `a` of a row of windows over the rows `from..to`.
@@ -266,9 +315,7 @@ fn neighbours<'b>(
     own: &[Vector],
     shared: &[Vector],
     term: impl Fn(Vector, &Vector) -> Vector,
-    columns: usize,
-    reach: usize,
-    before: bool,
+    (columns, reach, before): (usize, usize, bool),
 ) -> Option<&'b [Vector]> {
     let [from, to] = buffers;
     let (mut from, mut to) = (&mut **from, &mut **to);

@@ -1,6 +1,7 @@
 //! The windows that a masking predictor leaves out, fixed before any frame is seen.
 
 use core::num::NonZeroU32;
+use core::ops::Range;
 
 use crate::fault::Fault;
 use crate::geometry::{AxisWindows, CellRect, Geometry, Span, Windows};
@@ -81,6 +82,18 @@ impl AxisMasks {
     pub(crate) fn longest(&self) -> u32 {
         let (start, end) = self.span(0);
         end.saturating_sub(start)
+    }
+
+    /// The starts of all windows and their ends, where each is one further than the one before.
+    pub(crate) fn side_by_side(&self) -> Option<(Range<usize>, Range<usize>)> {
+        let (start, count) = (
+            usize::try_from(self.start).ok()?,
+            usize::try_from(self.count).ok()?,
+        );
+        let length = usize::try_from(self.length).ok()?;
+        let range = |from: usize| Some(from..from.checked_add(count)?);
+        let ends = range(start.checked_add(length)?)?;
+        (self.step == 1).then_some((range(start)?, ends))
     }
 
     /// From how many windows on, itself included, one and the window behind share no cell. (Only the

@@ -221,9 +221,14 @@ impl<'m> MaskCertifier<'m> {
         let plane = self.sweep.plane(worst.rival / LANES)?;
         let margin = self.margin(worst.rival);
         let lane = worst.rival % LANES;
+        let sum = |cells: Cells| Some(*plane.signed_sums(cells)?.get(lane)?);
+        let first = sum(window)?;
         let leaves = |other: &Cells| {
-            let union = Sweep::union(&plane, &window, Some(other));
-            let lost = union.and_then(|union| union.get(lane).copied());
+            let both = sum(window.intersection(other));
+            let lost = sum(*other).zip(both).map(|(second, both)| {
+                let second = second.saturating_sub(both);
+                first.saturating_add(second)
+            });
             lost.is_some_and(|lost| margin.saturating_sub(lost) == worst.slack)
         };
         let mut all = (0u32..).zip(self.set.groups().flat_map(Group::cells));

@@ -1,13 +1,13 @@
 //! Sums of a frame's margins or votes over windows and pairs of windows, for all classes.
 
-use crate::lane::{lane, lane_len};
-use crate::mask_set::{Group, MaskSet};
+use crate::lane::{Sought, lane, lane_len};
+use crate::mask_set::{AxisMasks, Group, MaskSet};
 use crate::overlay::{self, Rows, fits, overlay};
 use crate::pieces::{pieces, pieces_mut};
 use crate::plane::{Plane, TILE_CELLS, plane_len, sum_up};
 use crate::score_map::{ScoreMap, place};
 use crate::search::Cells;
-use crate::shape::{LANES, Shape, TableWord};
+use crate::shape::{LANES, Shape};
 use crate::vector::{self, Vector};
 
 /// Tables of every chunk of classes, and memory to go over windows.
@@ -17,6 +17,8 @@ pub(crate) struct Sweep<'m> {
     /// One vector for each window of a group, or what one class takes.
     worst: &'m mut [Vector],
     rows: Rows<'m>,
+    /// For each row of windows of the only size, votes of the target that any of them holds at most.
+    held: &'m mut [Vector],
     /// Whether vectors of 16-bit words can hold every number.
     small: bool,
     /// The windows, where all are of one size.
@@ -30,6 +32,7 @@ pub(crate) const fn sweep_len(shape: &Shape) -> usize {
         .saturating_mul(plane_len(shape.height(), shape.width()))
         .saturating_add(worst_len(shape))
         .saturating_add(overlay::rows_len(shape.width()))
+        .saturating_add(shape.height().div_ceil(LANES))
 }
 
 /// Vectors for the most that each window gives, for eight classes or for one.
@@ -51,6 +54,7 @@ impl<'m> Sweep<'m> {
         let (tables, rest) = memory.split_at_mut_checked(tables)?;
         let (worst, rest) = rest.split_at_mut_checked(worst_len(&shape))?;
         let (rows, rest) = Rows::split(rest, shape.width())?;
+        let (held, rest) = rest.split_at_mut_checked(shape.height().div_ceil(LANES))?;
         let mut groups = set.groups();
         let only = groups.next().filter(|_| groups.next().is_none());
         let sweep = Self {
@@ -58,6 +62,7 @@ impl<'m> Sweep<'m> {
             tables,
             worst,
             rows,
+            held,
             small: set.groups().all(|group| fits(shape, &group)),
             only,
         };
@@ -127,9 +132,9 @@ impl<'m> Sweep<'m> {
     /// Most that a window of the group sums up to, lane by lane.
     pub(crate) fn most(plane: &Plane<'_>, group: &Group) -> Option<[i64; LANES]> {
         if group.largest() <= i64::from(TILE_CELLS) {
-            let mut most = [TableWord::MIN; LANES];
-            for cells in group.cells() {
-                most = vector::max(most, &plane.sum(cells)?);
+            let mut most = vector::LEAST;
+            for rows in group.y.spans() {
+                most = vector::max(most, &row_most(plane, rows, &group.x)?);
             }
             return Some(most.map(i64::from));
         }
@@ -142,15 +147,22 @@ impl<'m> Sweep<'m> {
         Some(most)
     }
 
-    /// Votes of the target that any one window of the set holds at most, by tables of its margins.
-    pub(crate) fn most_held(&self, target: usize, set: &MaskSet<'_>) -> Option<i64> {
-        let plane = self.plane(target.checked_div(LANES)?)?;
-        let lane = target.checked_rem(LANES)?;
-        let mut held = 0;
+    /// Votes of the target that any one window of the set holds at most, by tables of its margins. Notes
+    /// them row by row for [`each_worst_of`](Self::each_worst_of).
+    pub(crate) fn most_held(&mut self, target: usize, set: &MaskSet<'_>) -> Option<i64> {
+        let (chunk, lane) = (target.checked_div(LANES)?, target.checked_rem(LANES)?);
+        let plane = plane(self.tables, self.shape, chunk)?;
+        let mut most = 0;
         for group in set.groups() {
-            held = held.max(*Self::most(&plane, &group)?.get(lane)?);
+            most = most.max(*Self::most(&plane, &group)?.get(lane)?);
         }
-        Some(held)
+        if let Some(group) = self.only.filter(|_| self.small) {
+            let rows = self.held.as_flattened_mut().iter_mut().zip(group.y.spans());
+            for (held, rows) in rows {
+                *held = *row_most(&plane, rows, &group.x)?.get(lane)?;
+            }
+        }
+        Some(most)
     }
 
     /// For each window `W` of `first`, in order with its number, the most of
@@ -192,17 +204,50 @@ impl<'m> Sweep<'m> {
 
     /// For each window of the only size, in order with its number, the most that it and another one sum
     /// up to together, for a single class: [`each_worst`](Self::each_worst) at a tenth of the work, where
-    /// [`by_class`](Self::by_class) allows it.
+    /// [`by_class`](Self::by_class) allows it, and after [`most_held`](Self::most_held).
+    ///
+    /// `only_most` and `least` say what is of [interest](Sought).
     pub(crate) fn each_worst_of(
         &mut self,
         class: usize,
-        half: bool,
+        only_most: bool,
+        least: Option<i64>,
         each: impl FnMut(usize, i64),
     ) -> Option<()> {
         let plane = plane(self.tables, self.shape, class.checked_div(LANES)?)?;
-        let (class, height) = (class.checked_rem(LANES)?, self.shape.height());
-        lane(&plane, class, half, &self.only?, height, self.worst, each)
+        let sought = Sought {
+            lane: class.checked_rem(LANES)?,
+            only_most,
+            least,
+            held: self.held.as_flattened(),
+        };
+        lane(
+            &plane,
+            sought,
+            &self.only?,
+            self.shape.height(),
+            self.worst,
+            each,
+        )
     }
+}
+
+/// Most that a window over some rows sums up to, for windows that fit one word.
+fn row_most(plane: &Plane<'_>, (y, y_end): (u32, u32), columns: &AxisMasks) -> Option<Vector> {
+    let mut most = vector::LEAST;
+    let Some((starts, ends)) = columns.side_by_side() else {
+        for (x, x_end) in columns.spans() {
+            most = vector::max(most, &plane.sum(Cells { y, y_end, x, x_end })?);
+        }
+        return Some(most);
+    };
+    let (top, bottom) = (plane.rows_from(y)?, plane.rows_from(y_end)?);
+    let (a, b) = (top.get(starts.clone())?, top.get(ends.clone())?);
+    let (c, d) = (bottom.get(starts)?, bottom.get(ends)?);
+    for (((a, b), c), d) in a.iter().zip(b).zip(c).zip(d) {
+        most = vector::max(most, &vector::window(a, b, c, d));
+    }
+    Some(most)
 }
 
 fn plane(tables: &[Vector], shape: Shape, chunk: usize) -> Option<Plane<'_>> {

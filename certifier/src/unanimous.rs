@@ -137,6 +137,12 @@ fn playoff(
         .fold(0u64, |sum, group| sum.saturating_add(group.count()));
     let count = u32::try_from(count).ok()?;
     let last = count.checked_sub(1)?;
+    let mut groups = set.groups();
+    let only = groups.next().filter(|_| groups.next().is_none());
+    let nth = |number| match &only {
+        Some(group) => group.nth(number),
+        None => set.nth(number),
+    };
     // The window whose turn it is, and the class that it elects by itself.
     let (mut number, mut own, mut turned) = (0, 0, true);
     // The class of the pile, which means nothing while the pile is empty.
@@ -148,7 +154,7 @@ fn playoff(
             break;
         }
         let at = number.min(last);
-        let window = set.nth(at)?;
+        let window = nth(at)?;
         if turned || constant {
             own = elected(map, sweep, target, &window, None)?;
         }
@@ -156,7 +162,7 @@ fn playoff(
         let mut both = own;
         if !joins || constant {
             let top = from_mark(*pile.get(height.saturating_sub(1))?);
-            let top = set.nth(select(height == 0, at, top))?;
+            let top = nth(select(height == 0, at, top))?;
             both = elected(map, sweep, target, &top, Some(&window))?;
         }
         // Beyond the top nothing is read: a window that does not join may stand there as well.
@@ -243,7 +249,8 @@ fn has_unanimous_by_class(
                 continue;
             }
             let rival = chunk.saturating_mul(LANES).saturating_add(lane);
-            sweep.each_worst_of(rival, false, |number, lost| {
+            let least = (!constant).then_some(room.saturating_add(1));
+            sweep.each_worst_of(rival, false, least, |number, lost| {
                 if let Some(mark) = marks.get_mut(number) {
                     *mark = to_mark(from_mark(*mark) | u32::from(lost > room));
                 }

@@ -76,31 +76,35 @@ impl MaskCertifier<'_> {
         let mut closest = None;
         if self.set.work() == Work::Least {
             let rival = self.closest(group, held)?;
-            least = self.worst_pair_for(rival)?;
+            least = self.worst_pair_for(rival, Some(i64::MAX))?;
             closest = Some(rival);
         }
         for chunk in 0..self.sweep.shape().chunks() {
             let bounds = self.bounds(chunk, group, held)?;
             for (rival, bound) in classes(chunk).zip(bounds) {
                 let Some(bound) = bound else { continue };
-                let left_out = Some(rival) == closest || bound > least.slack;
-                if self.set.work() == Work::Constant || !left_out {
-                    least = least.min(self.worst_pair_for(rival)?);
+                if self.set.work() == Work::Constant {
+                    least = least.min(self.worst_pair_for(rival, None)?);
+                } else if Some(rival) != closest && bound <= least.slack {
+                    least = least.min(self.worst_pair_for(rival, Some(least.slack))?);
                 }
             }
         }
         Some(least)
     }
 
-    /// The least margin to a single rival.
-    fn worst_pair_for(&mut self, rival: usize) -> Option<Worst> {
+    /// The least margin to a single rival. One above `most` is of no interest, and may be given too high;
+    /// with `None` no pair of windows is left out.
+    fn worst_pair_for(&mut self, rival: usize, most: Option<i64>) -> Option<Worst> {
         let margin = self.margin(rival);
+        let least = most.map(|most| margin.saturating_sub(most));
         let (mut most, mut first) = (i64::MIN, 0);
-        self.sweep.each_worst_of(rival, true, |window, union| {
-            let more = union > most;
-            first = select(more, window, first);
-            most = select(more, union, most);
-        })?;
+        self.sweep
+            .each_worst_of(rival, true, least, |window, union| {
+                let more = union > most;
+                first = select(more, window, first);
+                most = select(more, union, most);
+            })?;
         Some(Worst {
             slack: margin.saturating_sub(most),
             window: first,
