@@ -438,11 +438,23 @@ fn slices_as_onnx_has_them() {
         strided(&steps, &[0], &[9], &stepped(2)),
         "steps other than 1",
     );
-    let masked = StridedSlice {
-        begin_mask: 1,
-        ..plain
-    };
-    fails(strided(&masked, &[0], &[1], &[]), "masks");
+    let plain = || slice_op(None, None);
+    for masked in [
+        StridedSlice {
+            begin_mask: 1,
+            ..plain()
+        },
+        StridedSlice {
+            end_mask: 1,
+            ..plain()
+        },
+        StridedSlice {
+            shrink_axis_mask: 1,
+            ..plain()
+        },
+    ] {
+        fails(strided(&masked, &[0], &[1], &[]), "masks");
+    }
 }
 
 #[test]
