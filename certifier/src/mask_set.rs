@@ -24,11 +24,24 @@ pub struct MaskSet<'p> {
     geometry: Geometry,
     patches: &'p [PatchSize],
     step: NonZeroU32,
+    work: Work,
+}
+
+/// How much of the work on a frame may depend on its scores. The answers are the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Work {
+    /// What cannot change the answer is left out: for most frames a small part of the worst case.
+    #[default]
+    Least,
+    /// The same steps for every map of a shape, so that no map takes longer than another, and the
+    /// time tells nothing of the scores.
+    Constant,
 }
 
 /// Windows along one axis, in order: neither starts nor ends ever decrease, and no window ends
 /// before it starts.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct AxisMasks {
     start: u32,
     step: u32,
@@ -70,6 +83,13 @@ impl AxisMasks {
         end.saturating_sub(start)
     }
 
+    /// From how many windows on, itself included, one and the window behind share no cell. (Only the
+    /// last window may be cut off, and it starts where a whole one would.)
+    pub(crate) fn reach(&self) -> u32 {
+        let further = self.length.saturating_sub(1).checked_div(self.step);
+        further.unwrap_or(0).saturating_add(1).min(self.count)
+    }
+
     /// Every window's cells, in order.
     #[inline(always)]
     pub(crate) fn spans(self) -> impl Iterator<Item = (u32, u32)> {
@@ -83,7 +103,7 @@ impl AxisMasks {
 }
 
 /// The windows of one patch size: each row with each column.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Group {
     pub(crate) y: AxisMasks,
     pub(crate) x: AxisMasks,
@@ -140,6 +160,7 @@ impl<'p> MaskSet<'p> {
             geometry: *geometry,
             patches,
             step: NonZeroU32::MIN,
+            work: Work::Least,
         })
     }
 
@@ -147,6 +168,17 @@ impl<'p> MaskSet<'p> {
     #[must_use]
     pub const fn with_step(self, step: NonZeroU32) -> Self {
         Self { step, ..self }
+    }
+
+    /// The same windows and answers, with another amount of work.
+    #[must_use]
+    pub const fn with_work(self, work: Work) -> Self {
+        Self { work, ..self }
+    }
+
+    /// How much of the work may depend on the scores.
+    pub const fn work(&self) -> Work {
+        self.work
     }
 
     /// Which cells a patch reaches.
@@ -177,6 +209,17 @@ impl<'p> MaskSet<'p> {
         let sizes = self.patches.iter();
         // Every size was found to fit when the set was made.
         sizes.filter_map(move |patch| Some(Group::new(&geometry.windows(*patch).ok()?, step)))
+    }
+
+    /// Window `number` of all windows, those without a cell counted.
+    pub(crate) fn nth(&self, mut number: u32) -> Option<Cells> {
+        for group in self.groups() {
+            if u64::from(number) < group.count() {
+                return group.nth(number);
+            }
+            number = number.checked_sub(u32::try_from(group.count()).ok()?)?;
+        }
+        None
     }
 
     /// The windows that hold every affected region of a patch, with the number of their size: its

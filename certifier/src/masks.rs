@@ -1,16 +1,22 @@
 //! Predictors that leave windows out, and their certificates.
 
+mod worst;
+
+use core::hint::select_unpredictable as select;
+
 use crate::certifier::check_grid;
 use crate::fault::Fault;
 use crate::geometry::Windows;
 use crate::geometry_error::GeometryError;
-use crate::mask_set::{Group, MaskSet, rectangle, regions};
+use crate::mask_set::{Group, MaskSet, Work, rectangle, regions};
 use crate::patch::{PatchSize, Pixel};
 use crate::score_map::ScoreMap;
+use crate::search::Cells;
 use crate::shape::{LANES, Shape, TableWord};
 use crate::sweep::{Sweep, sweep_len};
 use crate::unanimous;
 use crate::verdict::{Masking, Verdict};
+use worst::Worst;
 
 /// A frame's prediction under masks, and its certificates.
 ///
@@ -73,11 +79,16 @@ use crate::verdict::{Masking, Verdict};
 ///
 /// # Cost
 ///
-/// No pair of windows is worked out by itself. For windows of `n` rows and columns that meet `m`
-/// others along their axis, a pass costs some `n m (n + width log m)` steps for every eight classes
-/// and every pair of patch sizes; the prediction takes one at most, each certificate one, the mask
-/// aggregator's another for the predicted class. Only on maps with more than 4095 rows or columns, or
-/// more than 8191 cells in the rows of a window, pairs are looked at one by one.
+/// No pair of windows is worked out by itself. Where all windows are of one size, rivals are taken one by
+/// one: for `n` rows and columns of windows that meet `m` others along their axis, a pass for one rival
+/// costs some `n m n log m / 8` steps. With several sizes eight classes are taken at once, in some
+/// `n m (n + width log m)` steps for every pair of sizes. The certificate takes one pass over all rivals
+/// at most, the prediction one and the playing off of at most two pairs for each window. Only on maps
+/// with more than 4095 rows or columns, or more than 8191 cells in the rows of a window, pairs are
+/// looked at one by one.
+///
+/// With [`Work::Least`] a rival costs a pass only where bounds leave it a chance, in most frames one or
+/// two of them. With [`Work::Constant`] every map of a shape costs the same.
 pub struct MaskCertifier<'m> {
     map: &'m ScoreMap<'m>,
     set: MaskSet<'m>,
@@ -98,23 +109,6 @@ pub(crate) const fn masks_len(shape: &Shape, patches: usize) -> usize {
     sweep_len(shape)
         .saturating_mul(LANES)
         .saturating_add(marks.saturating_mul(MARK_WORDS))
-}
-
-/// A slack, the first window that attains it and the class; ordered as a verdict prefers them.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Worst {
-    slack: i64,
-    window: usize,
-    rival: usize,
-}
-
-impl Worst {
-    /// Should a table ever be shorter than its shape: never certified.
-    const NONE: Self = Self {
-        slack: i64::MIN,
-        window: 0,
-        rival: 0,
-    };
 }
 
 impl<'m> MaskCertifier<'m> {
@@ -221,102 +215,27 @@ impl<'m> MaskCertifier<'m> {
         patches.map(|patch| self.certify(*patch))
     }
 
-    /// Votes of the predicted class less those of each other, in class order.
-    fn margins(&self) -> impl Iterator<Item = i64> {
-        let votes = |class| self.map.votes().nth(class).map_or(0, i64::from);
-        let most = votes(self.predicted);
-        self.map
-            .votes()
-            .map(move |votes| most.saturating_sub(votes.into()))
-    }
-
-    /// The least margin outside two windows, one of the group.
-    fn worst_pair(&mut self, number: usize, group: &Group) -> Option<Worst> {
-        let (home, lane) = (self.predicted / LANES, self.predicted % LANES);
-        // Votes of the predicted class that any one window holds at most.
-        let mut held = 0;
-        for other in self.set.groups() {
-            held = held.max(*Sweep::most(&self.sweep.plane(home)?, &other)?.get(lane)?);
-        }
-        let mut least: Option<Worst> = None;
-        for chunk in 0..self.sweep.shape().chunks() {
-            let mut rivals = Rivals::new(chunk, self.predicted, self.margins());
-            if let Some(least) = least {
-                // A second window takes nothing from the margin but votes of the predicted class
-                // that the first one has left.
-                let most = Sweep::most(&self.sweep.plane(chunk)?, group)?;
-                let bound = rivals.slack(&most.map(|most| most.saturating_add(held)));
-                if bound.is_none_or(|bound| bound > least.slack) {
-                    continue;
-                }
-            }
-            let half = Some(number);
-            let each = |window, _: &_, union: &[i64; LANES]| {
-                rivals.gain(&mut least, window, union);
-            };
-            self.sweep
-                .each_worst(chunk, &[0; LANES], group, &self.set, half, each)?;
-        }
-        least
-    }
-
     /// The first window of the set that, with the worst one, leaves the slack.
     fn second(&self, group: &Group, worst: &Worst) -> Option<crate::geometry::CellRect> {
         let window = group.nth(u32::try_from(worst.window).ok()?)?;
         let plane = self.sweep.plane(worst.rival / LANES)?;
-        let margin = self.margins().nth(worst.rival)?;
+        let margin = self.margin(worst.rival);
         let lane = worst.rival % LANES;
-        let mut all = self.set.groups().flat_map(Group::cells);
-        let found = all.find(|other| {
+        let leaves = |other: &Cells| {
             let union = Sweep::union(&plane, &window, Some(other));
             let lost = union.and_then(|union| union.get(lane).copied());
             lost.is_some_and(|lost| margin.saturating_sub(lost) == worst.slack)
-        });
+        };
+        let mut all = (0u32..).zip(self.set.groups().flat_map(Group::cells));
+        let found = match self.set.work() {
+            Work::Least => all.find(|(_, other)| leaves(other))?.0,
+            // By the lowest number, which takes the same steps wherever it is found.
+            Work::Constant => all.fold(u32::MAX, |first, (number, other)| {
+                first.min(select(leaves(&other), number, u32::MAX))
+            }),
+        };
+        let found = self.set.nth(found);
         rectangle(&found?)
-    }
-
-    /// Condition 3.1 for the mask aggregator, over affected regions.
-    fn worst_region(&mut self, group: &Group) -> Option<Worst> {
-        let predicted = self.predicted;
-        let (home, lane) = (predicted / LANES, predicted % LANES);
-        let less = |chunk| {
-            // Cells of `R n V` are 0 for the predicted class, but 1 for every rival.
-            let mut less = [1; LANES];
-            if chunk == home
-                && let Some(less) = less.get_mut(lane)
-            {
-                *less = 0;
-            }
-            less
-        };
-        // What the predicted class loses at most where a region and a window are left out.
-        let marks = &mut *self.marks;
-        let each = |number, _: &_, most: &[i64; LANES]| {
-            let most = most.get(lane).and_then(|most| u32::try_from(*most).ok());
-            if let Some(mark) = marks.get_mut(number) {
-                // Out of range is impossible; it would count as losing everything.
-                *mark = to_mark(most.unwrap_or(u32::MAX));
-            }
-        };
-        self.sweep
-            .each_worst(home, &less(home), group, &self.set, None, each)?;
-        let mut least: Option<Worst> = None;
-        for chunk in 0..self.sweep.shape().chunks() {
-            let mut rivals = Rivals::new(chunk, predicted, self.margins());
-            let marks = &*self.marks;
-            let each = |number, cells: &crate::search::Cells, most: &[i64; LANES]| {
-                let lost = marks.get(number).map_or(u32::MAX, |mark| from_mark(*mark));
-                let lost = i64::from(lost).saturating_add(cells.area());
-                rivals.gain(
-                    &mut least,
-                    number,
-                    &most.map(|most| lost.saturating_sub(most)),
-                );
-            };
-            self.sweep
-                .each_worst(chunk, &less(chunk), group, &self.set, None, each)?;
-        }
-        least
     }
 
     /// The lowest position whose region ends where the first region in the window ends.
@@ -340,59 +259,6 @@ impl<'m> MaskCertifier<'m> {
     }
 }
 
-/// The rivals of one chunk: how far they are behind, and the most that each gained so far.
-struct Rivals {
-    first: usize,
-    margins: [Option<i64>; LANES],
-    gained: [i64; LANES],
-}
-
-impl Rivals {
-    fn new(chunk: usize, predicted: usize, margins: impl Iterator<Item = i64>) -> Self {
-        let first = chunk.saturating_mul(LANES);
-        let mut found = [None; LANES];
-        let margins = margins.enumerate().skip(first);
-        for (found, (class, margin)) in found.iter_mut().zip(margins) {
-            *found = (class != predicted).then_some(margin);
-        }
-        Self {
-            first,
-            margins: found,
-            gained: [i64::MIN; LANES],
-        }
-    }
-
-    /// What each gains on the predicted class in a window; windows come in order.
-    fn gain(&mut self, least: &mut Option<Worst>, window: usize, gains: &[i64; LANES]) {
-        let mut more = false;
-        for (gained, gain) in self.gained.iter_mut().zip(gains) {
-            more |= *gain > *gained;
-            *gained = (*gain).max(*gained);
-        }
-        // Only a larger gain than in earlier windows can leave less.
-        if more {
-            for (lane, (margin, gain)) in self.margins.iter().zip(gains).enumerate() {
-                if let Some(margin) = margin {
-                    let found = Worst {
-                        slack: margin.saturating_sub(*gain),
-                        window,
-                        rival: self.first.saturating_add(lane),
-                    };
-                    *least = Some(least.map_or(found, |least| least.min(found)));
-                }
-            }
-        }
-    }
-
-    /// Least margin that these gains leave; `None` without a rival.
-    fn slack(&self, gains: &[i64; LANES]) -> Option<i64> {
-        let lanes = self.margins.iter().zip(gains);
-        lanes
-            .filter_map(|(margin, gain)| Some((*margin)?.saturating_sub(*gain)))
-            .min()
-    }
-}
-
 /// The class with the most votes left by its worst window; fills the tables with votes.
 fn mask_winner(map: &ScoreMap<'_>, set: &MaskSet<'_>, sweep: &mut Sweep<'_>) -> Option<usize> {
     sweep.build_votes(map)?;
@@ -407,9 +273,8 @@ fn mask_winner(map: &ScoreMap<'_>, set: &MaskSet<'_>, sweep: &mut Sweep<'_>) -> 
         }
         for (lost, (class, votes)) in lost.into_iter().zip(votes.by_ref()) {
             let left = i64::from(votes).saturating_sub(lost);
-            if left > winner.0 {
-                winner = (left, class);
-            }
+            winner.1 = select(left > winner.0, class, winner.1);
+            winner.0 = left.max(winner.0);
         }
     }
     Some(winner.1)

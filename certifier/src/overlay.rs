@@ -18,7 +18,7 @@
 use crate::mask_set::{AxisMasks, Group};
 use crate::pieces::pieces_mut;
 use crate::plane::Plane;
-use crate::shape::{LANES, Shape, TableWord};
+use crate::shape::{Shape, TableWord};
 use crate::vector::{self, Vector};
 
 /// Up to this many cells in the rows of the highest window, every number here fits one signed word:
@@ -26,8 +26,6 @@ use crate::vector::{self, Vector};
 const ROW_CELLS: u64 = 8_191;
 /// Up to this many columns and rows, a word numbers every place in the maxima of a row.
 const SIDE_CELLS: usize = 4_095;
-
-const LEAST: Vector = [TableWord::MIN; LANES];
 
 /// For one column of the first group: where in the maxima of the second those of its left range
 /// stand, the same for its right range, the column's start and end, and how many of the second start
@@ -144,15 +142,15 @@ pub(crate) fn overlay(
     let stride = plane.columns();
     let before = before.get_mut(..=columns)?;
     let after = after.get_mut(..=columns)?;
-    before.fill(LEAST);
-    after.fill(LEAST);
+    before.fill(vector::LEAST);
+    after.fill(vector::LEAST);
     let (ranges, meets) = (ranges.get_mut(..width)?, meets.get_mut(..width)?);
     let levels = fill_ranges(&first.x, &second.x, stride, ranges, meets)?;
     let (ranges, meets) = (&*ranges, &*meets);
 
     for (row, (top, bottom)) in (1usize..).zip(second.y.spans()) {
         subtract_rows(plane, top, bottom, &vector::ZERO, sums)?;
-        let mut row_most = LEAST;
+        let mut row_most = vector::LEAST;
         for ((start, end), own) in second.x.spans().zip(own.iter_mut()) {
             *own = vector::sub(*column(sums, end)?, column(sums, start)?);
             row_most = vector::max(row_most, own);
@@ -334,7 +332,7 @@ fn most(vectors: &[Vector]) -> Option<Vector> {
 }
 
 fn running_most<'v>(vectors: impl Iterator<Item = &'v mut Vector>) {
-    let mut most = LEAST;
+    let mut most = vector::LEAST;
     for vector in vectors {
         most = vector::max(most, vector);
         *vector = most;

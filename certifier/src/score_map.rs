@@ -130,6 +130,11 @@ impl<'m> ScoreMap<'m> {
         self.votes.iter().map(|vote| u32::from_le_bytes(*vote))
     }
 
+    /// Votes of one class; `None` where there is no such class.
+    pub(crate) fn votes_of(&self, class: usize) -> Option<u32> {
+        self.votes.get(class).map(|vote| u32::from_le_bytes(*vote))
+    }
+
     /// The class with the most votes; the lowest one on a tie.
     pub fn predicted(&self) -> usize {
         self.predicted

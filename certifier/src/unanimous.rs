@@ -13,7 +13,9 @@
 //!    end only the pile's class can have a unanimous window.
 //! 3. If that is not `d`, one pass over all pairs tells whether a window is unanimous for it.
 
-use crate::mask_set::{Group, MaskSet};
+use core::hint::select_unpredictable as select;
+
+use crate::mask_set::{Group, MaskSet, Work};
 use crate::masks::{MARK_WORDS, from_mark, to_mark};
 use crate::score_map::ScoreMap;
 use crate::search::Cells;
@@ -30,21 +32,24 @@ pub(crate) fn predict(
     marks: &mut [Mark],
 ) -> Option<usize> {
     let plain = map.predicted();
+    let constant = set.work() == Work::Constant;
     sweep.build_margins(map, plain)?;
-    if all_elect(map, set, sweep, plain)? {
+    let agreed = all_elect(map, set, sweep, plain)?;
+    if agreed && !constant {
         return Some(plain);
     }
-    match playoff(map, set, sweep, plain, marks)? {
-        Some(class) if class != plain => {
-            sweep.build_margins(map, class)?;
-            if has_unanimous(map, set, sweep, class, marks)? {
-                return Some(class);
-            }
-            sweep.build_margins(map, plain)?;
-        }
-        _ => {}
+    let class = playoff(map, set, sweep, plain, marks)?.unwrap_or(plain);
+    if class == plain && !constant {
+        return Some(plain);
     }
-    Some(plain)
+    // Where the work is constant this may be for `plain` itself: whatever comes of it then, `plain` stays.
+    sweep.build_margins(map, class)?;
+    let unanimous = has_unanimous(map, set, sweep, class, marks)?;
+    let class = select(unanimous, class, plain);
+    if constant || class == plain {
+        sweep.build_margins(map, class)?;
+    }
+    Some(class)
 }
 
 /// Votes that rival `class` may gain on `target` before it wins: its margin, less one where a tie
@@ -60,7 +65,7 @@ fn room(class: usize, target: usize, most: u32, votes: u32) -> Option<i64> {
 
 /// The room of every class of a chunk; none where there is no class.
 fn rooms(map: &ScoreMap<'_>, target: usize, chunk: usize) -> [Option<i64>; LANES] {
-    let most = map.votes().nth(target).unwrap_or(0);
+    let most = map.votes_of(target).unwrap_or(0);
     let mut rooms = [None; LANES];
     let votes = map.votes().enumerate().skip(chunk.saturating_mul(LANES));
     for (found, (class, votes)) in rooms.iter_mut().zip(votes) {
@@ -69,9 +74,12 @@ fn rooms(map: &ScoreMap<'_>, target: usize, chunk: usize) -> [Option<i64>; LANES
     rooms
 }
 
+// Without a short cut, as below.
 fn within(lost: &[i64; LANES], rooms: &[Option<i64>; LANES]) -> bool {
-    let mut lanes = lost.iter().zip(rooms);
-    lanes.all(|(lost, room)| room.is_none_or(|room| *lost <= room))
+    let lanes = lost.iter().zip(rooms);
+    lanes.fold(true, |all, (lost, room)| {
+        all & (*lost <= room.unwrap_or(i64::MAX))
+    })
 }
 
 /// Whether outside every single window `class`, whose margins the tables hold, has won.
@@ -81,15 +89,14 @@ fn all_elect(
     sweep: &Sweep<'_>,
     class: usize,
 ) -> Option<bool> {
+    let mut all = true;
     for (chunk, plane) in sweep.planes().enumerate() {
         let rooms = rooms(map, class, chunk);
         for group in set.groups() {
-            if !within(&Sweep::most(&plane, &group)?, &rooms) {
-                return Some(false);
-            }
+            all &= within(&Sweep::most(&plane, &group)?, &rooms);
         }
     }
-    Some(true)
+    Some(all)
 }
 
 /// `f` of one window or the union of two, by tables that hold the margins of `target`.
@@ -107,11 +114,10 @@ fn elected(
         // which changes no order.
         let lost = Sweep::union(&plane, a, b)?;
         for (lost, (class, votes)) in lost.into_iter().zip(votes.by_ref()) {
-            let lost = if class == target { 0 } else { lost };
+            let lost = select(class == target, 0, lost);
             let left = i64::from(votes).saturating_add(lost);
-            if left > best.0 {
-                best = (left, class);
-            }
+            best.1 = select(left > best.0, class, best.1);
+            best.0 = left.max(best.0);
         }
     }
     Some(best.1)
@@ -125,40 +131,46 @@ fn playoff(
     target: usize,
     pile: &mut [Mark],
 ) -> Option<Option<usize>> {
-    let (mut class, mut height) = (None, 0usize);
-    let windows = set.groups().flat_map(Group::cells);
-    for (number, window) in (0u32..).zip(windows) {
-        let own = elected(map, sweep, target, &window, None)?;
-        loop {
-            if height == 0 || class == Some(own) {
-                class = Some(own);
-                *pile.get_mut(height)? = to_mark(number);
-                height = height.saturating_add(1);
-                break;
-            }
-            let top = pile.get(height.checked_sub(1)?)?;
-            let top = nth(set, from_mark(*top))?;
-            let both = elected(map, sweep, target, &top, Some(&window))?;
-            if class != Some(both) {
-                height = height.saturating_sub(1);
-            }
-            if both != own {
-                break;
-            }
+    let constant = set.work() == Work::Constant;
+    let count = set
+        .groups()
+        .fold(0u64, |sum, group| sum.saturating_add(group.count()));
+    let count = u32::try_from(count).ok()?;
+    let last = count.checked_sub(1)?;
+    // The window whose turn it is, and the class that it elects by itself.
+    let (mut number, mut own, mut turned) = (0, 0, true);
+    // The class of the pile, which means nothing while the pile is empty.
+    let (mut class, mut height) = (0, 0usize);
+    // Each step sees a window off or takes one from the pile, to which each comes once at most.
+    for _ in 0..count.saturating_mul(2) {
+        let done = number == count;
+        if done && !constant {
+            break;
         }
-    }
-    Some(if height == 0 { None } else { class })
-}
-
-/// Window `number` of all windows of the set.
-fn nth(set: &MaskSet<'_>, mut number: u32) -> Option<Cells> {
-    for group in set.groups() {
-        if u64::from(number) < group.count() {
-            return group.nth(number);
+        let at = number.min(last);
+        let window = set.nth(at)?;
+        if turned || constant {
+            own = elected(map, sweep, target, &window, None)?;
         }
-        number = number.checked_sub(u32::try_from(group.count()).ok()?)?;
+        let joins = (height == 0) | (class == own);
+        let mut both = own;
+        if !joins || constant {
+            let top = from_mark(*pile.get(height.saturating_sub(1))?);
+            let top = set.nth(select(height == 0, at, top))?;
+            both = elected(map, sweep, target, &top, Some(&window))?;
+        }
+        // Beyond the top nothing is read: a window that does not join may stand there as well.
+        let place = height.min(pile.len().saturating_sub(1));
+        *pile.get_mut(place)? = to_mark(at);
+        let (joins, topples) = (joins & !done, !joins & !done & (class != both));
+        turned = joins | (!done & (both != own));
+        class = select(joins, own, class);
+        height = height
+            .saturating_add(usize::from(joins))
+            .saturating_sub(usize::from(topples));
+        number = number.saturating_add(u32::from(turned));
     }
-    None
+    Some((height > 0).then_some(class))
 }
 
 /// Whether a window is unanimous for `class`, whose margins the tables hold.
@@ -169,6 +181,23 @@ fn has_unanimous(
     class: usize,
     marks: &mut [Mark],
 ) -> Option<bool> {
+    match set.groups().next() {
+        Some(group) if sweep.by_class(&group) => {
+            has_unanimous_by_class(map, set, sweep, class, marks, &group)
+        }
+        _ => has_unanimous_by_chunk(map, set, sweep, class, marks),
+    }
+}
+
+/// The same, eight classes at a time.
+fn has_unanimous_by_chunk(
+    map: &ScoreMap<'_>,
+    set: &MaskSet<'_>,
+    sweep: &mut Sweep<'_>,
+    class: usize,
+    marks: &mut [Mark],
+) -> Option<bool> {
+    let mut found = false;
     for group in set.groups() {
         let windows = usize::try_from(group.count()).ok()?;
         // Marked: another class wins with some second window.
@@ -177,17 +206,59 @@ fn has_unanimous(
         for chunk in 0..sweep.shape().chunks() {
             let rooms = rooms(map, class, chunk);
             let each = |number: usize, _: &Cells, lost: &[i64; LANES]| {
-                if let Some(mark) = marks.get_mut(number)
-                    && !within(lost, &rooms)
-                {
-                    *mark = to_mark(1);
+                if let Some(mark) = marks.get_mut(number) {
+                    *mark = to_mark(from_mark(*mark) | u32::from(!within(lost, &rooms)));
                 }
             };
             sweep.each_worst(chunk, &[0; LANES], &group, set, None, each)?;
         }
-        if marks.contains(&to_mark(0)) {
-            return Some(true);
+        found |= has_unmarked(marks);
+        if found && set.work() == Work::Least {
+            break;
         }
     }
-    Some(false)
+    Some(found)
+}
+
+/// The same, rival by rival: those that no pair of windows can bring ahead are left out.
+fn has_unanimous_by_class(
+    map: &ScoreMap<'_>,
+    set: &MaskSet<'_>,
+    sweep: &mut Sweep<'_>,
+    class: usize,
+    marks: &mut [Mark],
+    group: &Group,
+) -> Option<bool> {
+    let constant = set.work() == Work::Constant;
+    let marks = marks.get_mut(..usize::try_from(group.count()).ok()?)?;
+    // Marked: another class wins with some second window.
+    marks.fill(to_mark(0));
+    let held = sweep.most_held(class, set)?;
+    for chunk in 0..sweep.shape().chunks() {
+        let most = Sweep::most(&sweep.plane(chunk)?, group)?;
+        let lanes = (0..).zip(most).zip(rooms(map, class, chunk));
+        for ((lane, most), room) in lanes {
+            let Some(room) = room else { continue };
+            if most.saturating_add(held) <= room && !constant {
+                continue;
+            }
+            let rival = chunk.saturating_mul(LANES).saturating_add(lane);
+            sweep.each_worst_of(rival, false, |number, lost| {
+                if let Some(mark) = marks.get_mut(number) {
+                    *mark = to_mark(from_mark(*mark) | u32::from(lost > room));
+                }
+            })?;
+            if !constant && !has_unmarked(marks) {
+                return Some(false);
+            }
+        }
+    }
+    Some(has_unmarked(marks))
+}
+
+// Without a short cut: it takes the same steps whatever is marked.
+fn has_unmarked(marks: &[Mark]) -> bool {
+    marks
+        .iter()
+        .fold(false, |any, mark| any | (from_mark(*mark) == 0))
 }

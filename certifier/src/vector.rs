@@ -6,6 +6,8 @@ use crate::shape::{LANES, ScoreWord, TableWord};
 pub(crate) type Vector = [TableWord; LANES];
 
 pub(crate) const ZERO: Vector = [0; LANES];
+/// Below or equal to every vector.
+pub(crate) const LEAST: Vector = [TableWord::MIN; LANES];
 
 /// `-s_c` of the eight classes for every score word. Left to itself the compiler takes bits apart
 /// one by one; a table of 4 KiB makes one load of it.

@@ -337,7 +337,8 @@ pub(crate) fn check_one(
         Masking::Single => deployment.mask_prediction(scores),
         Masking::Double => deployment.double_prediction(scores),
     };
-    masked.run(
+    let mut verdicts = Vec::new();
+    let answer = masked.run(
         case.shape(),
         scores,
         deployment.set(),
@@ -381,8 +382,19 @@ pub(crate) fn check_one(
                     assert_eq!(verdict.worst, *at, "{patch}, {}", context());
                 }
                 certified.push(verdict.certified);
+                verdicts.push(verdict);
             }
             (expected, certified)
         },
-    )
+    );
+    // The same answers where the work is the same for every map.
+    let constant = deployment.set().with_work(Work::Constant);
+    masked.run(case.shape(), scores, constant, masking, |certifier| {
+        assert_eq!(certifier.predicted(), expected, "{masking:?}, {case:?}");
+        for verdict in &verdicts {
+            let found = certifier.certify(verdict.patch).unwrap();
+            assert_eq!(found, *verdict, "{masking:?}, {case:?}");
+        }
+    });
+    answer
 }
