@@ -147,7 +147,8 @@ fn each_model_has_a_manifest_with_golden_frames() {
                 let [width, height] = verdict.patch;
                 PatchSize::new(width, height).unwrap()
             });
-            let again = model.record(&mut pipeline, &frame.frame, patches.collect());
+            let condition = frame.condition.parse().unwrap();
+            let again = model.record(&mut pipeline, &frame.frame, patches.collect(), condition);
             assert_eq!(again.unwrap(), *frame, "{}", path.display());
         }
     }

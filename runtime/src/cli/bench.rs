@@ -1,18 +1,18 @@
 //! `bagcert bench`: how long the forward pass and the certificate take, apart.
 
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use bagcert::frames::{Frames, Size};
 use bagcert::integrity::LoadedModel;
 use bagcert::pipeline::Query;
-use bagcert_certifier::Condition;
 use indicatif::ProgressBar;
 
 use super::args::{BenchArgs, check_fits};
 use super::output::Output;
 use super::stop::{Stop, with_causes};
-use super::table::{Align, Columns};
+use super::table::{Align, Columns, named};
 use super::workers::progress;
 
 /// Frames per thread that are run and not counted: caches, page faults, clock speed.
@@ -29,23 +29,33 @@ struct Times {
 pub(crate) fn run(args: &BenchArgs) -> Result<usize, Stop> {
     let model = args.trust.load(&args.model)?;
     let size = model.admitted().image_size();
-    check_fits(args.patch, size)?;
+    for patch in &args.patch {
+        check_fits(*patch, size)?;
+    }
+    let (frames, errors) = Frames::open(&args.inputs, size);
+    if let Some(error) = errors.first() {
+        return Err(Stop::Input(with_causes(error)));
+    }
     let mut output = Output::open(None)?;
     let query = Query {
-        patches: vec![args.patch],
-        condition: Condition::SumWindow32,
-        mask_step: NonZeroU32::MIN,
+        patches: args.patch.clone(),
+        condition: args.condition,
+        mask_step: args.mask_step,
         largest_square: false,
         keep_scores: false,
+    };
+    let source = Source {
+        size,
+        frames: &frames,
     };
     let threads = args.threads.get().min(args.frames.get());
     let bar = progress(args.frames.get());
     let times = std::thread::scope(|scope| {
         let mut started = Vec::with_capacity(threads);
         for thread in 0..threads {
-            let (model, query, bar) = (&model, &query, &bar);
+            let (model, query, source, bar) = (&model, &query, &source, &bar);
             let frames = share(args.frames, threads, thread);
-            let work = move || time_frames(model, query, frames, thread, bar);
+            let work = move || time_frames(model, query, source, frames, thread, bar);
             started.push(
                 std::thread::Builder::new()
                     .spawn_scoped(scope, work)
@@ -63,7 +73,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<usize, Stop> {
         Ok::<Times, Stop>(all)
     })?;
     bar.finish_and_clear();
-    output.write(&table(args, size, threads, times))?;
+    output.write(&table(args, &source, threads, times))?;
     output.finish()?;
     Ok(0)
 }
@@ -74,9 +84,17 @@ fn share(frames: NonZeroUsize, threads: usize, thread: usize) -> usize {
     frames / threads + usize::from(thread < frames % threads)
 }
 
+/// Where frames come from.
+struct Source<'a> {
+    size: Size,
+    /// Random pixels where there are none.
+    frames: &'a Frames,
+}
+
 fn time_frames(
     model: &LoadedModel,
     query: &Query,
+    source: &Source<'_>,
     frames: usize,
     thread: usize,
     bar: &ProgressBar,
@@ -86,8 +104,18 @@ fn time_frames(
     let mut noise = Noise(0x9E37_79B9_7F4A_7C15 ^ thread as u64);
     let mut image = vec![0.0; input.channels * input.height * input.width];
     let mut times = Times::default();
+    let mut turn = (0..source.frames.len()).cycle();
     for frame in 0..WARM_UP + frames {
-        image.fill_with(|| noise.next());
+        match turn.next() {
+            None => image.fill_with(|| noise.next()),
+            Some(at) => {
+                let names = model.admitted().class_names();
+                let loaded = source.frames.load(at, source.size, names);
+                let frame = loaded.map_err(|error| Stop::Input(with_causes(&error)))?;
+                image.clear();
+                image.extend_from_slice(frame.picture.planes());
+            }
+        }
         let outcome = pipeline
             .judge(&image, query)
             .map_err(|error| anyhow::anyhow!("frame {frame}: {}", with_causes(&error)))?;
@@ -113,12 +141,7 @@ impl Noise {
     }
 }
 
-fn table(
-    args: &BenchArgs,
-    size: bagcert::frames::Size,
-    threads: usize,
-    mut times: Times,
-) -> String {
+fn table(args: &BenchArgs, source: &Source<'_>, threads: usize, mut times: Times) -> String {
     let mut both: Vec<Duration> = times
         .forward
         .iter()
@@ -126,10 +149,17 @@ fn table(
         .map(|(forward, certificate)| *forward + *certificate)
         .collect();
     let total = sum(&both);
+    let pixels = match source.frames.len() {
+        0 => format!("{} random pixels", source.size),
+        1 => format!("{} pixels, always the same one", source.size),
+        found => format!("{} pixels, {found} in turn", source.size),
+    };
+    let patches: Vec<String> = args.patch.iter().map(ToString::to_string).collect();
     let mut text = format!(
-        "{} frames of {size} random pixels, patch {}, Condition 3.2, {threads} thread{}, after {WARM_UP} warm-up frames each\n\n",
+        "{} frames of {pixels}, patch {}, {}, {threads} thread{}, after {WARM_UP} warm-up frames each\n\n",
         both.len(),
-        args.patch,
+        patches.join(", "),
+        named(args.condition),
         if threads == 1 { "" } else { "s" },
     );
     let number = |head: &str| (head.to_owned(), 12, Align::Right);

@@ -3,10 +3,10 @@
 use std::path::{Component, Path, PathBuf};
 
 use bagcert::integrity::{self, LoadedModel, Manifest, ManifestError, Standing};
-use bagcert_certifier::PatchSize;
+use bagcert_certifier::{Condition, PatchSize};
 use clap::Args;
 
-use super::args::{check_fits, parse_patch};
+use super::args::{check_fits, parse_condition, parse_patch};
 use super::output::Output;
 use super::say;
 use super::stop::Stop;
@@ -19,6 +19,12 @@ pub(crate) struct ManifestArgs {
     /// A patch size of the golden frames' verdicts, width first; may be repeated.
     #[arg(long, value_name = "WxH", default_value = "5x5", value_parser = parse_patch)]
     patch: Vec<PatchSize>,
+    /// A condition of the golden frames' verdicts: 3.1, 3.2, 3.3, mask or double-mask; may be repeated.
+    ///
+    /// Under the masking conditions there is one predictor for all patch sizes together, as in
+    /// `bagcert certify`.
+    #[arg(long, default_value = "3.2", value_parser = parse_condition)]
+    condition: Vec<Condition>,
     /// Golden frames: image files in the model's folder or below it.
     #[arg(value_name = "FRAME")]
     frames: Vec<PathBuf>,
@@ -42,7 +48,10 @@ pub(crate) fn run(args: &ManifestArgs) -> Result<usize, Stop> {
         let mut pipeline = loaded.pipeline()?;
         for frame in &args.frames {
             let relative = relative(frame, &path)?;
-            golden.push(loaded.record(&mut pipeline, &relative, args.patch.clone())?);
+            for condition in &args.condition {
+                let patches = args.patch.clone();
+                golden.push(loaded.record(&mut pipeline, &relative, patches, *condition)?);
+            }
         }
     }
     let wrong = |reason: ManifestError| Stop::Usage(format!("{}: {reason}", path.display()));

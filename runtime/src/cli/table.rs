@@ -167,7 +167,7 @@ pub(crate) fn percent(share: Option<f64>) -> String {
 }
 
 /// A condition in words.
-fn named(condition: Condition) -> String {
+pub(crate) fn named(condition: Condition) -> String {
     match condition {
         Condition::WorstCase31 | Condition::SumWindow32 | Condition::SumGlobal33 => {
             format!("Condition {condition}")

@@ -56,10 +56,10 @@ pub(super) fn record(
     folder: &Path,
     relative: &str,
     patches: Vec<PatchSize>,
+    condition: Condition,
 ) -> Result<GoldenFrame, IntegrityError> {
     let frame = folder.join(relative);
     let bytes = read_file(&frame)?;
-    let condition = Condition::SumWindow32;
     let unsuitable = |reason| IntegrityError::Unsuitable {
         frame: frame.clone(),
         reason,

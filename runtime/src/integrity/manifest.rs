@@ -101,7 +101,7 @@ pub struct GoldenFrame {
     pub frame: String,
     /// SHA-256 of the image file.
     pub sha256: String,
-    /// The class with the most votes.
+    /// The answer of the predictor that the condition certifies.
     pub predicted: usize,
     /// Votes of every class.
     pub votes: Vec<u32>,

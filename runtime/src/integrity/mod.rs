@@ -28,7 +28,7 @@ use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use bagcert_certifier::PatchSize;
+use bagcert_certifier::{Condition, PatchSize};
 
 pub use error::{IntegrityError, KeyError};
 pub use golden::TOLERANCE;
@@ -132,8 +132,8 @@ impl LoadedModel {
         Ok(pipeline)
     }
 
-    /// What the model answers on a frame, to be listed in its manifest: score map and verdicts of
-    /// Condition 3.2 for `patches`. `frame` is the path of an image from the model's folder, its
+    /// What the model answers on a frame, to be listed in its manifest: score map and verdicts for
+    /// `patches`; under a masking condition one predictor for all of them. `frame` is the path of an image from the model's folder, its
     /// parts separated by `/`.
     ///
     /// # Errors
@@ -144,8 +144,10 @@ impl LoadedModel {
         pipeline: &mut Pipeline,
         frame: &str,
         patches: Vec<PatchSize>,
+        condition: Condition,
     ) -> Result<GoldenFrame, IntegrityError> {
-        golden::record(pipeline, &self.admitted, folder(&self.path), frame, patches)
+        let folder = folder(&self.path);
+        golden::record(pipeline, &self.admitted, folder, frame, patches, condition)
     }
 }
 

@@ -36,3 +36,47 @@ fn figures() {
         assert_eq!(both[4], 100.0);
     }
 }
+
+#[test]
+fn conditions_and_frames() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = text(&colour_model(folder.path(), 32, 10));
+    let base = ["bench", &model, "--frames", "12", "--patch", "5x5"];
+    let with = |more: &[&str]| run([&base[..], more].concat());
+    for (condition, words) in [
+        ("3.3", "Condition 3.3"),
+        ("mask", "condition mask"),
+        ("double-mask", "condition double-mask"),
+    ] {
+        let ran = with(&[
+            "--patch",
+            "2x2",
+            "--condition",
+            condition,
+            "--mask-step",
+            "2",
+        ])
+        .ended(0);
+        assert!(ran.stdout.contains(words), "{}", ran.stdout);
+        assert!(ran.stdout.contains("patch 5x5, 2x2"), "{}", ran.stdout);
+        assert!(ran.stdout.contains("random pixels"), "{}", ran.stdout);
+    }
+    // Frames of one's own, fewer than are asked for.
+    let pictures = folder.path().join("pictures");
+    std::fs::create_dir(&pictures).unwrap();
+    for name in ["a.png", "b.png"] {
+        image::RgbImage::new(32, 32)
+            .save(pictures.join(name))
+            .unwrap();
+    }
+    let ran = with(&[&text(&pictures)]).ended(0);
+    assert!(ran.stdout.contains("2 in turn"), "{}", ran.stdout);
+    // One that is of another size stops it: a time of other frames would pass for one of these.
+    image::RgbImage::new(31, 32)
+        .save(pictures.join("c.png"))
+        .unwrap();
+    let ran = with(&[&text(&pictures)]).ended(4);
+    assert!(ran.stderr.contains("31x32"), "{}", ran.stderr);
+    let ran = with(&["nowhere.png"]).ended(4);
+    assert!(ran.stderr.contains("nowhere.png"), "{}", ran.stderr);
+}

@@ -8,13 +8,14 @@ use bagcert::integrity::{
     self, Fingerprint, GoldenFrame, IntegrityError, LoadedModel, Manifest, TOLERANCE,
     manifest_path, signature_path,
 };
-use bagcert_certifier::PatchSize;
+use bagcert_certifier::{Condition, PatchSize};
 use image::{Rgb, RgbImage};
 
 use crate::signatures::{public, secret};
 
 const SIDE: usize = 8;
 const CLASSES: usize = 3;
+const CONDITION: Condition = Condition::SumWindow32;
 
 /// Class 0 votes on red pixels, class 1 on green ones, class 2 nowhere; `changes` are added to logits
 /// (class, row, column).
@@ -58,7 +59,34 @@ fn patches() -> Vec<PatchSize> {
 fn record(path: &Path) -> Result<GoldenFrame, IntegrityError> {
     let loaded = LoadedModel::bare(path).unwrap();
     let mut pipeline = loaded.pipeline().unwrap();
-    loaded.record(&mut pipeline, "frames/one.png", patches())
+    loaded.record(&mut pipeline, "frames/one.png", patches(), CONDITION)
+}
+
+/// Under the masking conditions the answer is that of one predictor for all sizes, and it is checked
+/// again at every start.
+#[test]
+fn masked_answers_are_golden_too() {
+    let folder = tempfile::tempdir().unwrap();
+    frame(folder.path());
+    let path = model(folder.path(), &[]);
+    let loaded = LoadedModel::bare(&path).unwrap();
+    let mut pipeline = loaded.pipeline().unwrap();
+    for condition in [Condition::Mask, Condition::DoubleMask] {
+        let sizes = vec![PatchSize::new(2, 2).unwrap(), PatchSize::new(3, 1).unwrap()];
+        let golden = loaded.record(&mut pipeline, "frames/one.png", sizes, condition);
+        let golden = golden.unwrap();
+        assert_eq!(golden.condition, condition.to_string());
+        assert!(golden.verdicts.iter().all(|verdict| verdict.certified));
+        // Green has at most a vote in each row, so no window leaves red less than 48 - 6 ahead.
+        assert!(golden.verdicts.iter().all(|verdict| verdict.slack >= 32));
+        write(&path, golden.clone());
+        assert!(LoadedModel::load(&path, None).unwrap().pipeline().is_ok());
+        let mut other = golden;
+        other.verdicts[0].slack -= 1;
+        write(&path, other);
+        let refusal = refusal(&path);
+        assert!(refusal.contains("the verdict for patch 2x2"), "{refusal}");
+    }
 }
 
 /// Writes a manifest of the model at `path` with this golden frame.
@@ -283,7 +311,9 @@ fn frames_that_cannot_be_golden() {
         ("missing.png", "cannot be read"),
         ("frames", "regular file"),
     ] {
-        let error = loaded.record(&mut pipeline, frame, patches()).unwrap_err();
+        let error = loaded
+            .record(&mut pipeline, frame, patches(), CONDITION)
+            .unwrap_err();
         let text = error.to_string();
         assert!(text.contains(words) && text.contains(frame), "{text}");
     }
