@@ -2,7 +2,7 @@
 
 use tract_onnx::pb::{AttributeProto, NodeProto, TensorProto, tensor_proto::DataType};
 
-use super::{MAX_COMPARED_VALUES, MAX_CONSTANTS, MAX_EDGES, MAX_READ_VALUES, Sizes};
+use super::{MAX_COMPARED_VALUES, MAX_CONSTANTS, MAX_EDGES, MAX_RANK, MAX_READ_VALUES, Sizes};
 
 fn tensor(name: &str, values: usize) -> TensorProto {
     TensorProto {
@@ -95,6 +95,16 @@ fn values_read() {
         let sum = node("Sum", &["half", "rest", other], "sum");
         assert_eq!(said(&all, &[&nodes[1..], &[sum]].concat()), "", "{other}");
     }
+}
+
+#[test]
+fn axes() {
+    let reshaped = |axes: usize| {
+        let weights = [tensor("one", 1), tensor("shape", axes)];
+        said(&weights, &[node("Reshape", &["one", "shape"], "out")])
+    };
+    assert_eq!(reshaped(MAX_RANK), "");
+    assert!(reshaped(MAX_RANK + 1).contains("9 axes"));
 }
 
 #[test]
