@@ -159,7 +159,8 @@ impl<'t> Chunk<'t> {
         target: &Target,
     ) -> Option<u32> {
         if is_small(windows) {
-            let target = target.map(|gain| gain.map_or(-1, word));
+            // -1 is no gain: lanes that do not matter never have it.
+            let target = target.map(|gain| gain.and_then(word).unwrap_or(-1));
             let (top, bottom) = (self.plane.rows_from(y)?, self.plane.rows_from(y_end)?);
             let column = Columns::new(windows)?.position(top, bottom, &target)?;
             return u32::try_from(column).ok();
@@ -288,7 +289,7 @@ fn unsigned(word: TableWord) -> u32 {
     u32::from(word.cast_unsigned())
 }
 
-/// A gain as a table word, or the word -1, which is no gain.
-fn word(gain: u32) -> TableWord {
-    TableWord::try_from(gain).unwrap_or(-1)
+/// A gain as a table word.
+fn word(gain: u32) -> Option<TableWord> {
+    TableWord::try_from(gain).ok()
 }

@@ -99,6 +99,20 @@ fn windows_beyond_the_unsigned_limit() {
     }
 }
 
+/// The worst window begins below the first row and right of the first column.
+#[test]
+fn the_position_of_a_window_beyond_one_word() {
+    let (map, patch) = ((204, 203), (190, 200));
+    for strong in [(3, 0), (2, 7), (0, 5), (4, 13)] {
+        // The rival has all rows and columns before this cell, where the attacker gains nothing.
+        let inside = |y: usize, x: usize| y >= strong.0 && x >= strong.1;
+        let score = |class: usize, y: usize, x: usize| (class == 0) == inside(y, x);
+        compare(map, patch, score);
+        let worst = certify(map, patch, score).worst;
+        assert_eq!((worst.y as usize, worst.x as usize), strong);
+    }
+}
+
 #[test]
 fn windows_of_a_tile_and_one_cell() {
     // 32768 cells of gain 2 wrap around to nothing at all: the worst that a tile too large could do.

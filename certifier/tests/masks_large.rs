@@ -74,6 +74,9 @@ fn windows_beyond_a_word() {
     compare((182, 183), &[(182, 181), (20, 180)], 30);
     compare((204, 203), &[(202, 203)], 1);
     compare((9_000, 1), &[(1, 8_999), (1, 8_990)], 4);
+    // Windows of one size fit words, those of the other do not, together with which they are removed.
+    compare((204, 203), &[(200, 8), (202, 203)], 30);
+    compare((204, 203), &[(202, 203), (200, 8)], 30);
 }
 
 #[test]

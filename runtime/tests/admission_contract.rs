@@ -161,3 +161,25 @@ fn what_metadata_says_is_never_believed() {
         .metadata("bagcert.normalisation", "imagenet");
     holds(&refusal(&b), &["\"imagenet\"", "[0,1]"]);
 }
+
+/// What the file says of itself is there to be read, and the text for debugging names the model.
+#[test]
+fn metadata_can_be_read_back() {
+    let mut b = Builder::new(9, 9);
+    let logits = b.conv("logits", "image", (3, 4), (5, 5), &[]);
+    b.output(&logits);
+    assert!(admitted(&b).metadata().is_empty());
+    b.metadata("first", "1").metadata("second", "two words");
+    let model = admitted(&b);
+    let entries: Vec<(&str, &str)> = model
+        .metadata()
+        .iter()
+        .map(|(key, value)| (key.as_str(), value.as_str()))
+        .collect();
+    assert_eq!(entries, [("first", "1"), ("second", "two words")]);
+    let text = format!("{model:?}");
+    assert!(
+        text.contains(model.sha256()) && text.contains("geometry"),
+        "{text}"
+    );
+}

@@ -549,7 +549,8 @@ fn a_trained_export() {
 
 #[test]
 fn batch_may_be_symbolic_or_one() {
-    for batch in ["1", "N", "batch_size", "?"] {
+    // 0 is how some exporters write a dimension that they do not know.
+    for batch in ["1", "0", "N", "batch_size", "?"] {
         let mut b = Builder::with_input(&[batch, "3", "6", "6"]);
         let logits = b.conv("logits", "image", (3, 4), (3, 3), &[]);
         b.output(&logits);

@@ -145,17 +145,19 @@ fn squeeze_and_excite() {
         );
         b.op("Mul", "scaled", &[&pooled, x], &[])
     });
-    // Nor by a constant that is larger than the map.
-    refused(&["\"scaled\"", "constant of 8x8"], |b, x| {
-        let pooled = b.op(
-            "AveragePool",
-            "squeeze",
-            &[x],
-            &[("kernel_shape", ints(&[8, 8]))],
-        );
-        let ones = b.constant("ones", &[1, 1, 8, 8], &[1.0; 64]);
-        b.op("Mul", "scaled", &[&pooled, &ones], &[])
-    });
+    // Nor by a constant that is larger than the map, in one direction or both.
+    for kernel in [[8, 8], [8, 1], [1, 8]] {
+        refused(&["\"scaled\"", "constant of 8x8"], |b, x| {
+            let pooled = b.op(
+                "AveragePool",
+                "squeeze",
+                &[x],
+                &[("kernel_shape", ints(&kernel))],
+            );
+            let ones = b.constant("ones", &[1, 1, 8, 8], &[1.0; 64]);
+            b.op("Mul", "scaled", &[&pooled, &ones], &[])
+        });
+    }
 }
 
 /// Attention as exporters write it out: maps flattened, multiplied, normalised.

@@ -8,6 +8,7 @@ mod exec;
 mod fuzz;
 mod libtorch;
 mod lint;
+mod mutants;
 mod peers;
 mod picture;
 mod python;
@@ -55,6 +56,15 @@ enum Chore {
         #[arg(long, value_name = "PERCENT", default_value_t = 95.0)]
         least: f64,
     },
+    /// Change the code at one place at a time, and say which changes no test notices (with
+    /// cargo-mutants). Takes hours.
+    Mutants {
+        /// One part only (certifier, masks, admission, proof); all where none is given.
+        part: Option<String>,
+        /// Only this part of the changes, such as 0/8 for the first eighth.
+        #[arg(long, value_name = "K/N")]
+        shard: Option<String>,
+    },
     /// Fuzz what reads files, one target after the other (with a nightly compiler and cargo-fuzz).
     Fuzz {
         /// One target only; all where none is given.
@@ -87,6 +97,7 @@ fn run(cli: Cli) -> Result<()> {
             output,
         } => peers::run(!no_torch, setup_only, output.as_deref()),
         Chore::Coverage { least } => coverage::run(&site, least),
+        Chore::Mutants { part, shard } => mutants::run(part.as_deref(), shard.as_deref()),
         Chore::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
         Chore::Picture { model } => picture::run(model),
     }

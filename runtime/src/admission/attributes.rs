@@ -120,3 +120,6 @@ fn single(attribute: &AttributeProto, least: i64, most: i64) -> Result<(), Strin
         ))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -33,12 +33,12 @@ pub(super) fn fixed(node: &TypedNode, inputs: &[Value]) -> Result<Option<Arc<Ten
     if !(node.op_is::<AxisOp>() || node.op_is::<Cast>() || node.op_is::<Identity>()) {
         return Err("it computes on constants only; export with constants folded".into());
     }
-    let mut made = node
+    let made = node
         .op
         .eval(&EvalContext::out_of_plan(), given)
         .map_err(|error| format!("cannot be computed: {error:#}"))?;
-    match made.pop() {
-        Some(value) if made.is_empty() => Ok(Some(value.into_arc_tensor())),
+    match made.as_slice() {
+        [value] => Ok(Some(value.clone().into_arc_tensor())),
         _ => Err("must make one value".into()),
     }
 }

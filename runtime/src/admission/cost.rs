@@ -135,3 +135,6 @@ fn readers(op: &Op, mut with: impl FnMut(usize)) {
         Op::Concat { parts } => parts.iter().for_each(operand),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -343,3 +343,6 @@ fn label_of(node: &NodeProto) -> String {
         format!("{}.{}", node.domain, node.op_type)
     }
 }
+
+#[cfg(test)]
+mod tests;

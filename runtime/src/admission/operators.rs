@@ -99,3 +99,6 @@ fn reason(op: &str) -> &'static str {
         _ => "it is not on the list of operations proved local",
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -68,18 +68,17 @@ enum Content {
     Message(Message),
     /// Integers, one after the other.
     List,
-    /// Values of weights: as large in memory as in the file.
-    Data,
     Name,
     /// Descriptions and metadata.
     Text,
-    /// Of no field that the decoder knows: skipped.
-    Unknown,
+    /// Values of weights, as large in memory as in the file, and fields that the decoder does not
+    /// know and skips.
+    Other,
 }
 
 /// The content of field `number` of `message`.
 fn content(message: Message, number: u64) -> Content {
-    use Content::{Data, List, Name, Text, Unknown};
+    use Content::{List, Name, Other, Text};
     let within = Content::Message;
     match (message, number) {
         (Message::Model, 7) => within(Message::Graph),
@@ -101,13 +100,11 @@ fn content(message: Message, number: u64) -> Content {
         (Message::Attribute, 6 | 11) => within(Message::Graph),
         (Message::Attribute, 22 | 23) => within(Message::SparseTensor),
         (Message::Attribute, 15) => within(Message::Type),
-        (Message::Attribute, 7) => Data,
         (Message::Attribute, 8) => List,
         (Message::Attribute, 1 | 4 | 9 | 21) => Name,
         (Message::Attribute, 13) => Text,
         (Message::Tensor, 3 | 13) => within(Message::Plain),
         (Message::Tensor, 1 | 5 | 7 | 11) => List,
-        (Message::Tensor, 4 | 9 | 10) => Data,
         (Message::Tensor, 8) => Name,
         (Message::Tensor, 6 | 12) => Text,
         (Message::SparseTensor, 1 | 2) => within(Message::Tensor),
@@ -128,7 +125,7 @@ fn content(message: Message, number: u64) -> Content {
         (Message::Function, 1 | 4 | 5 | 6 | 10) => Name,
         (Message::Function, 8) => Text,
         (Message::Plain, _) => Text,
-        _ => Unknown,
+        _ => Other,
     }
 }
 
@@ -189,7 +186,7 @@ impl Counts {
         let length = bytes.len();
         let decoded = match content {
             Content::Message(message) => message.size().saturating_mul(GROWTH),
-            Content::Data | Content::Unknown => 0,
+            Content::Other => 0,
             // One byte of the file can be an integer of eight.
             Content::List => length.saturating_mul(GROWTH.saturating_mul(size_of::<i64>())),
             Content::Name | Content::Text => {
@@ -236,3 +233,6 @@ fn take<'a>(rest: &mut &'a [u8], length: usize) -> Result<&'a [u8], Refusal> {
 fn cut_off() -> Refusal {
     Refusal::NotOnnx("it ends within a field; the file is cut off".into())
 }
+
+#[cfg(test)]
+mod tests;

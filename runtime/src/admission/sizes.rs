@@ -200,3 +200,6 @@ pub(super) fn check_list(what: &str, length: usize) -> Result<(), String> {
         ))
     }
 }
+
+#[cfg(test)]
+mod tests;

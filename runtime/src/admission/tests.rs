@@ -284,7 +284,8 @@ fn windows_by_the_definition_only() {
         found::conv(op, 0, MAP, weights, bias)
     };
     let good = conv(spec());
-    assert_eq!(convolved(&good, &weights, &no_bias).unwrap().1, MAP);
+    let (found, shape) = convolved(&good, &weights, &no_bias).unwrap();
+    assert_eq!((found.bias, shape), (None, MAP));
     // One number for all filters, or one for each.
     for bias in [tensor0(0.5f32), tensor1(&[0.5f32; CHANNELS])] {
         let (found, _) = convolved(&good, &weights, &bias).unwrap();
@@ -303,13 +304,19 @@ fn windows_by_the_definition_only() {
     let narrow = Tensor::zero::<f32>(&[CHANNELS, 2, 3, 3]).unwrap();
     fails(convolved(&good, &narrow, &no_bias), "do not fit a map");
     let wide = Tensor::zero::<f32>(&[CHANNELS, CHANNELS, 3, 5]).unwrap();
-    fails(
-        convolved(&good, &wide, &no_bias),
-        "do not agree with its weights",
-    );
+    let disagrees = "do not agree with its weights";
+    fails(convolved(&good, &wide, &no_bias), disagrees);
+    let mut fewer = spec();
+    fewer.input_channels = 2;
+    fails(convolved(&conv(fewer), &weights, &no_bias), disagrees);
+    let mut fewer = spec();
+    fewer.output_channels = 2;
+    fails(convolved(&conv(fewer), &weights, &no_bias), disagrees);
     let mut grouped = conv(spec());
     grouped.group = 0;
     fails(convolved(&grouped, &weights, &no_bias), "do not fit a map");
+    let none = Tensor::zero::<f32>(&[0, CHANNELS, 3, 3]).unwrap();
+    fails(convolved(&good, &none, &no_bias), "0 filters");
     let mut turned = conv(spec());
     turned.kernel_fmt = KernelFormat::HWIO;
     fails(
@@ -334,6 +341,19 @@ fn windows_by_the_definition_only() {
     fails(found::pool(&flat, MAP), "spatial axes");
     let large = windows([SIDE + 1, 1], 1, 1, [(0, 0); 2]);
     fails(found::pool(&large, MAP), "does not fit a map of 9 cells");
+    // 63 windows of 64 taps reach into the padding, and the others are alike: 64 * 64 on each axis.
+    let listed = |pads| {
+        found::pool(
+            &windows([64, 64], 1, 1, [pads, (63, 0)]),
+            MapShape {
+                height: 200,
+                width: 200,
+                ..MAP
+            },
+        )
+    };
+    assert!(listed((63, 0)).is_ok());
+    fails(listed((63, 1)), "its padding is too large");
     let still = windows([3, 3], 0, 1, SAME);
     fails(found::pool(&still, MAP), "not possible");
     assert!(found::padded(1, (usize::MAX, 1)).is_err());
@@ -438,11 +458,23 @@ fn slices_as_onnx_has_them() {
         strided(&steps, &[0], &[9], &stepped(2)),
         "steps other than 1",
     );
-    let masked = StridedSlice {
-        begin_mask: 1,
-        ..plain
-    };
-    fails(strided(&masked, &[0], &[1], &[]), "masks");
+    let plain = || slice_op(None, None);
+    for masked in [
+        StridedSlice {
+            begin_mask: 1,
+            ..plain()
+        },
+        StridedSlice {
+            end_mask: 1,
+            ..plain()
+        },
+        StridedSlice {
+            shrink_axis_mask: 1,
+            ..plain()
+        },
+    ] {
+        fails(strided(&masked, &[0], &[1], &[]), "masks");
+    }
 }
 
 #[test]

@@ -55,7 +55,8 @@ pub(crate) fn conv(
     let channels = per_group
         .checked_mul(groups)
         .ok_or("its weights are too large")?;
-    if groups == 0 || outputs == 0 || channels != shape.channels || outputs % groups != 0 {
+    // No group, no channel: that does not fit a map either.
+    if outputs == 0 || channels != shape.channels || !outputs.is_multiple_of(groups) {
         return Err(format!(
             "{outputs} filters of {per_group} channels in {groups} groups do not fit a map of {} \
              channels",
@@ -103,9 +104,6 @@ fn bias_of(bias: &Tensor, outputs: usize) -> Result<Option<Arc<[f32]>>, String> 
     }
 }
 
-/// More rows or columns than any map can have.
-const MAX_MAP_SIDE: usize = MAX_VALUES;
-
 /// The windows of a pool over a map of `shape`, and the shape of its output.
 pub(crate) fn pool(spec: &PoolSpec, shape: MapShape) -> Result<(Window, Window, MapShape), String> {
     if spec.input_channels != shape.channels || spec.output_channels != shape.channels {
@@ -130,18 +128,11 @@ pub(crate) fn pool(spec: &PoolSpec, shape: MapShape) -> Result<(Window, Window, 
             .div_ceil(window.stride.max(1))
             .min(outputs);
         let last = outputs.checked_sub(1);
-        if outputs > MAX_MAP_SIDE || (0..from_padding).chain(last).any(empty) {
+        if (0..from_padding).chain(last).any(empty) {
             return Err("one of its windows lies wholly in the padding".into());
         }
     }
-    Ok((
-        y,
-        x,
-        MapShape {
-            channels: shape.channels,
-            ..grid
-        },
-    ))
+    Ok((y, x, grid))
 }
 
 /// Windows along height and width, and the output grid (channels as in `shape`).
@@ -149,7 +140,7 @@ fn both(spec: &PoolSpec, shape: MapShape) -> Result<(Window, Window, MapShape), 
     if spec.data_format != DataFormat::NCHW {
         return Err("its map is not in order batch, channels, height, width".into());
     }
-    if spec.kernel_shape.len() != 2 || spec.rank() != 2 {
+    if spec.rank() != 2 {
         return Err(format!(
             "it has {} spatial axes, must have 2",
             spec.kernel_shape.len()
@@ -278,3 +269,6 @@ pub(crate) fn padded(length: usize, added: (usize, usize)) -> Result<usize, Stri
             )
         })
 }
+
+#[cfg(test)]
+mod tests;
