@@ -45,6 +45,23 @@ pub(crate) fn compiler(program: &str, standard: &str) -> Command {
     command
 }
 
+/// Flags for address and undefined behaviour sanitizers, where the compiler has them; says what is
+/// skipped where not. `folder` is for a program that tries them.
+#[allow(dead_code, reason = "not every test sanitizes")]
+pub(crate) fn sanitizers(folder: &Path) -> Option<[&'static str; 2]> {
+    let flags = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
+    let source = folder.join("probe.c");
+    std::fs::write(&source, "int main(void) { return 0; }\n").unwrap();
+    let mut compile = compiler("cc", "c99");
+    compile.args(flags).arg(&source).arg("-o");
+    let there = compile.arg(folder.join("probe")).output().unwrap();
+    if !there.status.success() {
+        println!("skipped: running with sanitizers: cc has none");
+        return None;
+    }
+    Some(flags)
+}
+
 /// Runs a command that must succeed.
 pub(crate) fn successful(command: &mut Command) -> Output {
     let output = command.output().unwrap();

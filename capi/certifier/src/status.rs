@@ -248,7 +248,8 @@ impl Failure {
     }
 
     /// A fault of the certifier; `memory` is the argument where that is too short.
-    pub(crate) fn of(fault: Fault, memory: &'static CStr) -> Self {
+    #[must_use]
+    pub fn of(fault: Fault, memory: &'static CStr) -> Self {
         use BagcertStatus as Status;
         match fault {
             Fault::NonFinite { class, y, x } => {
