@@ -9,6 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use bagcert::engine::EngineError;
 use bagcert::integrity::{IntegrityError, KeyError};
 use bagcert::pipeline::PipelineError;
+use bagcert::with_causes;
 use bagcert_certifier::Fault;
 use bagcert_certifier_c::{BagcertStatus, Failure};
 
@@ -58,17 +59,7 @@ impl Problem {
     }
 
     fn of(status: BagcertModelStatus, error: &dyn Error) -> Problem {
-        let mut text = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            let more = error.to_string();
-            if !text.contains(&more) {
-                text.push_str(": ");
-                text.push_str(&more);
-            }
-            cause = error.source();
-        }
-        Problem::new(status, text)
+        Problem::new(status, with_causes(error))
     }
 }
 

@@ -17,8 +17,6 @@ const EMULATOR: &str = "qemu-aarch64";
 const CPU: &str = "cortex-a72";
 /// Where Debian keeps the C library of the target.
 const SYSROOT: &str = "/usr/aarch64-linux-gnu";
-/// Cells of a class of the shipped model's score map.
-const CELLS: usize = 32 * 32;
 /// The conditions whose verdicts are compared.
 const CONDITIONS: [&str; 3] = ["3.2", "mask", "double-mask"];
 
@@ -165,7 +163,7 @@ impl Site {
             let logits = match &turned {
                 Some(logits) => logits,
                 None => {
-                    let found = Logits::compare(&here, &there, frames, CELLS)?;
+                    let found = Logits::compare(&here, &there, frames, classes(&verdicts)?)?;
                     println!("{what}: {frames} frames, x86-64 against aarch64 ({CPU})");
                     println!(
                         "  logits: {} of {} with other bits, by {:.1e} of the largest of their class \
@@ -241,6 +239,14 @@ impl Site {
         exec::run(&mut command)?;
         std::fs::read_to_string(&output).with_context(|| format!("{}", output.display()))
     }
+}
+
+/// Classes of the model: as many as have votes in a verdict.
+fn classes(verdicts: &str) -> Result<usize> {
+    let first = verdicts.lines().next().context("no verdict")?;
+    let first: serde_json::Value = serde_json::from_str(first)?;
+    let votes = first.get("votes").and_then(serde_json::Value::as_array);
+    Ok(votes.context("no votes in a verdict")?.len())
 }
 
 /// The folder as `bagcert` takes it.

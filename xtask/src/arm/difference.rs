@@ -23,7 +23,7 @@ pub(crate) struct Logits {
 }
 
 impl Logits {
-    /// Compares logits of `frames` frames, `cells` to a class, one class after the other.
+    /// Compares logits of `frames` frames of `classes` planes each.
     ///
     /// # Errors
     /// Where they are not as many, and where they differ by more than rounding does.
@@ -31,23 +31,24 @@ impl Logits {
         here: &[f32],
         there: &[f32],
         frames: usize,
-        cells: usize,
+        classes: usize,
     ) -> Result<Self> {
-        if here.len() != there.len() || frames == 0 || !here.len().is_multiple_of(frames) {
+        let planes = frames * classes;
+        if here.len() != there.len() || planes == 0 || !here.len().is_multiple_of(planes) {
             bail!(
                 "{} logits of {frames} frames here, {} there",
                 here.len(),
                 there.len()
             );
         }
-        let each = here.len() / frames;
+        let cells = (here.len() / planes).max(1);
         let mut found = Logits {
             count: here.len(),
             ..Logits::default()
         };
-        let classes = here.chunks(cells.max(1)).zip(there.chunks(cells.max(1)));
-        for (number, (here, there)) in classes.enumerate() {
-            let frame = number * cells / each.max(1);
+        let all = here.chunks(cells).zip(there.chunks(cells));
+        for (number, (here, there)) in all.enumerate() {
+            let frame = number / classes;
             let largest = here.iter().fold(0f32, |most, logit| most.max(logit.abs()));
             for (here, there) in here.iter().zip(there) {
                 if !here.is_finite() || !there.is_finite() {
