@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use bagcert_certifier_c::boundary::{Array, check_disjoint};
 use bagcert_certifier_c::output::Output;
-use bagcert_certifier_c::{BagcertOutput, BagcertQuery, BagcertStatus, Failure, read_query};
+use bagcert_certifier_c::{
+    Answers, BagcertOutput, BagcertQuery, BagcertStatus, Failure, Question, read_query,
+};
 
 use crate::models::{self, Image, Trust};
 use crate::problem::{BagcertModelStatus, Problem, contained, last_error, status};
@@ -170,9 +172,16 @@ pub unsafe extern "C" fn bagcert_model_certify(
 ) -> BagcertModelStatus {
     // SAFETY: says the caller.
     unsafe {
-        certify(model, query, image, image_len, output, times, |image| {
-            Image::Planes(image)
-        })
+        certify(
+            query,
+            image,
+            image_len,
+            output,
+            times,
+            |image, question, answers| {
+                models::certify(model, question, &Image::Planes(image), answers)
+            },
+        )
     }
 }
 
@@ -192,22 +201,30 @@ pub unsafe extern "C" fn bagcert_model_certify_rgb8(
 ) -> BagcertModelStatus {
     // SAFETY: says the caller.
     unsafe {
-        certify(model, query, image, image_len, output, times, |image| {
-            Image::Rgb8(image)
-        })
+        certify(
+            query,
+            image,
+            image_len,
+            output,
+            times,
+            |image, question, answers| {
+                models::certify(model, question, &Image::Rgb8(image), answers)
+            },
+        )
     }
 }
 
+/// The part that all kinds of images share: checks, then `work`, which writes the answers.
+///
 /// # Safety
 /// As of [`bagcert_model_certify`]; all bit patterns are some `T`.
-unsafe fn certify<T: Copy + 'static>(
-    model: BagcertModel,
+unsafe fn certify<T: Copy>(
     query: *const BagcertQuery,
     image: *const T,
     image_len: usize,
     output: *const BagcertOutput,
     times: *mut BagcertTimes,
-    image_of: impl FnOnce(&'static [T]) -> Image<'static>,
+    work: impl FnOnce(&[T], &Question, &mut Answers<'_>) -> Result<BagcertTimes, Problem>,
 ) -> BagcertModelStatus {
     // SAFETY: says the caller.
     let output = unsafe { Output::open(output) };
@@ -220,10 +237,9 @@ unsafe fn certify<T: Copy + 'static>(
         let [verdicts, votes, square, detail] = written;
         let written = [verdicts, votes, square, detail, times.region()];
         check_disjoint(&written, &[image.region(), patches])?;
-        // SAFETY: says the caller; nothing that is written overlaps anything, as just checked. The
-        // image is borrowed until the end of this call only.
-        let (image, mut answers) = unsafe { (image_of(image.as_slice()), output.answers()) };
-        let found = models::certify(model, &question, &image, &mut answers)?;
+        // SAFETY: says the caller; nothing that is written overlaps anything, as just checked.
+        let (image, mut answers) = unsafe { (image.as_slice(), output.answers()) };
+        let found = work(image, &question, &mut answers)?;
         // SAFETY: as above.
         unsafe { times.fill(found) };
         Ok(())
@@ -316,9 +332,18 @@ mod tests {
         let none = ptr::null_mut();
         // SAFETY: good pointers, which outlive the calls.
         let status = unsafe {
-            certify(model, &query, image.as_ptr(), 3072, &output, none, |_| {
-                panic!("on purpose")
-            })
+            certify(
+                &query,
+                image.as_ptr(),
+                3072,
+                &output,
+                none,
+                |_, _, answers| {
+                    answers.verdicts[0].certified = true;
+                    answers.verdicts[0].slack = 5;
+                    panic!("on purpose")
+                },
+            )
         };
         assert_eq!(status, BagcertModelStatus::Panicked);
         assert!(!verdict.certified && verdict.slack == i64::MIN);
