@@ -43,6 +43,7 @@
 
 pub mod admission;
 mod bounded;
+mod causes;
 pub mod engine;
 pub mod frames;
 mod guard;
@@ -53,3 +54,5 @@ pub mod report;
 pub mod tally;
 #[cfg(test)]
 mod typed_graph;
+
+pub use causes::with_causes;

@@ -3,6 +3,10 @@
 //! `setup` fetches libtorch, `lint` and `test` are what `.ci/run` runs, and
 //! `peers` times the certificate beside the same one in Python.
 
+mod arm {
+    pub(crate) mod aarch64;
+    mod difference;
+}
 mod coverage;
 mod exec;
 mod fuzz;
@@ -73,6 +77,15 @@ enum Chore {
         #[arg(long, default_value_t = 60)]
         seconds: u32,
     },
+    /// Build the runtime for aarch64 Linux, and compare its answers under qemu-user with this machine's.
+    Arm64 {
+        /// Test images to compare, where BAGCERT_DATA names CIFAR-10.
+        #[arg(long, value_name = "N", default_value_t = 1000)]
+        images: usize,
+        /// Also run the certifier's tests there.
+        #[arg(long)]
+        unit_tests: bool,
+    },
     /// Take the picture in the README from a report on the sample frames (with chromium).
     Picture {
         /// Another model than the first in models/.
@@ -99,6 +112,7 @@ fn run(cli: Cli) -> Result<()> {
         Chore::Coverage { least } => coverage::run(&site, least),
         Chore::Mutants { part, shard } => mutants::run(part.as_deref(), shard.as_deref()),
         Chore::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
+        Chore::Arm64 { images, unit_tests } => arm::aarch64::run(images, unit_tests),
         Chore::Picture { model } => picture::run(model),
     }
 }

@@ -24,7 +24,7 @@ pub(crate) fn run(site: &Site) -> Result<()> {
     tally.cargo_test(site, &["--release", "--workspace"])?;
     // Again with overflow checks and debug assertions.
     tally.cargo_test(site, &["--package", "bagcert-certifier"])?;
-    match arm_target() {
+    match rust_target(ARM) {
         Ok(()) => exec::run(exec::cargo().args([
             "build",
             "--release",
@@ -40,10 +40,10 @@ pub(crate) fn run(site: &Site) -> Result<()> {
     tally.report()
 }
 
-/// Adds the ARM target where it is missing; the reason where it cannot be had.
-fn arm_target() -> Result<(), String> {
+/// Adds a target of the compiler where it is missing; the reason where it cannot be had.
+pub(crate) fn rust_target(target: &str) -> Result<(), String> {
     let present = || {
-        exec::answer(Command::new("rustc").args(["--print", "target-libdir", "--target", ARM]))
+        exec::answer(Command::new("rustc").args(["--print", "target-libdir", "--target", target]))
             .is_some_and(|dir| Path::new(&dir).is_dir())
     };
     if present() {
@@ -51,7 +51,7 @@ fn arm_target() -> Result<(), String> {
     }
     let added = exec::run(
         Command::new("rustup")
-            .args(["target", "add", ARM])
+            .args(["target", "add", target])
             .current_dir(exec::root()),
     );
     if present() {

@@ -1,6 +1,7 @@
 //! The ways in which a command ends before its end.
 
 use bagcert::integrity::IntegrityError;
+pub(crate) use bagcert::with_causes;
 
 /// Exit status of wrong usage.
 pub(crate) const USAGE: u8 = 2;
@@ -47,19 +48,4 @@ impl Stop {
             Stop::Input(_) => INPUT,
         }
     }
-}
-
-/// An error and its causes in one line, none of them twice.
-pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        cause = error.source();
-    }
-    text
 }
