@@ -192,7 +192,7 @@ pub(crate) struct FlipMemory {
     pub(crate) score: Option<u64>,
     pub(crate) vote: Option<u64>,
     pub(crate) table: Option<u64>,
-    calls: usize,
+    pub(crate) calls: usize,
 }
 
 impl bagcert_firmware_sim::Damage for FlipMemory {
