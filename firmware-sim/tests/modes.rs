@@ -341,6 +341,34 @@ fn the_shipped_model_under_the_patches_that_were_found() {
     );
 }
 
+/// The scenario of the picture on the page, with less haste: every kind of fault, none unanswered.
+#[test]
+fn the_scenario_of_every_fault() {
+    let root = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    let text = |path: &str| root.join(path).to_str().unwrap().to_owned();
+    let scenario = text("firmware-sim/scenarios/every-fault.toml");
+    let (model, frames) = (text("models/cifar10-rf8.onnx"), text("models/frames"));
+    let args = [
+        "--model", &model, "--patch", "5x5", "--rate", "1", "--cycles", "440", "--road", "25",
+    ];
+    let args = [
+        &args[..],
+        &["--scenario", &scenario, "--reset-after", "4", &frames],
+    ]
+    .concat();
+    let found = run(&args).ended(0);
+    let table = found.stdout.split("injected ").nth(1).unwrap();
+    let kinds: Vec<&str> = table
+        .lines()
+        .skip(1)
+        .map_while(|line| line.split(' ').next())
+        .take_while(|kind| *kind != "certified")
+        .collect();
+    assert_eq!(kinds.len(), 21, "{kinds:?}");
+    assert!(table.contains("1 damaged models noticed"), "{table}");
+    assert!(!table.contains(": 0 with the class of"), "{table}");
+}
+
 #[test]
 fn a_model_without_its_manifest_is_refused() {
     let bench = Bench::new();

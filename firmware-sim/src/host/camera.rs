@@ -244,12 +244,8 @@ impl Camera {
 
 /// From some place on the pixels are those of the picture before, and at least one of them differs.
 fn tear(pixels: &mut [f32], before: &[f32], random: &mut Random) {
-    let pairs = pixels.iter().zip(before);
-    let last = pairs
-        .enumerate()
-        .filter(|(_, (pixel, before))| pixel.to_bits() != before.to_bits())
-        .map(|(at, _)| at)
-        .last();
+    let mut pairs = pixels.iter().zip(before);
+    let last = pairs.rposition(|(pixel, before)| pixel.to_bits() != before.to_bits());
     let from = random.below(last.map_or(1, |last| last as u64 + 1)) as usize;
     let rest = pixels.iter_mut().zip(before).skip(from);
     rest.for_each(|(pixel, before)| *pixel = *before);
