@@ -10,11 +10,10 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::num::NonZeroU8;
 use std::time::Duration;
 
 use bagcert_certifier::failsafe::{
-    Event, FailSafe, Limits, Mode, Receiver, SelfTest, Sender, Status, Trust, self_test,
+    Event, FailSafe, Mode, Receiver, SelfTest, Sender, Status, Trust, self_test,
 };
 use bagcert_firmware_sim::{
     DataId, Frame, Header, KnownAnswer, Outcome, PictureGuard, Reason, Scores,
@@ -103,17 +102,6 @@ const FAULTS: [Injected; 11] = [
     Overrun,
     ClockBack,
 ];
-
-fn limits() -> Limits {
-    Limits {
-        classes: CLASSES,
-        max_age: DEADLINE,
-        max_lost: MAX_LOST,
-        good_cycles: NonZeroU8::new(2).unwrap(),
-        strikes: 14,
-        window: 32,
-    }
-}
 
 fn flip(values: &mut [f32], random: &mut Random) {
     let at = random.below(values.len());

@@ -109,6 +109,12 @@ impl Perception {
         outcome
     }
 
+    /// A picture for which it is too late: only its being there is taken note of.
+    pub(crate) fn pass_over(&mut self, picture: &Frame<Values>) {
+        // Whether it was sound matters to nobody any more.
+        let _ = self.guard.check(picture);
+    }
+
     /// A picture's sealed logits.
     pub(crate) fn process(
         &mut self,

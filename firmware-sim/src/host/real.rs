@@ -101,7 +101,12 @@ pub(crate) fn run(
             while !shared.done.load(Ordering::Acquire) {
                 shared.beat();
                 match from_camera.dequeue() {
-                    Some(shot) => {
+                    Some(mut shot) => {
+                        // Only the newest is worth a forward pass; the cycles of the others are over.
+                        while let Some(newer) = from_camera.dequeue() {
+                            locked(&perception).pass_over(&shot.picture);
+                            shot = newer;
+                        }
                         see(inputs, &perception, &shared, &shot, &mut last, &mut capture);
                     }
                     None => std::thread::sleep(NAP),

@@ -4,8 +4,10 @@
 pub(crate) mod engine;
 
 use std::cell::Cell;
+use std::num::NonZeroU8;
 use std::time::Duration;
 
+use bagcert_certifier::failsafe::Limits;
 use bagcert_certifier::{
     Axis, Certifier, Condition, Geometry, PatchSize, ScoreMap, ScoreWord, Shape, TableWord, Verdict,
 };
@@ -33,6 +35,18 @@ pub(crate) fn settings() -> Settings {
         max_age: MAX_AGE,
         deadline: DEADLINE,
         max_lost: MAX_LOST,
+    }
+}
+
+/// What the fail-safe logic is set to.
+pub(crate) fn limits() -> Limits {
+    Limits {
+        classes: CLASSES,
+        max_age: DEADLINE,
+        max_lost: MAX_LOST,
+        good_cycles: NonZeroU8::new(2).unwrap(),
+        strikes: 14,
+        window: 32,
     }
 }
 
