@@ -6,129 +6,11 @@
     clippy::indexing_slicing
 )]
 
-#[path = "../../runtime/tests/common/onnx.rs"]
-#[allow(dead_code, unreachable_pub, missing_docs)]
-mod onnx;
+mod bench;
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
 
-use onnx::Builder;
-use serde_json::Value;
-
-struct Ran {
-    status: i32,
-    stdout: String,
-    stderr: String,
-}
-
-/// Runs the command to its end. Whatever it was given, it must not panic or die of a signal.
-fn run(args: &[&str]) -> Ran {
-    let output = Command::new(env!("CARGO_BIN_EXE_bagcert-firmware-sim"))
-        .args(args)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    let ran = Ran {
-        status: output.status.code().expect("ended by a signal"),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    };
-    assert!(!ran.stderr.contains("panicked"), "{}", ran.stderr);
-    ran
-}
-
-impl Ran {
-    #[track_caller]
-    fn ended(self, status: i32) -> Ran {
-        assert_eq!(
-            self.status, status,
-            "stdout: {}\nstderr: {}",
-            self.stdout, self.stderr
-        );
-        self
-    }
-
-    #[track_caller]
-    fn says(&self, words: &[&str]) {
-        for word in words {
-            assert!(
-                self.stderr.contains(word),
-                "{word:?} is missing in: {}",
-                self.stderr
-            );
-        }
-    }
-
-    fn cycles(&self) -> Vec<Value> {
-        let lines = self.stdout.lines();
-        lines
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect()
-    }
-}
-
-/// A folder with a model and two frames of 16x16 pixels: red all over, and red or green by turns.
-///
-/// A cell votes for `red` where the red channel is above one half, and so for `green` and `blue`.
-struct Bench {
-    folder: tempfile::TempDir,
-}
-
-impl Bench {
-    fn new() -> Bench {
-        let folder = tempfile::tempdir().unwrap();
-        let mut b = Builder::new(16, 16);
-        let diagonal: Vec<f32> = (0..9)
-            .map(|at| if at % 4 == 0 { 2.0 } else { 0.0 })
-            .collect();
-        let weights = b.constant("w", &[3, 3, 1, 1], &diagonal);
-        let bias = b.constant("b", &[3], &[-1.0; 3]);
-        let logits = b.op("Conv", "logits", &["image", &weights, &bias], &[]);
-        b.output(&logits);
-        b.metadata("bagcert.class_names", r#"["red","green","blue"]"#);
-        b.write(folder.path(), "colours.onnx");
-        let bench = Bench { folder };
-        let frames = bench.path("frames");
-        std::fs::create_dir(&frames).unwrap();
-        let red = image::Rgb([255, 0, 0]);
-        let green = image::Rgb([0, 255, 0]);
-        let plain = image::RgbImage::from_pixel(16, 16, red);
-        plain.save(frames.join("0-red.png")).unwrap();
-        let turns =
-            image::RgbImage::from_fn(16, 16, |x, y| if (x + y) % 2 == 0 { red } else { green });
-        turns.save(frames.join("1-red.png")).unwrap();
-        bench
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn text(&self, name: &str) -> String {
-        self.path(name).to_str().unwrap().to_owned()
-    }
-
-    fn scenario(&self, text: &str) -> String {
-        std::fs::write(self.path("scenario.toml"), text).unwrap();
-        self.text("scenario.toml")
-    }
-
-    /// Runs over the folder of frames, two a second: a slow machine must not miss a deadline here.
-    fn run(&self, more: &[&str]) -> Ran {
-        let model = self.text("colours.onnx");
-        let frames = self.text("frames");
-        let mut args = vec!["--model", &model];
-        for (name, value) in [("--patch", "3x3"), ("--rate", "0.5")] {
-            if !more.contains(&name) {
-                args.extend([name, value]);
-            }
-        }
-        args.extend(more);
-        args.push(&frames);
-        run(&args)
-    }
-}
+use bench::*;
 
 #[test]
 fn sound_frames_are_certified_or_not_as_they_deserve() {
@@ -152,7 +34,7 @@ fn sound_frames_are_certified_or_not_as_they_deserve() {
             assert_eq!(cycle["slack"], -2 * 5);
         }
     }
-    ran.says(&["6 cycles of 2s", "p99.9"]);
+    ran.says(&["6 cycles of 2s in simulated time", "p99.9"]);
     // The median and the longest time of the summary are those of the cycles, to three digits.
     let mut times: Vec<f64> = cycles
         .iter()
@@ -282,7 +164,7 @@ fn an_input_that_cannot_be_read_is_a_missing_frame_and_status_4() {
 
     let model = bench.text("colours.onnx");
     let nowhere = bench.text("nowhere");
-    run(&["--model", &model, "--patch", "3x3", &nowhere])
+    run(&["--model", &model, "--no-card", "--patch", "3x3", &nowhere])
         .ended(4)
         .says(&["nowhere", "no frame to run on"]);
 }
@@ -299,7 +181,7 @@ fn wrong_usage_is_status_2() {
         .says(&["--deadline-ms"]);
     let model = bench.text("colours.onnx");
     let frames = bench.text("frames");
-    run(&["--model", &model, "--patch", "17x1", &frames])
+    run(&["--model", &model, "--no-card", "--patch", "17x1", &frames])
         .ended(2)
         .says(&["17x1", "16x16"]);
     for (text, word) in [
@@ -314,6 +196,9 @@ fn wrong_usage_is_status_2() {
         ("[[fault]]\nkind = \"drop\"\nat = [1]\nbits = 1\n", "bits"),
         ("[[fault]]\nkind = \"drop\"\nevery = 0\n", "every"),
         ("[[fault]]\nkind = \"repeat\"\nat = [0]\n", "before cycle 0"),
+        ("[[fault]]\nkind = \"frozen\"\nat = [0]\n", "before cycle 0"),
+        ("[[fault]]\nkind = \"hang\"\nat = [1]\n", "delay_ms"),
+        ("[[fault]]\nkind = \"drop\"\nat = [1]\nclass = 1\n", "class"),
         ("colour = 1\n", "colour"),
         ("[[fault\n", "scenario.toml"),
     ] {

@@ -12,7 +12,8 @@ mod support;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use bagcert_firmware_sim::{Frame, stages};
+use bagcert_certifier::failsafe::{FailSafe, Receiver, Sender, self_test};
+use bagcert_firmware_sim::{Frame, PictureGuard, stages};
 use heapless::spsc::Queue;
 use support::*;
 
@@ -42,12 +43,15 @@ static COUNTING: Counting = Counting;
 #[test]
 fn a_cycle_allocates_nothing() {
     let mut random = Random(3);
-    let mut memory = Memory::new();
-    let mut cycle = memory.cycle();
+    let mut twin = Twin::new();
+    let mut cycle = twin.cycle();
+    let mut logic = FailSafe::new(limits(), self_test()).unwrap();
+    let (mut sender, mut receiver) = (Sender::new(1), Receiver::new(1, 1));
+    let mut guard = PictureGuard::new(ID);
     let clock = TestClock::default();
     let mut queue: Queue<Frame<[f32; LEN]>, 3> = Queue::new();
     let (mut capture, mut intake) = stages(&mut queue);
-    let mut faults = 0;
+    let (mut faults, mut answers, mut refused) = (0, 0, 0);
     let before = ALLOCATIONS.with(Cell::get);
     for counter in 0..1000 {
         let mut logits = random.logits();
@@ -64,9 +68,16 @@ fn a_cycle_allocates_nothing() {
         let frame = intake.newest();
         let report = cycle.run(clock.set(begins(counter), WORK), frame.as_ref());
         faults += u32::from(report.outcome.fault().is_some());
+        if let Some(frame) = &frame {
+            refused += u32::from(guard.check(frame).is_err());
+        }
+        let output = logic.step(&report.input(Some(1), begins(counter) + WORK));
+        let message = sender.send(&output);
+        answers += u32::from(receiver.receive(Some(&message)).1 == Some(output));
     }
     assert_eq!(ALLOCATIONS.with(Cell::get), before);
     assert!(faults > 100 && faults < 900, "{faults}");
+    assert!(answers == 1000 && refused > 50, "{answers} {refused}");
     // The counter does count.
     drop(std::hint::black_box(Box::new(0)));
     assert_eq!(ALLOCATIONS.with(Cell::get), before + 1);

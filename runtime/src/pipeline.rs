@@ -107,6 +107,12 @@ impl Pipeline {
         })
     }
 
+    /// The engine alone, for whoever certifies elsewhere: the very one that was checked.
+    #[must_use]
+    pub fn into_engine(self) -> Engine {
+        self.engine
+    }
+
     /// Runs one frame. `image`: channels x height x width values in [0, 1].
     ///
     /// # Errors

@@ -1,19 +1,22 @@
 //! The command line as declared to clap.
 
 use std::ffi::OsString;
-use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::num::{NonZeroU8, NonZeroU32};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bagcert::frames::Input;
+use bagcert::integrity::{LoadedModel, PublicKey};
 use bagcert_certifier::PatchSize;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Parser, ValueEnum};
 
-use super::stop::Stop;
+use super::camera::Road;
+use super::stop::{Stop, with_causes};
+use super::supervisor::Primary;
 
-/// The vehicle's loop in simulated time: frames at a set rate, certified and supervised cycle by
-/// cycle, with faults of a scenario.
+/// The vehicle's loop on this machine: frames at a set rate, certified and supervised cycle by cycle,
+/// with faults of a scenario.
 #[derive(Debug, Parser)]
 #[command(
     name = "bagcert-firmware-sim",
@@ -26,6 +29,8 @@ pub(crate) struct Args {
     /// The model, an ONNX file.
     #[arg(long, value_name = "M.onnx")]
     pub(crate) model: PathBuf,
+    #[command(flatten)]
+    pub(crate) trust: Trust,
     /// The patch size to certify against, in pixels, width first.
     #[arg(long, value_name = "WxH", value_parser = parse_patch)]
     pub(crate) patch: PatchSize,
@@ -38,6 +43,36 @@ pub(crate) struct Args {
     /// Cycles to run; the inputs are taken round and round [default: one per frame].
     #[arg(long, value_name = "N")]
     pub(crate) cycles: Option<NonZeroU32>,
+    /// Whether cycles follow each other as fast as they can, the clock standing in between, or run in
+    /// real time, each stage in a thread of its own.
+    #[arg(long, value_enum, default_value_t = Pace::Simulated)]
+    pub(crate) time: Pace,
+    /// Make a synthetic road of the inputs: each is an object that is seen for N frames, moved a little
+    /// from frame to frame and with noise.
+    #[arg(long, value_name = "N")]
+    road: Option<NonZeroU32>,
+    /// Where the class of the primary perception comes from.
+    #[arg(long, value_enum, default_value_t = Primary::Model)]
+    pub(crate) primary: Primary,
+    /// Cycles from one look at a picture whose answer is known to the next; 0 for never.
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub(crate) known_answer_every: u32,
+    /// Longest silence of the forward pass before it counts as hung, in milliseconds [default: two
+    /// periods].
+    #[arg(long, value_name = "D", value_parser = parse_positive)]
+    watchdog_ms: Option<f64>,
+    /// Good cycles in a row that end the start and that heal.
+    #[arg(long, value_name = "N", default_value = "3")]
+    pub(crate) good_cycles: NonZeroU8,
+    /// Faults and contradictions within the window that lead to the safe state.
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    pub(crate) strikes: u8,
+    /// Cycles that they are counted over, at most 32.
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    pub(crate) window: u8,
+    /// Reset after N cycles in the safe state, with a self-test [default: never].
+    #[arg(long, value_name = "N")]
+    pub(crate) reset_after: Option<NonZeroU32>,
     /// Faults to inject.
     #[arg(long, value_name = "FILE.toml")]
     pub(crate) scenario: Option<PathBuf>,
@@ -45,6 +80,9 @@ pub(crate) struct Args {
     /// to the standard error).
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(crate) format: Format,
+    /// Draw the times from capture to verdict, and the modes.
+    #[arg(long, value_name = "FILE.svg")]
+    pub(crate) picture: Option<PathBuf>,
     /// Log nothing.
     #[arg(long)]
     pub(crate) quiet: bool,
@@ -61,7 +99,40 @@ pub(crate) enum Format {
     Jsonl,
 }
 
-/// The simulated camera's period and the loop's deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Pace {
+    /// Simulated time.
+    Simulated,
+    /// The time of this machine.
+    Real,
+}
+
+/// What must be shown of a model's file before it is used.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Trust {
+    /// Load the bare file: no manifest is asked for, and no golden frame is run.
+    #[arg(long)]
+    no_card: bool,
+    /// Refuse the model unless its manifest is signed by this Ed25519 key, a PEM file.
+    #[arg(long, value_name = "PUBLIC.pem", conflicts_with = "no_card")]
+    public_key: Option<PathBuf>,
+}
+
+impl Trust {
+    /// Loads the model, or says why it is refused.
+    pub(crate) fn load(&self, path: &Path) -> Result<LoadedModel, Stop> {
+        let key = self.public_key.as_deref().map(PublicKey::read).transpose();
+        let key = key.map_err(|error| Stop::Usage(format!("--public-key {error}")))?;
+        let loaded = if self.no_card {
+            LoadedModel::bare(path)
+        } else {
+            LoadedModel::load(path, key.as_ref())
+        };
+        loaded.map_err(|error| Stop::Refused(with_causes(&error)))
+    }
+}
+
+/// The camera's period and the loop's deadline.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timing {
     pub(crate) period: Duration,
@@ -92,6 +163,26 @@ impl Args {
     }
 }
 
+impl Args {
+    /// The synthetic road, where one is asked for.
+    pub(crate) fn road(&self) -> Option<Road> {
+        self.road.map(|frames| Road {
+            frames: frames.get(),
+            reach: ROAD_REACH,
+        })
+    }
+
+    /// Longest silence of the forward pass.
+    pub(crate) fn watchdog(&self, timing: Timing) -> Duration {
+        let limit = self
+            .watchdog_ms
+            .and_then(|ms| Duration::try_from_secs_f64(ms / 1e3).ok());
+        limit.unwrap_or(timing.period * 2)
+    }
+}
+
+/// The farthest that an object of the road moves from its place, in pixels.
+const ROAD_REACH: i64 = 2;
 /// An hour per frame is no video.
 const LONGEST: Duration = Duration::from_secs(3600);
 

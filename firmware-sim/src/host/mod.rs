@@ -1,16 +1,25 @@
 //! Arguments, simulation and output of `bagcert-firmware-sim`.
 
 mod args;
+mod camera;
 mod damage;
 mod drive;
+mod expect;
+mod line;
 mod output;
+mod perception;
+mod picture;
+mod real;
 mod scenario;
+mod simulated;
 mod stop;
 mod summary;
+mod supervisor;
 
 use std::io::Write;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::Parser;
 
 use args::{Args, Format};
@@ -54,9 +63,9 @@ fn simulate(args: &Args) -> Result<usize, Stop> {
         Some(path) => Scenario::read(path)?,
         None => Scenario::default(),
     };
-    let mut drive = Drive::new(args, timing, scenario)?;
+    let drive = Drive::new(args, timing, scenario)?;
     let mut output = Output::new();
-    let summary = drive.run(|line| match args.format {
+    let summary = drive.run(args, &mut |line| match args.format {
         Format::Table => Ok(()),
         Format::Jsonl => output.write(&line.json()?),
     })?;
@@ -66,10 +75,15 @@ fn simulate(args: &Args) -> Result<usize, Stop> {
         Format::Jsonl => say(&summary.table()),
     }
     output.finish()?;
-    if summary.undetected > 0 {
+    if let Some(path) = &args.picture {
+        let picture = picture::draw(&summary);
+        std::fs::write(path, picture)
+            .with_context(|| format!("{}: the picture could not be written", path.display()))?;
+    }
+    if summary.undetected() > 0 {
         return Err(Stop::Failed(anyhow::anyhow!(
-            "{} cycles with an injected fault ended without one",
-            summary.undetected
+            "{} injected faults were not answered as they must be",
+            summary.undetected()
         )));
     }
     Ok(summary.failures)

@@ -1,7 +1,7 @@
 //! Which faults fall into which cycles.
 
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -27,6 +27,7 @@ use super::stop::Stop;
 struct File {
     #[serde(default)]
     seed: u64,
+    patches: Option<PathBuf>,
     #[serde(default)]
     fault: Vec<Entry>,
 }
@@ -40,6 +41,7 @@ struct Entry {
     every: Option<u32>,
     delay_ms: Option<f64>,
     bits: Option<u32>,
+    class: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -51,30 +53,77 @@ enum Name {
     Overrun,
     Nan,
     Flip,
+    Frozen,
+    Torn,
+    FlipPicture,
+    FlipModel,
+    FlipScores,
+    FlipTable,
+    FlipLogic,
+    Lie,
+    Silent,
+    Patch,
+    Hang,
+    ClockBack,
+    FlipMessage,
+    DropMessage,
+    RepeatMessage,
 }
 
-/// What is done to a frame.
+/// What is done, and to whom.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Kind {
-    /// It never comes.
+    /// The frame never comes.
     Drop,
-    /// The frame before comes again in its place.
+    /// The sealed scores of the frame before come again.
     Repeat,
-    /// Its scores come so much later.
+    /// The scores come later by this much.
     Late(Duration),
-    /// Its certificate takes so much longer.
+    /// The certificate takes this much longer.
     Overrun(Duration),
-    /// The forward pass gives a NaN.
+    /// A logit is NaN when it is sealed.
     Nan,
-    /// So many different bits of the logits flip on the way from the forward pass to the certifier.
+    /// So many bits of the logits flip on the way from the forward pass to the certifier.
     Flip(u32),
+    /// The camera seals the picture of the frame before, with a counter that moves on.
+    Frozen,
+    /// From some place on, the picture is still that of the frame before.
+    Torn,
+    /// So many bits of the picture flip on the way from the camera to the forward pass.
+    FlipPicture(u32),
+    /// A bit of the model's weights in memory flips, for good.
+    FlipModel,
+    /// So many bits of the score map flip, in one of the certifier's two memories.
+    FlipScores(u32),
+    /// So many bits of the tables flip there.
+    FlipTable(u32),
+    /// A bit of the fail-safe logic's memory flips.
+    FlipLogic,
+    /// The primary perception says this class, or another one than it would.
+    Lie(Option<usize>),
+    /// The primary perception says nothing.
+    Silent,
+    /// There is a patch in the picture when the camera takes it.
+    Patch,
+    /// The forward pass hangs for this long.
+    Hang(Duration),
+    /// The clock goes back by this much, for this cycle.
+    ClockBack(Duration),
+    /// So many bits of the answer's message flip on its way.
+    FlipMessage(u32),
+    /// The message is lost.
+    DropMessage,
+    /// The message of the cycle before comes instead.
+    RepeatMessage,
 }
 
 /// A checked scenario.
 #[derive(Debug, Default)]
 pub(crate) struct Scenario {
-    /// Start of the random numbers that choose logits and bits.
+    /// Start of the random numbers that choose values and bits.
     pub(crate) seed: u64,
+    /// Where the patches of `patch` come from, a file of `bagcert-train attack`; else they are random.
+    pub(crate) patches: Option<PathBuf>,
     faults: Vec<Fault>,
 }
 
@@ -88,10 +137,32 @@ struct Fault {
 }
 
 impl Kind {
-    pub(crate) const NAMES: [&str; 6] = ["drop", "repeat", "late", "overrun", "nan", "flip"];
+    pub(crate) const NAMES: [&str; 21] = [
+        "drop",
+        "repeat",
+        "late",
+        "overrun",
+        "nan",
+        "flip",
+        "frozen",
+        "torn",
+        "flip-picture",
+        "flip-model",
+        "flip-scores",
+        "flip-table",
+        "flip-logic",
+        "lie",
+        "silent",
+        "patch",
+        "hang",
+        "clock-back",
+        "flip-message",
+        "drop-message",
+        "repeat-message",
+    ];
 
     /// Its place in [`NAMES`](Self::NAMES).
-    pub(crate) fn index(&self) -> usize {
+    pub(crate) fn index(self) -> usize {
         match self {
             Kind::Drop => 0,
             Kind::Repeat => 1,
@@ -99,19 +170,42 @@ impl Kind {
             Kind::Overrun(_) => 3,
             Kind::Nan => 4,
             Kind::Flip(_) => 5,
+            Kind::Frozen => 6,
+            Kind::Torn => 7,
+            Kind::FlipPicture(_) => 8,
+            Kind::FlipModel => 9,
+            Kind::FlipScores(_) => 10,
+            Kind::FlipTable(_) => 11,
+            Kind::FlipLogic => 12,
+            Kind::Lie(_) => 13,
+            Kind::Silent => 14,
+            Kind::Patch => 15,
+            Kind::Hang(_) => 16,
+            Kind::ClockBack(_) => 17,
+            Kind::FlipMessage(_) => 18,
+            Kind::DropMessage => 19,
+            Kind::RepeatMessage => 20,
         }
     }
 
     /// As in the scenario.
-    pub(crate) fn name(&self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         Kind::NAMES.get(self.index()).copied().unwrap_or_default()
     }
 
     /// Whether the loop must answer with a fault. A delay within the deadline is none.
-    pub(crate) fn must_be_detected(&self, deadline: Duration) -> bool {
+    pub(crate) fn must_be_a_fault(self, deadline: Duration) -> bool {
         match self {
-            Kind::Late(delay) | Kind::Overrun(delay) => *delay > deadline,
-            _ => true,
+            Kind::Late(delay) | Kind::Overrun(delay) | Kind::Hang(delay) => delay > deadline,
+            Kind::Drop
+            | Kind::Repeat
+            | Kind::Nan
+            | Kind::Flip(_)
+            | Kind::Frozen
+            | Kind::Torn
+            | Kind::FlipPicture(_)
+            | Kind::ClockBack(_) => true,
+            _ => false,
         }
     }
 }
@@ -125,15 +219,32 @@ impl Entry {
         if self.every == Some(0) {
             return Err("`every` must be 1 or more");
         }
-        let delayed = matches!(self.kind, Name::Late | Name::Overrun);
+        let delayed = matches!(
+            self.kind,
+            Name::Late | Name::Overrun | Name::Hang | Name::ClockBack
+        );
         if !delayed && self.delay_ms.is_some() {
-            return Err("`delay_ms` belongs to `late` and `overrun` only");
+            return Err("`delay_ms` belongs to `late`, `overrun`, `hang` and `clock-back` only");
         }
-        if !matches!(self.kind, Name::Flip) && self.bits.is_some() {
-            return Err("`bits` belongs to `flip` only");
+        let flips = matches!(
+            self.kind,
+            Name::Flip | Name::FlipPicture | Name::FlipScores | Name::FlipTable | Name::FlipMessage
+        );
+        if !flips && self.bits.is_some() {
+            return Err(
+                "`bits` belongs to `flip`, `flip-picture`, `flip-scores`, `flip-table` and \
+                 `flip-message` only",
+            );
         }
-        if matches!(self.kind, Name::Repeat) && self.at.contains(&0) {
-            return Err("there is no frame before cycle 0 to repeat");
+        if !matches!(self.kind, Name::Lie) && self.class.is_some() {
+            return Err("`class` belongs to `lie` only");
+        }
+        let before = matches!(
+            self.kind,
+            Name::Repeat | Name::Frozen | Name::Torn | Name::RepeatMessage | Name::ClockBack
+        );
+        if before && self.at.contains(&0) {
+            return Err("there is nothing before cycle 0: no frame before cycle 0 to repeat");
         }
         let delay = || {
             let ms = self.delay_ms.ok_or("needs `delay_ms`")?;
@@ -142,17 +253,33 @@ impl Entry {
                 .filter(|delay| !delay.is_zero() && *delay <= LONGEST)
                 .ok_or("`delay_ms` must be above 0 and at most an hour")
         };
+        let bits = || match self.bits {
+            None => Ok(1),
+            Some(bits @ 1..=1_000_000) => Ok(bits),
+            Some(_) => Err("`bits` must be from 1 to 1000000"),
+        };
         let kind = match self.kind {
             Name::Drop => Kind::Drop,
             Name::Repeat => Kind::Repeat,
             Name::Late => Kind::Late(delay()?),
             Name::Overrun => Kind::Overrun(delay()?),
             Name::Nan => Kind::Nan,
-            Name::Flip => match self.bits {
-                None => Kind::Flip(1),
-                Some(bits @ 1..=1_000_000) => Kind::Flip(bits),
-                Some(_) => return Err("`bits` must be from 1 to 1000000"),
-            },
+            Name::Flip => Kind::Flip(bits()?),
+            Name::Frozen => Kind::Frozen,
+            Name::Torn => Kind::Torn,
+            Name::FlipPicture => Kind::FlipPicture(bits()?),
+            Name::FlipModel => Kind::FlipModel,
+            Name::FlipScores => Kind::FlipScores(bits()?),
+            Name::FlipTable => Kind::FlipTable(bits()?),
+            Name::FlipLogic => Kind::FlipLogic,
+            Name::Lie => Kind::Lie(self.class),
+            Name::Silent => Kind::Silent,
+            Name::Patch => Kind::Patch,
+            Name::Hang => Kind::Hang(delay()?),
+            Name::ClockBack => Kind::ClockBack(delay()?),
+            Name::FlipMessage => Kind::FlipMessage(bits()?),
+            Name::DropMessage => Kind::DropMessage,
+            Name::RepeatMessage => Kind::RepeatMessage,
         };
         let mut at = self.at;
         at.sort_unstable();
@@ -169,7 +296,7 @@ const LONGEST: Duration = Duration::from_secs(3600);
 const MAX_BYTES: u64 = 1 << 20;
 
 /// The text of a regular file of bounded size: a pipe would be waited for, a device never ends.
-fn text(path: &Path) -> Result<String, String> {
+pub(crate) fn text(path: &Path) -> Result<String, String> {
     let about = std::fs::metadata(path).map_err(|error| error.to_string())?;
     if !about.is_file() {
         return Err("it is not a regular file".into());
@@ -201,8 +328,17 @@ impl Scenario {
         }
         Ok(Scenario {
             seed: file.seed,
+            // As written in the scenario: from its own folder.
+            patches: file
+                .patches
+                .map(|patches| path.parent().unwrap_or(Path::new("")).join(patches)),
             faults,
         })
+    }
+
+    /// Whether a kind, by its name, ever comes up.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.faults.iter().any(|fault| fault.kind.name() == name)
     }
 
     /// The faults of one cycle.
