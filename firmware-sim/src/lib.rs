@@ -33,6 +33,7 @@ mod frame;
 mod log;
 mod outcome;
 mod pace;
+pub mod packed;
 mod queue;
 mod sequence;
 

@@ -1,8 +1,11 @@
-//! The loop as a firmware for Cortex-M4F (the board mps2-an386), over the built-in frames.
+//! The loop as a firmware, over the built-in frames.
 //!
 //! Each answer goes to the host's standard error as a line `NUMBER ANSWER CLASS SLACK`, over
 //! semihosting; the defmt log goes to its standard output. Time is simulated.
 #![cfg_attr(target_os = "none", no_std, no_main)]
+
+#[cfg(target_os = "none")]
+mod board;
 
 #[cfg(target_os = "none")]
 mod bare {
@@ -11,11 +14,12 @@ mod bare {
 
     use bagcert_certifier::Shape;
     use bagcert_firmware_sim::{Clock, Cycle, Frame, Header, Outcome, built_in, stages};
-    use cortex_m::singleton;
-    use cortex_m_semihosting::debug::{self, EXIT_FAILURE, EXIT_SUCCESS};
-    use cortex_m_semihosting::heprintln;
     use defmt_semihosting as _;
     use heapless::spsc::Queue;
+    use semihosting::{eprintln, process};
+    use static_cell::{ConstStaticCell, StaticCell};
+
+    use crate::board;
 
     /// Frames that are certified.
     const FRAMES: u32 = 100;
@@ -38,22 +42,26 @@ mod bare {
         }
     }
 
-    #[cortex_m_rt::entry]
+    static SCORES: ConstStaticCell<[u8; SHAPE.score_len()]> =
+        ConstStaticCell::new([0; SHAPE.score_len()]);
+    static TABLE: ConstStaticCell<[i16; SHAPE.table_len()]> =
+        ConstStaticCell::new([0; SHAPE.table_len()]);
+    static LOGITS: ConstStaticCell<[f32; built_in::LOGITS]> =
+        ConstStaticCell::new([0.0; built_in::LOGITS]);
+    static QUEUE: StaticCell<Queue<Frame<Slot>, 2>> = StaticCell::new();
+
+    #[board::entry]
     fn main() -> ! {
-        debug::exit(match run() {
-            Some(()) => EXIT_SUCCESS,
-            None => EXIT_FAILURE,
-        });
-        loop {
-            cortex_m::asm::wfi();
-        }
+        process::exit(match run() {
+            Some(()) => 0,
+            None => 1,
+        })
     }
 
     fn run() -> Option<()> {
-        let scores = singleton!(: [u8; SHAPE.score_len()] = [0; SHAPE.score_len()])?;
-        let table = singleton!(: [i16; SHAPE.table_len()] = [0; SHAPE.table_len()])?;
-        let mut slot: Slot = singleton!(: [f32; built_in::LOGITS] = [0.0; built_in::LOGITS])?;
-        let queue = singleton!(: Queue<Frame<Slot>, 2> = Queue::new())?;
+        let (scores, table) = (SCORES.take(), TABLE.take());
+        let mut slot: Slot = LOGITS.take();
+        let queue = QUEUE.init(Queue::new());
         let (mut capture, mut intake) = stages(queue);
         let settings = built_in::settings().ok()?;
         let mut cycle = Cycle::new(settings, scores, table).ok()?;
@@ -77,12 +85,12 @@ mod bare {
             let report = cycle.run(&clock, Some(&frame));
             match report.outcome {
                 Outcome::Certified { class, slack } => {
-                    heprintln!("{} certified {} {}", number, class, slack);
+                    eprintln!("{} certified {} {}", number, class, slack);
                 }
                 Outcome::NotCertified { class, slack } => {
-                    heprintln!("{} not-certified {} {}", number, class, slack);
+                    eprintln!("{} not-certified {} {}", number, class, slack);
                 }
-                Outcome::Fault { reason } => heprintln!("{} fault {} 0", number, reason.name()),
+                Outcome::Fault { reason } => eprintln!("{} fault {} 0", number, reason.name()),
             }
             slot = frame.into_payload();
             clock.0.set(captured + Duration::from_millis(33));
@@ -92,14 +100,12 @@ mod bare {
 
     #[panic_handler]
     fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-        loop {
-            debug::exit(EXIT_FAILURE);
-        }
+        process::exit(101)
     }
 }
 
 #[cfg(not(target_os = "none"))]
 fn main() {
-    eprintln!("bagcert-firmware runs on bare metal only; build it for thumbv7em-none-eabihf");
+    eprintln!("bagcert-firmware runs on bare metal only; see docs/arm.md");
     std::process::exit(2);
 }
