@@ -1,5 +1,4 @@
-//! Board, memory map and linker scripts of the firmware, for bare metal with the feature `firmware`
-//! only.
+//! Board, memory map and linker scripts of the firmware, for bare metal only.
 
 use std::path::PathBuf;
 
@@ -62,7 +61,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rustc-check-cfg=cfg(board, values(\"mps2\", \"mps3\", \"versatile\"))");
     let bare = std::env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "none");
-    if !bare || std::env::var_os("CARGO_FEATURE_FIRMWARE").is_none() {
+    let has = |feature| bare && std::env::var_os(feature).is_some();
+    if has("CARGO_FEATURE_GATE") {
+        println!("cargo:rustc-link-arg-bin={GATE}=--entry=gate");
+    }
+    if !has("CARGO_FEATURE_FIRMWARE") {
         return Ok(());
     }
     let target = std::env::var("TARGET")?;
@@ -80,6 +83,5 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("cargo:rustc-link-arg-bin={program}=-Tlink.x");
         println!("cargo:rustc-link-arg-bin={program}=-Tdefmt.x");
     }
-    println!("cargo:rustc-link-arg-bin={GATE}=--entry=gate");
     Ok(())
 }
