@@ -50,9 +50,10 @@ PROVIDE(_sys_stack_size = 65536);
 };
 
 /// Programs that start up by themselves and use a board.
-const PROGRAMS: [&str; 2] = [
+const PROGRAMS: [&str; 3] = [
     "bagcert-firmware",
     "bagcert-firmware-maps",
+    "bagcert-firmware-link",
 ];
 /// A program that is only ever linked.
 const GATE: &str = "bagcert-firmware-gate";

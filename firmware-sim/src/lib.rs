@@ -27,6 +27,7 @@
     clippy::arithmetic_side_effects
 )]
 
+pub mod bound;
 pub mod built_in;
 mod cycle;
 mod frame;
@@ -36,6 +37,7 @@ mod pace;
 pub mod packed;
 mod queue;
 mod sequence;
+pub mod wire;
 
 pub use cycle::{Clock, Cycle, Settings, SetupError};
 pub use frame::{Binary, DataId, Frame, Header, Payload, Scores};

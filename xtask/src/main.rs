@@ -3,6 +3,7 @@
 //! `setup` fetches libtorch, `lint` and `test` are what `.ci/run` runs, and
 //! `peers` times the certificate beside the same one in Python.
 
+mod arm;
 mod coverage;
 mod exec;
 mod fuzz;
@@ -63,6 +64,13 @@ enum Chore {
         #[arg(long, default_value_t = 60)]
         seconds: u32,
     },
+    /// Build the firmware for Cortex-M4F, M7, M55 and R5F, hold it against its promises and run it in
+    /// QEMU.
+    Arm {
+        /// First install what is missing: QEMU (apt-get), targets (rustup), the log's decoder (cargo).
+        #[arg(long)]
+        setup: bool,
+    },
     /// Take the picture in the README from a report on the sample frames (with chromium).
     Picture {
         /// Another model than the first in models/.
@@ -88,6 +96,7 @@ fn run(cli: Cli) -> Result<()> {
         } => peers::run(!no_torch, setup_only, output.as_deref()),
         Chore::Coverage { least } => coverage::run(&site, least),
         Chore::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
+        Chore::Arm { setup } => arm::run(setup),
         Chore::Picture { model } => picture::run(model),
     }
 }

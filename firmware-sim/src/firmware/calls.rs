@@ -10,6 +10,7 @@ use bagcert_certifier::{
     ScoreMap, Shape, Sum, certify_monotone, rectangles_of_area,
 };
 use bagcert_firmware_sim::packed::{self, Job, Layout};
+use bagcert_firmware_sim::wire::{self, Accepted, Answer, Inbox, REPLY_LEN, Reply, Session};
 use bagcert_firmware_sim::{Binary, Clock, Cycle, DataId, Frame, Header, Settings};
 
 /// A value of which the compiler knows its type only.
@@ -26,6 +27,7 @@ fn slice<T>(all: &mut [T]) -> &mut [T] {
 pub(crate) fn all() {
     let _ = black_box(certify());
     let _ = black_box(packed());
+    let _ = black_box(messages());
     let _ = black_box(cycle());
 }
 
@@ -87,6 +89,46 @@ fn certify() -> Result<i64, Fault> {
         sum ^= verdict?.slack;
     }
     Ok(sum)
+}
+
+/// What comes over a line, and is not to be trusted.
+fn messages() -> Option<i64> {
+    let (mut received, mut scores, mut table) = ([0u8; 256], [0u8; 64], [0i16; 256]);
+    let mut inbox = Inbox::new(slice(&mut received));
+    let mut session = Session::default();
+    let mut sum = 0;
+    for _ in 0..any(1000) {
+        let Some(Ok(message)) = inbox.push(any(0)) else {
+            continue;
+        };
+        let accepted = session.accept(message, |layout| any(layout.map_len()) < 100);
+        let reply = match accepted {
+            Ok(Accepted::Certify {
+                job,
+                layout,
+                map,
+                number,
+            }) => {
+                let map = layout.unpack(map, slice(&mut scores)).ok()?;
+                let verdict = job.run(&layout, &map, slice(&mut table)).ok()?;
+                sum ^= verdict.slack;
+                Reply::Verdict {
+                    number,
+                    ticks: any(1),
+                    verdict: Answer::new(&verdict),
+                }
+            }
+            Ok(Accepted::Begin { number }) => Reply::Ready {
+                number,
+                ticks_per_second: any(1),
+            },
+            Err((number, reason)) => Reply::Refused { number, reason },
+        };
+        let (mut scratch, mut line) = ([0; REPLY_LEN], [0; REPLY_LEN]);
+        let sent = wire::write(&reply, slice(&mut scratch), slice(&mut line))?;
+        sum ^= i64::from(black_box(sent).len() as u32);
+    }
+    Some(sum)
 }
 
 fn packed() -> Option<i64> {

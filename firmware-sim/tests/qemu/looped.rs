@@ -1,19 +1,13 @@
-//! The firmware in QEMU against the same library here: every answer must be the same.
-//!
-//! Needs `qemu-system-arm` and the firmware's ELF file, named by BAGCERT_FIRMWARE (see
-//! docs/firmware-sim.md); without the latter nothing is compared, and that is said.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+//! The loop over the built-in frames.
 
 use std::cell::Cell;
+use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use bagcert_firmware_sim::{Clock, Cycle, Frame, Header, Outcome, built_in};
+
+use super::boards;
 
 struct Simulated(Cell<Duration>);
 
@@ -63,24 +57,42 @@ fn the_built_in_frames_are_of_every_kind() {
     }
 }
 
+/// The log as text; `None` without a decoder, which is said.
+fn decoded(board: &boards::Board, log: &[u8]) -> Option<String> {
+    let Some(print) = std::env::var_os("BAGCERT_DEFMT_PRINT") else {
+        println!("skipped: the log is not decoded (BAGCERT_DEFMT_PRINT names no defmt-print)");
+        return None;
+    };
+    let mut child = Command::new(print)
+        .arg("-e")
+        .arg(board.elf("bagcert-firmware"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(log).unwrap();
+    let output = child.wait_with_output().unwrap();
+    Some(String::from_utf8(output.stdout).unwrap())
+}
+
 #[test]
 fn the_firmware_answers_as_this_machine_does() {
-    let Some(firmware) = std::env::var_os("BAGCERT_FIRMWARE") else {
-        println!("skipped: BAGCERT_FIRMWARE does not name the firmware's ELF file");
-        return;
-    };
-    let output = Command::new("qemu-system-arm")
-        .args(["-M", "mps2-an386", "-display", "none", "-monitor", "none"])
-        .args(["-serial", "none"])
-        .args(["-semihosting-config", "enable=on,target=native", "-kernel"])
-        .arg(firmware)
-        .stdin(Stdio::null())
-        .output()
-        .expect("qemu-system-arm must be installed");
-    let text = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success(), "{text}");
-    let found: Vec<&str> = text.lines().collect();
-    assert_eq!(found, answers(100));
-    // The log went where it should.
-    assert!(!output.stdout.is_empty());
+    for board in boards::built() {
+        let output = board.run("bagcert-firmware", &[]);
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{}: {text}", board.core);
+        let found: Vec<&str> = text.lines().collect();
+        assert_eq!(found, answers(100), "{}", board.core);
+        println!("measured: {}: 100 cycles of the loop as here", board.core);
+        assert!(!output.stdout.is_empty());
+        if let Some(log) = decoded(board, &output.stdout) {
+            assert!(log.lines().count() >= 100, "{log}");
+            println!(
+                "measured: {}: {} lines of log, the first: {}",
+                board.core,
+                log.lines().count(),
+                log.lines().next().unwrap_or_default()
+            );
+        }
+    }
 }
