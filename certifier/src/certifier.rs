@@ -69,6 +69,20 @@ impl<'m> Certifier<'m> {
         geometry: &Geometry,
         memory: &'m mut [TableWord],
     ) -> Result<Self, Fault> {
+        Self::damaged(map, geometry, memory, |_| ())
+    }
+
+    /// [`new`](Self::new), whose tables `damage` may change before they are used: for fault injection,
+    /// as a bit that flips in memory would.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn damaged(
+        map: &ScoreMap<'_>,
+        geometry: &Geometry,
+        memory: &'m mut [TableWord],
+        damage: impl FnOnce(&mut [TableWord]),
+    ) -> Result<Self, Fault> {
         let shape = map.shape();
         check_grid(shape, geometry)?;
         let too_small = Fault::MemoryTooSmall {
@@ -78,6 +92,7 @@ impl<'m> Certifier<'m> {
         let memory = memory.get_mut(..shape.table_len()).ok_or(too_small)?;
         let table = memory.as_chunks_mut().0;
         table::build(map, table).ok_or(too_small)?;
+        damage(table.as_flattened_mut());
         Ok(Self {
             shape,
             geometry: *geometry,

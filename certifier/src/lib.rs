@@ -12,6 +12,7 @@
 //! - [`ScoreMap`]: logits to binary scores, votes, prediction.
 //! - [`Certifier`]: Conditions 3.1, 3.2 and 3.3 for the sum, for any number of patch sizes.
 //! - [`certify_monotone`]: Condition 3.1 for any other [`MonotoneAggregation`].
+//! - [`failsafe`]: what a vehicle may take from each cycle, and the message that carries it.
 //!
 //! No `std`, no allocator, no unsafe code, no recursion, no panic. The memory is the caller's, and
 //! [`Shape`] says at compile time how much; every loop is bounded by the shape.
@@ -64,6 +65,7 @@
 
 mod aggregation;
 mod certifier;
+pub mod failsafe;
 mod fault;
 mod geometry;
 mod geometry_error;

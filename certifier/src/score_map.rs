@@ -28,6 +28,20 @@ impl<'m> ScoreMap<'m> {
         logits: &[f32],
         memory: &'m mut [ScoreWord],
     ) -> Result<Self, Fault> {
+        Self::damaged(shape, logits, memory, |_| ())
+    }
+
+    /// [`from_logits`](Self::from_logits), whose words `damage` may change before they are used, first
+    /// the scores and then the votes: for fault injection, as a bit that flips in memory would.
+    ///
+    /// # Errors
+    /// As [`from_logits`](Self::from_logits).
+    pub fn damaged(
+        shape: Shape,
+        logits: &[f32],
+        memory: &'m mut [ScoreWord],
+        mut damage: impl FnMut(&mut [ScoreWord]),
+    ) -> Result<Self, Fault> {
         let expected = shape.scores();
         if logits.len() != expected {
             return Err(Fault::LogitsLength {
@@ -52,6 +66,8 @@ impl<'m> ScoreMap<'m> {
         if !finite {
             return Err(non_finite(shape, logits));
         }
+        damage(scores);
+        damage(votes.as_flattened_mut());
         Ok(Self::complete(shape, scores, votes))
     }
 

@@ -4,11 +4,11 @@ use core::fmt;
 use core::time::Duration;
 
 use bagcert_certifier::{
-    Certifier, Condition, Fault, Geometry, PatchSize, ScoreMap, ScoreWord, Shape, TableWord,
-    Verdict,
+    Condition, Fault, Geometry, PatchSize, ScoreWord, Shape, TableWord, Verdict,
 };
 
-use crate::frame::{DataId, Frame, Header, Payload, Scores};
+use crate::certificate::{Channels, Damage, Memory, attempt};
+use crate::frame::{DataId, Frame, Header, Payload};
 use crate::log;
 use crate::outcome::{Outcome, Reason, Report};
 use crate::pace::Pace;
@@ -77,8 +77,7 @@ impl core::error::Error for SetupError {}
 /// The certifying stage: one [`run`](Self::run) per camera period.
 pub struct Cycle<'m> {
     settings: Settings,
-    scores: &'m mut [ScoreWord],
-    table: &'m mut [TableWord],
+    channels: Channels<'m>,
     sequence: Sequence,
     pace: Pace,
     /// Latest time seen on the clock.
@@ -97,6 +96,27 @@ impl<'m> Cycle<'m> {
         scores: &'m mut [ScoreWord],
         table: &'m mut [TableWord],
     ) -> Result<Self, SetupError> {
+        Self::with(settings, Memory { scores, table }, None)
+    }
+
+    /// A cycle that works each certificate out twice, in two memories, and answers with a fault where
+    /// they differ.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn redundant(
+        settings: Settings,
+        first: Memory<'m>,
+        second: Memory<'m>,
+    ) -> Result<Self, SetupError> {
+        Self::with(settings, first, Some(second))
+    }
+
+    fn with(
+        settings: Settings,
+        mut first: Memory<'m>,
+        mut second: Option<Memory<'m>>,
+    ) -> Result<Self, SetupError> {
         let (max_age, deadline) = (settings.max_age, settings.deadline);
         if deadline.is_zero() {
             return Err(SetupError::NoTime);
@@ -104,13 +124,12 @@ impl<'m> Cycle<'m> {
         if max_age > deadline {
             return Err(SetupError::AgeBeyondDeadline { max_age, deadline });
         }
-        ScoreMap::from_scores(settings.shape, |_, _, _| false, scores)
-            .and_then(|map| certify(&map, &settings, table))
-            .map_err(SetupError::Certifier)?;
+        for memory in [Some(&mut first), second.as_mut()].into_iter().flatten() {
+            attempt(&settings, memory).map_err(SetupError::Certifier)?;
+        }
         Ok(Self {
             settings,
-            scores,
-            table,
+            channels: Channels { first, second },
             sequence: Sequence::new(settings.max_lost),
             pace: Pace::new(deadline),
             clock: Duration::ZERO,
@@ -122,6 +141,28 @@ impl<'m> Cycle<'m> {
     ///
     /// `clock` is read at the start and once the verdict is there.
     pub fn run<P: Payload>(&mut self, clock: &impl Clock, frame: Option<&Frame<P>>) -> Report {
+        self.run_damaged(clock, frame, &mut ())
+    }
+
+    /// [`run`](Self::run), with damage to the certifier's memory: for fault injection.
+    pub fn run_damaged<P: Payload>(
+        &mut self,
+        clock: &impl Clock,
+        frame: Option<&Frame<P>>,
+        damage: &mut impl Damage,
+    ) -> Report {
+        self.answer(|cycle, report| cycle.judge(clock, frame, damage, report))
+    }
+
+    /// A cycle whose frame was refused by an earlier stage, for this reason.
+    pub fn refuse(&mut self, clock: &impl Clock, reason: Reason) -> Report {
+        self.answer(|cycle, _| cycle.read(clock).and(Err(reason)))
+    }
+
+    fn answer(
+        &mut self,
+        judge: impl FnOnce(&mut Self, &mut Report) -> Result<Verdict, Reason>,
+    ) -> Report {
         let mut report = Report {
             cycle: self.cycle,
             counter: None,
@@ -133,7 +174,7 @@ impl<'m> Cycle<'m> {
             forecast: None,
         };
         self.cycle = self.cycle.saturating_add(1);
-        report.outcome = match self.judge(clock, frame, &mut report) {
+        report.outcome = match judge(self, &mut report) {
             // Both are asked, so that a verdict that contradicts itself certifies nothing.
             Ok(verdict) if verdict.certified && verdict.slack > 0 => Outcome::Certified {
                 class: verdict.predicted,
@@ -157,6 +198,7 @@ impl<'m> Cycle<'m> {
         &mut self,
         clock: &impl Clock,
         frame: Option<&Frame<P>>,
+        damage: &mut impl Damage,
         report: &mut Report,
     ) -> Result<Verdict, Reason> {
         let start = self.read(clock)?;
@@ -170,7 +212,9 @@ impl<'m> Cycle<'m> {
         if age > self.settings.max_age {
             return Err(Reason::Stale { age });
         }
-        let verdict = self.verdict(frame.scores())?;
+        let verdict = self
+            .channels
+            .verdict(&self.settings, frame.scores(), damage)?;
         let latency = since(header, self.read(clock)?)?;
         report.latency = Some(latency);
         if latency > self.settings.deadline {
@@ -188,17 +232,6 @@ impl<'m> Cycle<'m> {
         self.clock = now;
         Ok(now)
     }
-
-    fn verdict(&mut self, scores: Scores<'_>) -> Result<Verdict, Reason> {
-        let shape = self.settings.shape;
-        let map = match scores {
-            Scores::Logits(logits) => {
-                ScoreMap::from_logits(shape, logits, self.scores).map_err(Reason::Certifier)?
-            }
-            Scores::Binary(scores) => binary(shape, scores, self.scores)?,
-        };
-        certify(&map, &self.settings, self.table).map_err(Reason::Certifier)
-    }
 }
 
 /// Time from capture to `now`.
@@ -206,36 +239,4 @@ fn since(header: Header, now: Duration) -> Result<Duration, Reason> {
     let captured = header.captured;
     now.checked_sub(captured)
         .ok_or(Reason::FromTheFuture { captured, now })
-}
-
-fn certify(
-    map: &ScoreMap<'_>,
-    settings: &Settings,
-    table: &mut [TableWord],
-) -> Result<Verdict, Fault> {
-    Certifier::new(map, &settings.geometry, table)?.certify(settings.patch, settings.condition)
-}
-
-/// A ready map, whose every byte must be 0 or 1: a byte that is not was never a score.
-fn binary<'m>(
-    shape: Shape,
-    scores: &[u8],
-    memory: &'m mut [ScoreWord],
-) -> Result<ScoreMap<'m>, Reason> {
-    let expected = shape.classes().saturating_mul(shape.cells());
-    if scores.len() != expected {
-        return Err(Reason::ScoresLength {
-            expected,
-            found: scores.len(),
-        });
-    }
-    if let Some(index) = scores.iter().position(|score| *score > 1) {
-        return Err(Reason::NotBinary { index });
-    }
-    let score = |class: usize, y: usize, x: usize| {
-        let row = class.saturating_mul(shape.height()).saturating_add(y);
-        let index = row.saturating_mul(shape.width()).saturating_add(x);
-        scores.get(index) == Some(&1)
-    };
-    ScoreMap::from_scores(shape, score, memory).map_err(Reason::Certifier)
 }

@@ -144,22 +144,33 @@ fn seal(id: DataId, header: Header, scores: Scores<'_>) -> u32 {
     digest.update(&header.counter.to_le_bytes());
     digest.update(&header.captured.as_secs().to_le_bytes());
     digest.update(&header.captured.subsec_nanos().to_le_bytes());
+    cover(|bytes| digest.update(bytes), scores);
+    digest.finalize()
+}
+
+/// The checksum of values alone, whatever frame they are of: the same for the same bits.
+pub fn checksum(scores: Scores<'_>) -> u32 {
+    let mut digest = CRC.digest();
+    cover(|bytes| digest.update(bytes), scores);
+    digest.finalize()
+}
+
+fn cover(mut update: impl FnMut(&[u8]), scores: Scores<'_>) {
     match scores {
         Scores::Logits(logits) => {
-            digest.update(&[0]);
+            update(&[0]);
             let (blocks, rest) = logits.as_chunks::<BLOCK>();
             for block in blocks {
                 let bytes: [[u8; 4]; BLOCK] = block.map(f32::to_le_bytes);
-                digest.update(bytes.as_flattened());
+                update(bytes.as_flattened());
             }
             for logit in rest {
-                digest.update(&logit.to_le_bytes());
+                update(&logit.to_le_bytes());
             }
         }
         Scores::Binary(scores) => {
-            digest.update(&[1]);
-            digest.update(scores);
+            update(&[1]);
+            update(scores);
         }
     }
-    digest.finalize()
 }

@@ -5,8 +5,11 @@
 //! [`Shape::table_len`]; every loop is bounded by the shape or by the queue's length.
 //!
 //! ```text
-//! camera -> forward pass -> Frame::seal -> Capture ==queue==> Intake -> Cycle::run -> Report
+//! camera -> PictureGuard -> forward pass -> Frame::seal -> Capture ==queue==> Intake -> Cycle::run -> Report
+//!   Report and primary perception -> Report::input -> FailSafe::step -> Sender::send -> message
 //! ```
+//!
+//! The fail-safe logic and the messages are [`bagcert_certifier::failsafe`].
 //!
 //! What [`Cycle::run`] promises, for any input:
 //! - It ends with an [`Outcome`]; it never panics.
@@ -29,18 +32,24 @@
 
 pub mod bound;
 pub mod built_in;
+mod certificate;
 mod cycle;
 mod frame;
+mod guard;
 mod log;
 mod outcome;
 mod pace;
 pub mod packed;
 mod queue;
 mod sequence;
+mod watchdog;
 pub mod wire;
 
+pub use certificate::{Damage, Memory};
 pub use cycle::{Clock, Cycle, Settings, SetupError};
-pub use frame::{Binary, DataId, Frame, Header, Payload, Scores};
+pub use frame::{Binary, DataId, Frame, Header, Payload, Scores, checksum};
+pub use guard::{KnownAnswer, PictureGuard};
 pub use outcome::{Outcome, Reason, Report};
 pub use pace::{Forecast, Pace};
 pub use queue::{Capture, Intake, stages};
+pub use watchdog::Watchdog;

@@ -4,6 +4,7 @@ use core::fmt;
 use core::time::Duration;
 
 use bagcert_certifier::Fault;
+use bagcert_certifier::failsafe::{Deadline, FaultKind, Input, Judgement, Mark};
 
 use crate::pace::Forecast;
 
@@ -117,6 +118,20 @@ pub enum Reason {
     },
     /// The certifier reached no verdict.
     Certifier(Fault),
+    /// The picture is that of the frame before, to the last bit, under a counter that moves on.
+    Frozen {
+        /// Checksum of both pictures.
+        content: u32,
+    },
+    /// Two certificates of the same scores, worked out in separate memory, differ.
+    Memory,
+    /// A frame whose answer is known was answered otherwise: the model in memory is damaged.
+    Model,
+    /// A stage gave no sign of life for longer than it may.
+    Hang {
+        /// Time since its last one.
+        silent: Duration,
+    },
 }
 
 impl Reason {
@@ -137,6 +152,34 @@ impl Reason {
             Self::ScoresLength { .. } => "scores-length",
             Self::Certifier(Fault::NonFinite { .. }) => "non-finite",
             Self::Certifier(_) => "certifier",
+            Self::Frozen { .. } => "frozen",
+            Self::Memory => "memory",
+            Self::Model => "model",
+            Self::Hang { .. } => "hang",
+        }
+    }
+
+    /// What it says of later cycles.
+    pub fn kind(&self) -> FaultKind {
+        match self {
+            Self::Missing
+            | Self::Corrupt { .. }
+            | Self::Repeated { .. }
+            | Self::Backwards { .. }
+            | Self::Jump { .. }
+            | Self::NotNewer { .. }
+            | Self::FromTheFuture { .. }
+            | Self::Stale { .. }
+            | Self::NotBinary { .. }
+            | Self::ScoresLength { .. }
+            // A patch may bring it about.
+            | Self::Certifier(Fault::NonFinite { .. })
+            | Self::Frozen { .. } => FaultKind::Frame,
+            Self::Overrun { .. } | Self::Hang { .. } => FaultKind::Late,
+            // What was found sound when the loop was set up is sound no more.
+            Self::ClockBackwards | Self::Certifier(_) | Self::Memory | Self::Model => {
+                FaultKind::Integrity
+            }
         }
     }
 }
@@ -183,6 +226,19 @@ impl fmt::Display for Reason {
                 "the shape asks for {expected} scores, but the ready map has {found}"
             ),
             Self::Certifier(fault) => fault.fmt(f),
+            Self::Frozen { content } => write!(
+                f,
+                "the picture is that of the frame before (checksum {content:08x}), though the counter moves on"
+            ),
+            Self::Memory => f.write_str(
+                "two certificates of the same scores, in separate memory, differ: one memory is damaged",
+            ),
+            Self::Model => f.write_str(
+                "a frame whose answer is known was answered otherwise: the model in memory is damaged",
+            ),
+            Self::Hang { silent } => {
+                write!(f, "a stage has given no sign of life for {silent:?}")
+            }
         }
     }
 }
@@ -204,4 +260,41 @@ pub struct Report {
     pub outcome: Outcome,
     /// What the latencies so far let expect of the next one; `None` before the first.
     pub forecast: Option<Forecast>,
+}
+
+impl Report {
+    /// What the fail-safe logic is to know of this cycle: `primary` is the class that the primary
+    /// perception gives for the same frame, `now` the clock at the step.
+    ///
+    /// The frame's age is the time from capture to verdict.
+    pub fn input(&self, primary: Option<usize>, now: Duration) -> Input {
+        let (judgement, late) = match self.outcome {
+            Outcome::Certified { class, slack } if slack > 0 => {
+                (Judgement::Certified { class }, false)
+            }
+            Outcome::Certified { class, .. } | Outcome::NotCertified { class, .. } => {
+                (Judgement::NotCertified { class }, false)
+            }
+            Outcome::Fault { reason } => {
+                let kind = reason.kind();
+                (Judgement::Fault(kind), kind == FaultKind::Late)
+            }
+        };
+        let mark = |counter| Mark {
+            counter,
+            // A verdict has a latency; if it had none, it would be of no use.
+            age: self.latency.unwrap_or(Duration::MAX),
+        };
+        Input {
+            judgement,
+            primary,
+            frame: self.counter.map(mark),
+            deadline: if late {
+                Deadline::Missed
+            } else {
+                Deadline::Met
+            },
+            now,
+        }
+    }
 }

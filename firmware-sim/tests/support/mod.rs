@@ -1,6 +1,8 @@
 //! A small loop to test: settings, a clock that the test drives, synthetic logits.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub(crate) mod engine;
+
 use std::cell::Cell;
 use std::time::Duration;
 
@@ -46,6 +48,13 @@ impl Memory {
         Memory {
             scores: vec![0; shape.score_len()],
             table: vec![0; shape.table_len()],
+        }
+    }
+
+    fn parts(&mut self) -> bagcert_firmware_sim::Memory<'_> {
+        bagcert_firmware_sim::Memory {
+            scores: &mut self.scores,
+            table: &mut self.table,
         }
     }
 
@@ -153,4 +162,56 @@ pub(crate) fn verdict(logits: &[f32]) -> Verdict {
         .unwrap()
         .certify(settings.patch, settings.condition)
         .unwrap()
+}
+
+/// The caller's memory, twice.
+pub(crate) struct Twin {
+    first: Memory,
+    second: Memory,
+}
+
+impl Twin {
+    pub(crate) fn new() -> Twin {
+        Twin {
+            first: Memory::new(),
+            second: Memory::new(),
+        }
+    }
+
+    pub(crate) fn cycle(&mut self) -> Cycle<'_> {
+        let (first, second) = (self.first.parts(), self.second.parts());
+        Cycle::redundant(settings(), first, second).unwrap()
+    }
+}
+
+/// Flips one bit of the certifier's memory, and says what there was to flip.
+#[derive(Default)]
+pub(crate) struct FlipMemory {
+    pub(crate) memory: usize,
+    /// A bit of the scores, of the votes behind them, or of the tables; taken modulo their number.
+    pub(crate) score: Option<u64>,
+    pub(crate) vote: Option<u64>,
+    pub(crate) table: Option<u64>,
+    pub(crate) calls: usize,
+}
+
+impl bagcert_firmware_sim::Damage for FlipMemory {
+    fn scores(&mut self, memory: usize, words: &mut [ScoreWord]) {
+        if memory != self.memory {
+            return;
+        }
+        let bit = [self.score, self.vote][self.calls];
+        self.calls += 1;
+        if let Some(bit) = bit {
+            let bit = (bit % (words.len() as u64 * 8)) as usize;
+            words[bit / 8] ^= 1 << (bit % 8);
+        }
+    }
+
+    fn table(&mut self, memory: usize, words: &mut [TableWord]) {
+        if let Some(bit) = self.table.filter(|_| memory == self.memory) {
+            let bit = (bit % (words.len() as u64 * 16)) as usize;
+            words[bit / 16] ^= 1 << (bit % 16);
+        }
+    }
 }
