@@ -153,8 +153,9 @@ impl<'t> Chunk<'t> {
     /// Most that any maximal window over the rows `y..y_end` gives.
     pub(crate) fn most_in_rows(&self, windows: &Windows, y: u32, y_end: u32) -> [u32; LANES] {
         if is_small(windows) {
-            let most =
-                || Columns::new(windows)?.most(self.plane.rows_from(y)?, self.plane.rows_from(y_end)?);
+            let most = || {
+                Columns::new(windows)?.most(self.plane.rows_from(y)?, self.plane.rows_from(y_end)?)
+            };
             return most().map_or([UNBOUNDED; LANES], |most| most.map(unsigned));
         }
         let mut most = [0; LANES];

@@ -190,14 +190,18 @@ impl Layout {
             return Err(LayoutError::Magic);
         }
         let body = checked(bytes.get(..Self::LEN).ok_or(length)?).ok_or(LayoutError::Checksum)?;
-        let mut numbers = body.get(MAGIC.len()..).unwrap_or_default().as_chunks().0.iter();
+        let mut numbers = body
+            .get(MAGIC.len()..)
+            .unwrap_or_default()
+            .as_chunks()
+            .0
+            .iter();
         let mut next = || numbers.next().map_or(0, |bytes| u32::from_le_bytes(*bytes));
         let [classes, height, width] = [next(), next(), next()];
-        let size = |size: u32| {
-            usize::try_from(size).map_err(|_| LayoutError::Shape(ShapeError::TooLarge))
-        };
-        let shape = Shape::new(size(classes)?, size(height)?, size(width)?)
-            .map_err(LayoutError::Shape)?;
+        let size =
+            |size: u32| usize::try_from(size).map_err(|_| LayoutError::Shape(ShapeError::TooLarge));
+        let shape =
+            Shape::new(size(classes)?, size(height)?, size(width)?).map_err(LayoutError::Shape)?;
         let mut axis = |outputs| {
             let [inputs, stride, lo, hi] = [next(), next(), next(), next()];
             Axis::new(inputs, outputs, stride, lo.cast_signed(), hi.cast_signed())

@@ -8,7 +8,7 @@
 use bagcert_certifier::{CellRect, Condition, Fault, PatchSize, Pixel, Span, Verdict};
 use serde::{Deserialize, Serialize};
 
-use crate::packed::{self, CRC, CHECKSUM_LEN, Job, Layout};
+use crate::packed::{self, CHECKSUM_LEN, CRC, Job, Layout};
 
 /// Byte between two messages.
 pub const DELIMITER: u8 = 0;
@@ -139,8 +139,7 @@ impl Answer {
             slack: verdict.slack,
             rival: class(verdict.rival),
             worst: [verdict.worst.x, verdict.worst.y],
-            second: (verdict.second)
-                .map(|CellRect { x, y }| [x.first, x.last, y.first, y.last]),
+            second: (verdict.second).map(|CellRect { x, y }| [x.first, x.last, y.first, y.last]),
         }
     }
 

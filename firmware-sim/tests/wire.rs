@@ -7,7 +7,7 @@
 )]
 
 use bagcert_certifier::{Axis, Geometry, PatchSize, Shape};
-use bagcert_firmware_sim::packed::{Job, Layout};
+use bagcert_firmware_sim::packed::{CRC, Job, Layout, LayoutError};
 use bagcert_firmware_sim::wire::{
     Accepted, DELIMITER, Inbox, Refusal, Request, Session, message_len, read, write,
 };
@@ -121,7 +121,11 @@ fn every_cut_is_seen_and_the_line_recovers() {
         let bytes = [&whole[..end], &certify(9), &certify(10), &certify(11)].concat();
         let answers = answers(&mut begun(), &bytes);
         // The cut message takes the next one with it, whose end is then taken for its own.
-        let first = if end == 0 { Refusal::Jump } else { Refusal::Damaged };
+        let first = if end == 0 {
+            Refusal::Jump
+        } else {
+            Refusal::Damaged
+        };
         assert_eq!(answers[0], Err(first), "cut at {end}");
         assert_eq!(answers.last(), Some(&Ok(11)), "cut at {end}: {answers:?}");
         assert_eq!(answers.len(), 3);
@@ -136,6 +140,63 @@ fn what_is_too_long_is_refused_and_the_line_recovers() {
     assert_eq!(
         answers(&mut begun(), &bytes),
         [Err(Refusal::TooLong), Ok(8)]
+    );
+}
+
+#[test]
+fn what_is_no_layout_is_refused() {
+    let whole = layout().to_bytes();
+    assert_eq!(Layout::from_bytes(&whole), Ok(layout()));
+    let found = whole.len() - 1;
+    assert_eq!(
+        Layout::from_bytes(&whole[..found]),
+        Err(LayoutError::Length { found })
+    );
+    for at in 0..whole.len() {
+        let mut damaged = whole;
+        damaged[at] ^= 1;
+        let expected = if at < 8 {
+            LayoutError::Magic
+        } else {
+            LayoutError::Checksum
+        };
+        assert_eq!(Layout::from_bytes(&damaged), Err(expected), "byte {at}");
+    }
+    // Whole, but impossible: number `at` is set to zero.
+    let with_zero = |at: usize| {
+        let mut bytes = whole;
+        bytes[8 + 4 * at..][..4].fill(0);
+        let end = bytes.len() - 4;
+        let checksum = CRC.checksum(&bytes[..end]).to_le_bytes();
+        bytes[end..].copy_from_slice(&checksum);
+        Layout::from_bytes(&bytes)
+    };
+    assert!(matches!(with_zero(0), Err(LayoutError::Shape(_))));
+    assert!(matches!(with_zero(1), Err(LayoutError::Shape(_))));
+    assert!(matches!(with_zero(3), Err(LayoutError::Geometry(_))));
+    assert!(matches!(with_zero(11), Err(LayoutError::Geometry(_))));
+    // Parts that do not go together.
+    let (shape, geometry, patch) = (layout().shape(), layout().geometry(), layout().patch());
+    let other = Shape::new(10, 16, 15).unwrap();
+    assert!(matches!(
+        Layout::new(other, geometry, patch),
+        Err(LayoutError::Certifier(_))
+    ));
+    let large = PatchSize::new(33, 1).unwrap();
+    assert!(matches!(
+        Layout::new(shape, geometry, large),
+        Err(LayoutError::Geometry(_))
+    ));
+    // A session does not go on with the layout before.
+    let mut session = begun();
+    let begin = sent(&Request::Begin {
+        number: 8,
+        layout: &whole[1..],
+    });
+    assert_eq!(answers(&mut session, &begin), [Err(Refusal::Layout)]);
+    assert_eq!(
+        answers(&mut session, &certify(9)),
+        [Err(Refusal::NoSession)]
     );
 }
 

@@ -2,16 +2,22 @@
 
 use core::cell::Cell;
 use core::hint::black_box;
-use core::num::NonZeroU32;
+use core::num::{NonZeroU8, NonZeroU32};
 use core::time::Duration;
 
+use bagcert_certifier::failsafe::{
+    Deadline, FailSafe, FaultKind, Input, Judgement, Limits, Mark, Receiver, SelfTest, Sender,
+    self_test,
+};
 use bagcert_certifier::{
     Axis, Certifier, Condition, Fault, Geometry, MaskCertifier, MaskSet, Masking, PatchSize, Pixel,
     ScoreMap, Shape, Sum, certify_monotone, rectangles_of_area,
 };
 use bagcert_firmware_sim::packed::{self, Job, Layout};
 use bagcert_firmware_sim::wire::{self, Accepted, Answer, Inbox, REPLY_LEN, Reply, Session};
-use bagcert_firmware_sim::{Binary, Clock, Cycle, DataId, Frame, Header, Settings};
+use bagcert_firmware_sim::{
+    Binary, Clock, Cycle, DataId, Frame, Header, KnownAnswer, Memory, PictureGuard, Settings,
+};
 
 /// A value of which the compiler knows its type only.
 fn any<T>(value: T) -> T {
@@ -29,6 +35,7 @@ pub(crate) fn all() {
     let _ = black_box(packed());
     let _ = black_box(messages());
     let _ = black_box(cycle());
+    let _ = black_box(fail_safe());
 }
 
 fn shape() -> Option<Shape> {
@@ -59,7 +66,13 @@ fn certify() -> Result<i64, Fault> {
         ScoreMap::from_scores(shape, |c, y, x| any(c ^ y ^ x) == 0, slice(&mut scores))?
     };
     let mut sum = i64::from(map.score(any(1), any(1), any(1)).is_some());
-    let region = geometry.affected(patch, Pixel { x: any(1), y: any(1) });
+    let region = geometry.affected(
+        patch,
+        Pixel {
+            x: any(1),
+            y: any(1),
+        },
+    );
     sum ^= i64::from(region.is_some());
     sum ^= i64::from(geometry.max_affected_cells(patch)?);
     sum ^= certify_monotone(&map, &geometry, patch, &Sum)?.slack;
@@ -167,7 +180,21 @@ fn cycle() -> Option<bool> {
         deadline: duration(),
         max_lost: any(1),
     };
-    let mut cycle = Cycle::new(settings, slice(&mut scores), slice(&mut table)).ok()?;
+    let (mut other_scores, mut other_table) = ([0u8; 64], [0i16; 256]);
+    let first = Memory {
+        scores: slice(&mut scores),
+        table: slice(&mut table),
+    };
+    let mut cycle = if any(true) {
+        Cycle::new(settings, first.scores, first.table).ok()?
+    } else {
+        let second = Memory {
+            scores: slice(&mut other_scores),
+            table: slice(&mut other_table),
+        };
+        Cycle::redundant(settings, first, second).ok()?
+    };
+    let mut guard = PictureGuard::new(DataId(any(1)));
     let clock = AnyTime(Cell::new(1));
     let mut certified = false;
     // Twice each, for what the loop remembers.
@@ -177,6 +204,10 @@ fn cycle() -> Option<bool> {
             captured: duration(),
         };
         let frame = Frame::seal(DataId(any(1)), header, &*slice(&mut logits));
+        certified |= guard.check(&frame).is_ok();
+        certified |= KnownAnswer::new(frame.scores())
+            .check(frame.scores())
+            .is_ok();
         let report = cycle.run(&clock, any(Some(&frame)));
         certified |= report.outcome.is_certified();
         let frame = Frame::seal(DataId(any(1)), header, Binary(slice(&mut ready)));
@@ -184,4 +215,47 @@ fn cycle() -> Option<bool> {
         certified |= report.outcome.is_certified();
     }
     Some(certified)
+}
+
+fn judgement() -> Judgement {
+    match any(1) {
+        1 => Judgement::Certified { class: any(1) },
+        2 => Judgement::NotCertified { class: any(1) },
+        _ => Judgement::Fault(any(FaultKind::Frame)),
+    }
+}
+
+fn fail_safe() -> Option<bool> {
+    let limits = Limits {
+        classes: any(1),
+        max_age: duration(),
+        max_lost: any(1),
+        good_cycles: NonZeroU8::new(any(1))?,
+        strikes: any(1),
+        window: any(1),
+    };
+    let mut fail_safe = FailSafe::new(limits, self_test()).ok()?;
+    let mut sender = Sender::new(any(1));
+    let mut receiver = Receiver::new(any(1), any(1));
+    let mut received = [0u8; 64];
+    let mut usable = false;
+    for _ in 0..any(2) {
+        let output = fail_safe.step(&Input {
+            judgement: judgement(),
+            primary: any(Some(1)),
+            frame: any(Some(Mark {
+                counter: any(1),
+                age: duration(),
+            })),
+            deadline: any(Deadline::Met),
+            now: duration(),
+        });
+        let message = any(sender.send(&output));
+        usable |= receiver.receive(any(Some(&message))).0.is_usable();
+        usable |= receiver.receive(Some(slice(&mut received))).1.is_some();
+        usable |= sender.protect(slice(&mut received)).is_ok();
+        let output = fail_safe.reset(any(SelfTest::Passed));
+        usable |= black_box(output).class.is_some();
+    }
+    Some(usable)
 }

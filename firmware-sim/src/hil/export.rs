@@ -30,8 +30,8 @@ pub(crate) fn run(args: &Maps) -> Result<()> {
         let logits = engine
             .logits(frame.picture.planes())
             .with_context(|| frame.id.clone())?;
-        let map = ScoreMap::from_logits(shape, logits, &mut scores)
-            .with_context(|| frame.id.clone())?;
+        let map =
+            ScoreMap::from_logits(shape, logits, &mut scores).with_context(|| frame.id.clone())?;
         let score = |class, y, x| map.score(class, y, x).unwrap_or(false);
         layout.pack(score, &mut packed)?;
         bytes.extend(&packed);

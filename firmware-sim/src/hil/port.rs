@@ -12,6 +12,8 @@ use serde::Serialize;
 
 /// How long one reading waits; the caller's patience is longer.
 const POLL: Duration = Duration::from_millis(20);
+/// How long a target may take to start.
+const STARTING: Duration = Duration::from_secs(10);
 
 trait Line: Read + Write {}
 impl<T: Read + Write> Line for T {}
@@ -39,8 +41,7 @@ impl Port {
     /// Opens `tcp:HOST:PORT` or a serial port.
     pub(crate) fn open(name: &str, baud: u32) -> Result<Port> {
         let line: Box<dyn Line> = if let Some(address) = name.strip_prefix("tcp:") {
-            let stream = TcpStream::connect(address)
-                .with_context(|| format!("could not connect to {address}"))?;
+            let stream = connect(address)?;
             stream.set_nodelay(true)?;
             stream.set_read_timeout(Some(POLL))?;
             Box::new(stream)
@@ -95,6 +96,24 @@ impl Port {
                         ErrorKind::TimedOut | ErrorKind::WouldBlock | ErrorKind::Interrupted
                     ) => {}
                 Err(error) => return Err(error).context("the target's line failed"),
+            }
+        }
+    }
+}
+
+/// Connects to a target that may still be starting.
+fn connect(address: &str) -> Result<TcpStream> {
+    let started = Instant::now();
+    loop {
+        match TcpStream::connect(address) {
+            Ok(stream) => return Ok(stream),
+            Err(error)
+                if error.kind() == ErrorKind::ConnectionRefused && started.elapsed() < STARTING =>
+            {
+                std::thread::sleep(POLL);
+            }
+            Err(error) => {
+                return Err(error).with_context(|| format!("could not connect to {address}"));
             }
         }
     }

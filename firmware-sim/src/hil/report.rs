@@ -78,10 +78,12 @@ impl<'a> Report<'a> {
             Some(kind) => format!("{kind}: {}", names.join(", ")),
         };
         *self.counts.entry(what).or_default() += 1;
-        let wrong = event
-            .answers
-            .iter()
-            .any(|answer| matches!(answer, Answer::Wrong | Answer::Unearned | Answer::Unexpected));
+        let wrong = event.answers.iter().any(|answer| {
+            matches!(
+                answer,
+                Answer::Wrong | Answer::Unearned | Answer::Unexpected
+            )
+        });
         self.wrong += u64::from(wrong);
         if self.args.format == Format::Jsonl {
             let line = json!({
@@ -155,7 +157,9 @@ impl<'a> Report<'a> {
     pub(crate) fn verdict(&self) -> Result<()> {
         match self.wrong {
             0 => Ok(()),
-            wrong => bail!("{wrong} messages got a verdict that is not this machine's, or none that they should have"),
+            wrong => bail!(
+                "{wrong} messages got a verdict that is not this machine's, or none that they should have"
+            ),
         }
     }
 }

@@ -24,8 +24,7 @@ struct Maps {
 impl Maps {
     fn read(args: &Run) -> Result<Maps> {
         let path = args.maps.display();
-        let bytes =
-            std::fs::read(&args.maps).with_context(|| format!("could not read {path}"))?;
+        let bytes = std::fs::read(&args.maps).with_context(|| format!("could not read {path}"))?;
         let layout = Layout::from_bytes(&bytes).with_context(|| path.to_string())?;
         let mut scores = vec![0; layout.shape().score_len()];
         let mut table = vec![0; layout.table_len()];
@@ -58,7 +57,7 @@ struct Loop<'a> {
     args: &'a Run,
     maps: &'a Maps,
     ticks_per_second: u32,
-    report: Report,
+    report: Report<'a>,
 }
 
 /// Runs the test; an error where a verdict differs or damage was answered with one.
@@ -123,7 +122,9 @@ impl Loop<'_> {
             let kind = (number % every == every - 2)
                 .then(|| {
                     let kinds = &self.args.inject;
-                    let kind = injected.checked_rem(kinds.len()).and_then(|at| kinds.get(at));
+                    let kind = injected
+                        .checked_rem(kinds.len())
+                        .and_then(|at| kinds.get(at));
                     injected += 1;
                     kind.copied()
                 })
@@ -181,7 +182,11 @@ impl Loop<'_> {
             round_trip_us: 0.0,
         };
         let patience = Duration::from_millis(self.args.patience_ms);
-        let expected = if injected.is_none() { 1 } else { messages.len() };
+        let expected = if injected.is_none() {
+            1
+        } else {
+            messages.len()
+        };
         let mut verdicts = 0;
         // After damage it is not known how many answers there will be: until none comes.
         for at in 0.. {

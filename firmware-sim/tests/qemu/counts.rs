@@ -52,7 +52,12 @@ fn check(board: &Board, what: &str, layout: &Layout, found: &BTreeMap<&'static s
             board.core,
             job.name()
         );
-        assert!(most <= bound, "{}: {}: {most} > {bound}", board.core, job.name());
+        assert!(
+            most <= bound,
+            "{}: {}: {most} > {bound}",
+            board.core,
+            job.name()
+        );
         if job == Job::SumConstantWork {
             assert_eq!(least, most, "{}: constant work on {what}", board.core);
         }

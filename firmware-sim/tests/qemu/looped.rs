@@ -23,9 +23,10 @@ fn answers(frames: u32) -> Vec<String> {
     let mut scores = vec![0; settings.shape.score_len()];
     let mut table = vec![0; settings.shape.table_len()];
     let mut cycle = Cycle::new(settings, &mut scores, &mut table).unwrap();
+    let mut output = built_in::Output::new().unwrap();
     let clock = Simulated(Cell::new(Duration::ZERO));
     let mut logits = [0.0; built_in::LOGITS];
-    let answer = |number: u32| {
+    let mut answer = |number: u32| {
         built_in::fill(number, &mut logits);
         let captured = Duration::from_millis(33) * number;
         let header = Header {
@@ -37,15 +38,20 @@ fn answers(frames: u32) -> Vec<String> {
             frame.payload_mut()[0] *= -1.0;
         }
         clock.0.set(captured + Duration::from_millis(10));
-        match cycle.run(&clock, Some(&frame)).outcome {
-            Outcome::Certified { class, slack } => format!("{number} certified {class} {slack}"),
-            Outcome::NotCertified { class, slack } => {
-                format!("{number} not-certified {class} {slack}")
+        let report = cycle.run(&clock, Some(&frame));
+        let message = output.message(number, &report, clock.now());
+        let message: String = message.iter().map(|byte| format!("{byte:02x}")).collect();
+        match report.outcome {
+            Outcome::Certified { class, slack } => {
+                format!("{number} certified {class} {slack} {message}")
             }
-            Outcome::Fault { reason } => format!("{number} fault {} 0", reason.name()),
+            Outcome::NotCertified { class, slack } => {
+                format!("{number} not-certified {class} {slack} {message}")
+            }
+            Outcome::Fault { reason } => format!("{number} fault {} 0 {message}", reason.name()),
         }
     };
-    (0..frames).map(answer).collect()
+    (0..frames).map(&mut answer).collect()
 }
 
 #[test]

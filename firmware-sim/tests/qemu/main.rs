@@ -12,6 +12,7 @@
 
 mod boards;
 mod counts;
+mod link;
 mod looped;
 mod maps;
 mod stack;

@@ -66,7 +66,11 @@ pub(crate) fn real() -> Maps {
     };
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("real.maps");
-    export(&path, 1000, &format!("cifar10:{}:test", data.to_str().unwrap()));
+    export(
+        &path,
+        1000,
+        &format!("cifar10:{}:test", data.to_str().unwrap()),
+    );
     let maps = Maps::read(&path);
     assert_eq!(maps.maps.len(), 1000);
     maps

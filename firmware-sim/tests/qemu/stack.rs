@@ -27,7 +27,11 @@ impl Program {
         let bytes = std::fs::read(board.elf(name)).unwrap();
         let file = object::File::parse(&*bytes).unwrap();
         let sizes = stack_sizes(&file);
-        assert!(sizes.len() > 50, "{} functions with a frame size", sizes.len());
+        assert!(
+            sizes.len() > 50,
+            "{} functions with a frame size",
+            sizes.len()
+        );
         // Where code and data begin, by the marks of the ARM ABI.
         let mut marks = BTreeMap::new();
         let mut found = BTreeMap::new();
@@ -45,7 +49,9 @@ impl Program {
         for (start, (name, size)) in &found {
             let Some(section) = file.sections().find(|section| {
                 let from = section.address() as u32;
-                *start >= from && *start - from < section.size() as u32 && section.size() > 0
+                *start >= from
+                    && *start - from < section.size() as u32
+                    && section.size() > 0
                     && section.kind() == object::SectionKind::Text
             }) else {
                 continue;
@@ -61,7 +67,10 @@ impl Program {
             let mut taken = 0;
             let mut at = *start;
             while at < start + size {
-                let mark = marks.range(..=at).next_back().map_or(b't', |(_, mark)| *mark);
+                let mark = marks
+                    .range(..=at)
+                    .next_back()
+                    .map_or(b't', |(_, mark)| *mark);
                 if mark == b'd' {
                     at += 2;
                     continue;
@@ -98,7 +107,10 @@ impl Program {
 
     /// The one function whose name holds these words.
     pub(crate) fn find(&self, name: &str) -> u32 {
-        let mut all = self.0.iter().filter(|(_, function)| function.name.contains(name));
+        let mut all = self
+            .0
+            .iter()
+            .filter(|(_, function)| function.name.contains(name));
         let (Some((address, _)), None) = (all.next(), all.next()) else {
             panic!("there is not one function {name}");
         };
@@ -189,7 +201,11 @@ fn no_certificate_takes_more_stack_than_its_static_bound() {
             );
             assert!(taken <= bound, "{}: {job}: {taken} > {bound}", board.core);
             // A bound far above would mean that the call graph is misread.
-            assert!(bound <= 2 * taken + 512, "{}: {job}: {taken}, {bound}", board.core);
+            assert!(
+                bound <= 2 * taken + 512,
+                "{}: {job}: {taken}, {bound}",
+                board.core
+            );
         }
     }
 }
@@ -197,10 +213,21 @@ fn no_certificate_takes_more_stack_than_its_static_bound() {
 #[test]
 fn no_heap_is_linked() {
     for board in boards::built() {
-        for program in ["bagcert-firmware", "bagcert-firmware-maps", "bagcert-firmware-link"] {
+        for program in [
+            "bagcert-firmware",
+            "bagcert-firmware-maps",
+            "bagcert-firmware-link",
+        ] {
             let program = Program::read(board, program);
             for name in program.names() {
-                for heap in ["__rust_alloc", "__rg_alloc", "__rust_realloc", "alloc::alloc", "5alloc5alloc", "malloc"] {
+                for heap in [
+                    "__rust_alloc",
+                    "__rg_alloc",
+                    "__rust_realloc",
+                    "alloc::alloc",
+                    "5alloc5alloc",
+                    "malloc",
+                ] {
                     assert!(!name.contains(heap), "{}: {name}", board.core);
                 }
             }

@@ -49,7 +49,8 @@ pub(crate) fn thumb(code: &[u8], address: u32) -> (Effect, usize) {
         if second & 0x5000 == 0 {
             // b<cond>.w; conditions from 14 on are other instructions.
             if first >> 6 & 0xF < 14 {
-                let offset = s << 20 | j2 << 19 | j1 << 18 | (first & 0x3F) << 12 | (second & 0x7FF) << 1;
+                let offset =
+                    s << 20 | j2 << 19 | j1 << 18 | (first & 0x3F) << 12 | (second & 0x7FF) << 1;
                 Effect::Branch(here.wrapping_add(sign_extend(offset, 21)))
             } else {
                 Effect::None
@@ -57,7 +58,8 @@ pub(crate) fn thumb(code: &[u8], address: u32) -> (Effect, usize) {
         } else {
             // b.w, bl
             let (i1, i2) = (!(j1 ^ s) & 1, !(j2 ^ s) & 1);
-            let offset = s << 24 | i1 << 23 | i2 << 22 | (first & 0x3FF) << 12 | (second & 0x7FF) << 1;
+            let offset =
+                s << 24 | i1 << 23 | i2 << 22 | (first & 0x3FF) << 12 | (second & 0x7FF) << 1;
             Effect::Branch(here.wrapping_add(sign_extend(offset, 25)))
         }
     } else {

@@ -27,7 +27,15 @@ pub(crate) fn run(board: &Board, maps: &Maps) -> Vec<Line> {
     let text = std::fs::read_to_string(output).unwrap();
     let mut lines = text.lines();
     let words: Vec<&str> = lines.next().unwrap().split(' ').collect();
-    let ["ticks-per-second", rate, "nothing", nothing, "thousand", thousand] = words[..] else {
+    let [
+        "ticks-per-second",
+        rate,
+        "nothing",
+        nothing,
+        "thousand",
+        thousand,
+    ] = words[..]
+    else {
         panic!("{words:?}");
     };
     let [rate, nothing, thousand] = [rate, nothing, thousand].map(|word| word.parse().unwrap());

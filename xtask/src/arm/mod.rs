@@ -95,7 +95,14 @@ pub(crate) fn run(setup: bool) -> Result<()> {
     } else {
         let mut test = exec::cargo();
         test.args(["test", "--release", "--package", "bagcert-firmware-sim"])
-            .args(["--test", "qemu", "--", "--show-output", "--test-threads", "2"])
+            .args([
+                "--test",
+                "qemu",
+                "--",
+                "--show-output",
+                "--test-threads",
+                "2",
+            ])
             .env("BAGCERT_ARM", firmware::folder()?)
             .env("BAGCERT_ARM_BOARDS", boards.join(","));
         if let Some(print) = &tools.defmt_print {
