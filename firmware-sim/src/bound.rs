@@ -76,7 +76,7 @@ const fn rates(job: Job) -> Rates {
             row_pair: 0,
             pair: 0,
             all_rows: 0,
-            edge: 60,
+            edge: 120,
             pass: 1_200,
             call: 3_000,
         },
@@ -93,7 +93,7 @@ const fn rates(job: Job) -> Rates {
         Job::Mask => Rates {
             corner: 285,
             window: 2_100,
-            row_pair: 550,
+            row_pair: 600,
             pair: 78,
             all_rows: 70,
             edge: 0,
@@ -103,7 +103,7 @@ const fn rates(job: Job) -> Rates {
         Job::DoubleMask => Rates {
             corner: 285,
             window: 4_500,
-            row_pair: 550,
+            row_pair: 600,
             pair: 50,
             all_rows: 65,
             edge: 0,

@@ -44,7 +44,9 @@ fn events(output: &Output) -> Vec<(Option<String>, Vec<String>)> {
     let event = |line: &str| {
         let event: serde_json::Value = serde_json::from_str(line).unwrap();
         let answers = event["answers"].as_array().unwrap();
-        let answers = answers.iter().map(|answer| answer.as_str().unwrap().to_owned());
+        let answers = answers
+            .iter()
+            .map(|answer| answer.as_str().unwrap().to_owned());
         (
             event["injected"].as_str().map(str::to_owned),
             answers.collect(),
@@ -65,7 +67,13 @@ fn a_sound_line_gives_every_verdict() {
                 board,
                 &path,
                 &[
-                    "--job", job, "--count", "20", "--format", "jsonl", "--picture",
+                    "--job",
+                    job,
+                    "--count",
+                    "20",
+                    "--format",
+                    "jsonl",
+                    "--picture",
                     picture.to_str().unwrap(),
                 ],
             );
@@ -77,7 +85,10 @@ fn a_sound_line_gives_every_verdict() {
             let svg = std::fs::read_to_string(picture).unwrap();
             assert!(svg.contains("p99.9"), "{svg}");
         }
-        println!("measured: {}: 80 verdicts over the serial line as here", board.core);
+        println!(
+            "measured: {}: 80 verdicts over the serial line as here",
+            board.core
+        );
     }
 }
 
@@ -110,13 +121,19 @@ fn no_damaged_message_is_certified() {
                 Some("repeat") => {
                     // Its first copy may follow on nothing: never after damage.
                     assert_eq!(answers.len(), 2, "{answers:?}");
-                    assert!(certain(&answers[0]) && answers[1] == "repeated", "{answers:?}");
+                    assert!(
+                        certain(&answers[0]) && answers[1] == "repeated",
+                        "{answers:?}"
+                    );
                 }
                 Some("swap") => assert_eq!(answers, ["jump", "backwards"]),
                 Some("drop") => assert!(answers.is_empty(), "{answers:?}"),
                 Some(_) => {
                     assert_eq!(of_verdicts, 0, "{answers:?}");
-                    assert!(answers.iter().all(|answer| answer == "damaged"), "{answers:?}");
+                    assert!(
+                        answers.iter().all(|answer| answer == "damaged"),
+                        "{answers:?}"
+                    );
                 }
             }
             if let Some(kind) = injected {
