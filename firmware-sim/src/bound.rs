@@ -86,7 +86,7 @@ const fn rates(job: Job) -> Rates {
             row_pair: 0,
             pair: 0,
             all_rows: 0,
-            edge: 550,
+            edge: 750,
             pass: 1_500,
             call: 3_500,
         },

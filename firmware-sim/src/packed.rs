@@ -320,6 +320,8 @@ impl Job {
     ///
     /// # Errors
     /// Too little memory, or a map of another shape than the layout's.
+    // So that each job's code holds no other's.
+    #[inline(always)]
     pub fn run(
         self,
         layout: &Layout,

@@ -5,15 +5,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use bagcert_certifier::{Condition, Verdict};
 use bagcert_firmware_sim::packed::{Job, Layout, checked};
-use bagcert_firmware_sim::wire::{Refusal, Reply, Request};
+use bagcert_firmware_sim::wire::{DELIMITER, Refusal, Reply, Request};
 
 use crate::args::Run;
 use crate::inject::{Kind, Random};
 use crate::port::{Port, Received, message};
 use crate::report::{Answer, Event, Report};
 
-/// How long a further answer to the same message is waited for.
-const STRAGGLERS: Duration = Duration::from_millis(60);
+/// How often a session is begun before the target counts as absent.
+const TRIES: u32 = 5;
 
 /// The maps of a file, and what this machine says of them.
 struct Maps {
@@ -64,7 +64,7 @@ struct Loop<'a> {
 pub(crate) fn run(args: &Run) -> Result<()> {
     let maps = Maps::read(args)?;
     let mut port = Port::open(&args.port, args.baud)?;
-    let ticks_per_second = begin(&mut port, args, &maps.layout)?;
+    let ticks_per_second = begin(&mut port, args, &maps.layout, 0, |_| ())?;
     let mut looped = Loop {
         port,
         args,
@@ -78,32 +78,38 @@ pub(crate) fn run(args: &Run) -> Result<()> {
     report.verdict()
 }
 
-/// Begins a session. The target may be starting up, or in the middle of a message: tried again.
-fn begin(port: &mut Port, args: &Run, layout: &Layout) -> Result<u32> {
+/// Begins a session, whose requests begin after `number`; what comes before the answer goes to `stale`.
+/// The target may be starting up, or in the middle of a message: it is tried several times.
+fn begin(
+    port: &mut Port,
+    args: &Run,
+    layout: &Layout,
+    number: u32,
+    mut stale: impl FnMut(Received),
+) -> Result<u32> {
     let layout = layout.to_bytes();
     let request = Request::Begin {
-        number: 0,
+        number,
         layout: &layout,
     };
     let begin = message(&request, layout.len())?;
-    for _ in 0..5 {
+    let patience = Duration::from_millis(args.patience_ms);
+    for _ in 0..TRIES {
         // An end first: whatever the line held before ends there.
-        port.send(&[0])?;
+        port.send(&[DELIMITER])?;
         port.send(&begin)?;
-        let started = Instant::now();
-        let patience = Duration::from_millis(args.patience_ms);
-        while started.elapsed() < patience {
+        loop {
             match port.receive(patience)? {
                 Received::Reply(Reply::Ready {
-                    number: 0,
+                    number: of,
                     ticks_per_second,
-                }) => return Ok(ticks_per_second),
+                }) if of == number => return Ok(ticks_per_second),
                 Received::Reply(Reply::Refused {
                     reason: Refusal::Layout,
                     ..
                 }) => bail!("the target has not enough memory for maps of this shape"),
                 Received::Nothing => break,
-                _ => {}
+                other => stale(other),
             }
         }
     }
@@ -181,23 +187,28 @@ impl Loop<'_> {
             target_us: None,
             round_trip_us: 0.0,
         };
-        let patience = Duration::from_millis(self.args.patience_ms);
-        let expected = if injected.is_none() {
-            1
+        let mut received = Vec::new();
+        if matches!(injected, Some(Kind::Flip | Kind::Cut)) {
+            // How many answers there will be is not known: all that come before a new session's.
+            let (args, layout) = (self.args, &self.maps.layout);
+            let last = u32::try_from(number + 1)?;
+            begin(&mut self.port, args, layout, last, |stale| {
+                received.push(stale)
+            })?;
         } else {
-            messages.len()
-        };
+            let patience = Duration::from_millis(self.args.patience_ms);
+            for _ in messages {
+                let answer = self.port.receive(patience)?;
+                if received.is_empty() {
+                    event.round_trip_us = started.elapsed().as_secs_f64() * 1e6;
+                }
+                received.push(answer);
+            }
+        }
         let mut verdicts = 0;
-        // After damage it is not known how many answers there will be: until none comes.
-        for at in 0.. {
-            let wait = match injected {
-                None if at == expected => break,
-                None => patience,
-                Some(Kind::Repeat | Kind::Swap) if at < expected => patience,
-                Some(_) => STRAGGLERS,
-            };
-            let answer = match self.port.receive(wait)? {
-                Received::Nothing => break,
+        for answer in received {
+            event.answers.push(match answer {
+                Received::Nothing => continue,
                 Received::Damaged => Answer::Damaged,
                 Received::Reply(Reply::Ready { .. }) => Answer::Unexpected,
                 Received::Reply(Reply::Refused { reason, .. }) => Answer::Refused(reason),
@@ -207,8 +218,8 @@ impl Loop<'_> {
                     verdict,
                 }) => {
                     verdicts += 1;
-                    event.target_us =
-                        Some(f64::from(ticks) * 1e6 / f64::from(self.ticks_per_second));
+                    let rate = f64::from(self.ticks_per_second);
+                    event.target_us = Some(f64::from(ticks) * 1e6 / rate);
                     let (_, here) = self.maps.get(number).context("no map")?;
                     let condition = condition(self.args.job);
                     let there = verdict.verdict(self.maps.layout.patch(), condition);
@@ -222,11 +233,7 @@ impl Loop<'_> {
                         Answer::NotCertified
                     }
                 }
-            };
-            if event.answers.is_empty() {
-                event.round_trip_us = started.elapsed().as_secs_f64() * 1e6;
-            }
-            event.answers.push(answer);
+            });
         }
         self.report.note(event)
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 /// counters, some six ticks an instruction, count them exactly.
 const NANOSECONDS: f64 = 256.0;
 /// No run takes this long, even on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 pub(crate) struct Board {
     pub(crate) name: &'static str,
