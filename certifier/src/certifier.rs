@@ -1,5 +1,7 @@
 //! Conditions 3.1 to 3.3 for sum aggregation.
 
+mod constant_work;
+
 use crate::fault::Fault;
 use crate::geometry::{Geometry, Windows};
 use crate::patch::{PatchSize, Pixel};

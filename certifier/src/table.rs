@@ -150,6 +150,28 @@ impl<'t> Chunk<'t> {
         most().is_some_and(|most| lane_of(&most.map(unsigned), target).is_some())
     }
 
+    /// Most that any maximal window over the rows `y..y_end` gives.
+    pub(crate) fn most_in_rows(&self, windows: &Windows, y: u32, y_end: u32) -> [u32; LANES] {
+        if is_small(windows) {
+            let most = || {
+                Columns::new(windows)?.most(self.plane.rows_from(y)?, self.plane.rows_from(y_end)?)
+            };
+            return most().map_or([UNBOUNDED; LANES], |most| most.map(unsigned));
+        }
+        let mut most = [0; LANES];
+        for column in 0..windows.x.count {
+            let cells = Cells {
+                y,
+                y_end,
+                ..windows.cells(0, column)
+            };
+            for (most, gain) in most.iter_mut().zip(self.gain(cells)) {
+                *most = gain.max(*most);
+            }
+        }
+        most
+    }
+
     /// First column of maximal windows over the rows `y..y_end` that gives a lane its target.
     pub(crate) fn column(
         &self,

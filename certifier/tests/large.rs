@@ -32,7 +32,9 @@ fn certify(
     let map = ScoreMap::from_scores(shape, score, &mut scores).unwrap();
     let certifier = Certifier::new(&map, &geometry(height, width), &mut table).unwrap();
     let patch = PatchSize::new(patch.0, patch.1).unwrap();
-    certifier.certify(patch, Condition::SumWindow32).unwrap()
+    let verdict = certifier.certify(patch, Condition::SumWindow32).unwrap();
+    assert_eq!(certifier.certify_constant_work(patch), Ok(verdict));
+    verdict
 }
 
 /// The slack and position by adding up every window cell by cell.

@@ -30,6 +30,7 @@
     clippy::arithmetic_side_effects
 )]
 
+pub mod bound;
 pub mod built_in;
 mod certificate;
 mod cycle;
@@ -38,9 +39,11 @@ mod guard;
 mod log;
 mod outcome;
 mod pace;
+pub mod packed;
 mod queue;
 mod sequence;
 mod watchdog;
+pub mod wire;
 
 pub use certificate::{Damage, Memory};
 pub use cycle::{Clock, Cycle, Settings, SetupError};

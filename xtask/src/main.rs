@@ -3,10 +3,7 @@
 //! `setup` fetches libtorch, `lint` and `test` are what `.ci/run` runs, and
 //! `peers` times the certificate beside the same one in Python.
 
-mod arm {
-    pub(crate) mod aarch64;
-    mod difference;
-}
+mod arm;
 mod coverage;
 mod exec;
 mod fuzz;
@@ -77,12 +74,20 @@ enum Chore {
         #[arg(long, default_value_t = 60)]
         seconds: u32,
     },
-    /// Build the runtime for aarch64 Linux, and compare its answers under qemu-user with this machine's.
-    Arm64 {
-        /// Test images to compare, where BAGCERT_DATA names CIFAR-10.
+    /// All that concerns ARM: the firmware for Cortex-M4F, M7, M55 and R5F, held against its promises and
+    /// run in QEMU, and the runtime for aarch64 Linux, compared with this machine's under qemu-user.
+    Arm {
+        /// First install what is missing: QEMU, cross compiler (apt-get), targets (rustup), the log's
+        /// decoder (cargo).
+        #[arg(long)]
+        setup: bool,
+        /// One of the two only.
+        #[arg(long, value_enum)]
+        only: Option<arm::Part>,
+        /// Test images that aarch64 compares, where BAGCERT_DATA names CIFAR-10.
         #[arg(long, value_name = "N", default_value_t = 1000)]
         images: usize,
-        /// Also run the certifier's tests there.
+        /// Also run the certifier's tests on aarch64.
         #[arg(long)]
         unit_tests: bool,
     },
@@ -112,7 +117,12 @@ fn run(cli: Cli) -> Result<()> {
         Chore::Coverage { least } => coverage::run(&site, least),
         Chore::Mutants { part, shard } => mutants::run(part.as_deref(), shard.as_deref()),
         Chore::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
-        Chore::Arm64 { images, unit_tests } => arm::aarch64::run(images, unit_tests),
+        Chore::Arm {
+            setup,
+            only,
+            images,
+            unit_tests,
+        } => arm::run(setup, only, images, unit_tests),
         Chore::Picture { model } => picture::run(model),
     }
 }

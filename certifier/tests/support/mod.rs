@@ -245,6 +245,11 @@ pub(crate) fn check(buffers: &mut Buffers, case: &Case, patches: &[(i64, i64)]) 
                 assert_eq!(verdict.predicted, predicted);
                 assert_verdict(&verdict, expected, case, (w, h), condition);
             }
+            assert_eq!(
+                certifier.certify_constant_work(patch),
+                certifier.certify(patch, Condition::SumWindow32),
+                "constant work for {w}x{h} in {case:?}"
+            );
             let monotone = certify_monotone(map, &geometry, patch, &Sum).unwrap();
             assert_verdict(&monotone, expected, case, (w, h), Condition::WorstCase31);
             let global = case.global(w, h);

@@ -1,4 +1,4 @@
-//! `cargo xtask arm64`: the runtime for aarch64 Linux, run under qemu-user and compared with this
+//! `cargo xtask arm --only linux`: the runtime for aarch64 Linux, run under qemu-user and compared with this
 //! machine's.
 
 use std::path::{Path, PathBuf};
@@ -8,6 +8,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use super::difference::{Logits, Verdicts};
+use super::tools;
 use crate::{exec, test};
 
 const TARGET: &str = "aarch64-unknown-linux-gnu";
@@ -28,7 +29,6 @@ const CONDITIONS: [&str; 3] = ["3.2", "mask", "double-mask"];
 /// Where something is missing, with what to install; where a build fails; where logits differ by more
 /// than rounding, or verdicts though no score does.
 pub(crate) fn run(images: usize, unit_tests: bool) -> Result<()> {
-    check_tools()?;
     let site = Site::new()?;
     let start = Instant::now();
     build(&site)?;
@@ -50,16 +50,27 @@ pub(crate) fn run(images: usize, unit_tests: bool) -> Result<()> {
     Ok(())
 }
 
-fn check_tools() -> Result<()> {
+/// What is missing here, and how to get it; with `install` it is installed first where that is possible.
+pub(crate) fn missing(install: bool, left_out: &mut Vec<String>) -> Option<String> {
+    let there = |program: &str| exec::answer(Command::new(program).arg("--version")).is_some();
     for (program, package) in [(COMPILER, "gcc-aarch64-linux-gnu"), (EMULATOR, "qemu-user")] {
-        if exec::answer(Command::new(program).arg("--version")).is_none() {
-            bail!("there is no {program}: install {package} (Debian's name)");
+        if !there(program) && install {
+            tools::debian(package, left_out);
+        }
+        if !there(program) {
+            return Some(format!(
+                "{program} is not installed (on Debian: apt-get install {package}; `cargo xtask arm --setup` does it)"
+            ));
         }
     }
-    if !Path::new(SYSROOT).is_dir() {
-        bail!("there is no {SYSROOT}: install libc6-dev-arm64-cross (Debian's name)");
+    let library = "libc6-dev-arm64-cross";
+    if !Path::new(SYSROOT).is_dir() && install {
+        tools::debian(library, left_out);
     }
-    test::rust_target(TARGET).map_err(anyhow::Error::msg)
+    if !Path::new(SYSROOT).is_dir() {
+        return Some(format!("there is no {SYSROOT} (on Debian: {library})"));
+    }
+    test::rust_target(TARGET).err()
 }
 
 /// Both programs for both processors.

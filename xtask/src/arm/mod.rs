@@ -1,0 +1,166 @@
+//! `cargo xtask arm`: the firmware for bare metal, built, held against its promises and run in QEMU, and
+//! the runtime for aarch64 Linux.
+
+mod aarch64;
+mod difference;
+mod firmware;
+mod tools;
+
+use crate::exec;
+use anyhow::{Result, bail};
+use firmware::Build;
+use tools::Tools;
+
+/// What to run of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Part {
+    /// The firmware, in QEMU.
+    Bare,
+    /// The runtime for aarch64 Linux, under qemu-user; its first build takes tens of minutes.
+    Linux,
+}
+
+/// What ran, what was measured and what was left out.
+#[derive(Debug, Default)]
+struct Outcome {
+    done: Vec<(String, &'static str)>,
+    measured: Vec<String>,
+    left_out: Vec<String>,
+}
+
+impl Outcome {
+    fn done(&mut self, what: impl Into<String>, how: &'static str) {
+        self.done.push((what.into(), how));
+    }
+
+    fn left_out(&mut self, what: impl Into<String>) {
+        let what = what.into();
+        if !self.left_out.contains(&what) {
+            self.left_out.push(what);
+        }
+    }
+
+    /// Reads one line of a test run.
+    fn look(&mut self, line: &str) {
+        let line = line.trim();
+        if let Some(measured) = line.strip_prefix("measured: ") {
+            self.measured.push(measured.to_owned());
+        } else if let Some(what) = line.strip_prefix("skipped: ") {
+            self.left_out(what);
+        }
+    }
+
+    fn print(&self) {
+        eprintln!();
+        for line in &self.measured {
+            eprintln!("{line}");
+        }
+        eprintln!();
+        for (what, how) in &self.done {
+            eprintln!("{what:<58} {how}");
+        }
+        for what in &self.left_out {
+            eprintln!("left out: {what}");
+        }
+    }
+}
+
+/// Installs what is missing where `setup` says so, then builds and runs all that can be.
+///
+/// What is missing on this machine is left out and named at the end, and is no error.
+pub(crate) fn run(setup: bool, only: Option<Part>, images: usize, unit_tests: bool) -> Result<()> {
+    let mut outcome = Outcome::default();
+    if only != Some(Part::Linux) {
+        bare(setup, &mut outcome)?;
+    }
+    if only != Some(Part::Bare) {
+        match aarch64::missing(setup, &mut outcome.left_out) {
+            Some(what) => outcome.left_out(format!("the runtime for aarch64 Linux: {what}")),
+            None => {
+                aarch64::run(images, unit_tests)?;
+                outcome.done("aarch64 Linux: verdicts beside this machine's", "compared");
+            }
+        }
+    }
+    outcome.print();
+    Ok(())
+}
+
+/// The firmware.
+fn bare(setup: bool, outcome: &mut Outcome) -> Result<()> {
+    let tools = Tools::find(setup, &mut outcome.left_out)?;
+    let mut boards = Vec::new();
+    for build in firmware::BUILDS {
+        let Some(std) = tools.std_for(build.target) else {
+            outcome.left_out(format!(
+                "{}: the target {} is not installed, and without rust-src its core cannot be built",
+                build.cores, build.target
+            ));
+            continue;
+        };
+        build.gate(std)?;
+        outcome.done(
+            format!("{}: no panic can be reached", build.cores),
+            "linked",
+        );
+        build.gate_fails(std)?;
+        outcome.done(
+            format!("{}: with a panic put in", build.cores),
+            "does not link",
+        );
+        build.programs(std)?;
+        outcome.done(format!("{}: firmware", build.cores), "built");
+        boards.extend_from_slice(build.boards);
+    }
+    if let Some(Build { target, .. }) = firmware::BUILDS.first()
+        && let Some(std) = tools.std_for(target)
+    {
+        firmware::lint(target, std)?;
+        outcome.done("firmware: clippy", "clean");
+    }
+    if boards.is_empty() {
+        outcome.left_out("all runs in QEMU: no firmware was built");
+    } else if !tools.qemu {
+        outcome.left_out("all runs in QEMU: it is not installed");
+    } else {
+        let mut test = exec::cargo();
+        test.args(["test", "--release", "--package", "bagcert-firmware-sim"])
+            .args([
+                "--test",
+                "qemu",
+                "--",
+                "--show-output",
+                "--test-threads",
+                "2",
+            ])
+            .env("BAGCERT_ARM", firmware::folder()?)
+            .env("BAGCERT_ARM_BOARDS", boards.join(","));
+        if let Some(print) = &tools.defmt_print {
+            test.env("BAGCERT_DEFMT_PRINT", print);
+        }
+        exec::run_watched(&mut test, |line| outcome.look(line))?;
+        if outcome.measured.is_empty() {
+            bail!("the runs in QEMU said nothing: the tests did not report as expected");
+        }
+        for board in boards {
+            outcome.done(format!("{board}: all tests in QEMU"), "passed");
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_tests_say_is_read() {
+        let mut outcome = Outcome::default();
+        outcome.look("measured: m4f: 3.2: 1 to 2 instructions, bound 3");
+        outcome.look("skipped: 1,000 test images (no BAGCERT_DATA)");
+        outcome.look("skipped: 1,000 test images (no BAGCERT_DATA)");
+        outcome.look("test counts::skipped ... ok");
+        assert_eq!(outcome.measured.len(), 1);
+        assert_eq!(outcome.left_out, ["1,000 test images (no BAGCERT_DATA)"]);
+    }
+}
