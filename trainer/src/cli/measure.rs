@@ -1,12 +1,12 @@
 //! `bagcert-train eval`.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Instant};
 
 use anyhow::Result;
 use bagcert_trainer::{
     checkpoint::Header,
     data::{self, Part},
-    evaluate::{Accuracy, evaluate},
+    evaluate::{Accuracy, evaluate_timed},
     run,
 };
 use clap::Args;
@@ -49,7 +49,8 @@ pub(super) fn eval(args: &EvalArgs) -> Result<()> {
         images.len() as u64,
         "{bar:40} {pos}/{len} images, {eta} left",
     );
-    let accuracy = evaluate(
+    let begun = Instant::now();
+    let (accuracy, times) = evaluate_timed(
         &network,
         &images,
         &geometry,
@@ -59,6 +60,12 @@ pub(super) fn eval(args: &EvalArgs) -> Result<()> {
     )?;
     bar.finish_and_clear();
     print_accuracy(&header, &accuracy);
+    println!(
+        "{:.2} s: {:.2} s waiting for the network, {:.2} s certifying",
+        begun.elapsed().as_secs_f64(),
+        times.network.as_secs_f64(),
+        times.certifier.as_secs_f64()
+    );
     Ok(())
 }
 
@@ -75,6 +82,13 @@ fn print_accuracy(header: &Header, accuracy: &Accuracy) {
             100.0 * patch.certified,
             100.0 * patch.certified_33,
             100.0 * patch.certified_wrong
+        );
+        let masked = &patch.double_mask;
+        println!(
+            "{width}x{height}, double masking: clean {:.2} %, certified and right {:.2} %, certified and wrong {:.2} %",
+            100.0 * masked.clean,
+            100.0 * masked.certified,
+            100.0 * masked.certified_wrong
         );
     }
 }

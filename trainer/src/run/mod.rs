@@ -14,7 +14,7 @@ use crate::{
     config::Config,
     data::{self, Augmentation, Dataset},
     evaluate::{Accuracy, evaluate},
-    loss,
+    loss::{self, Margins},
     network::{Mode, Network, Plan},
     optimiser::{Adam, learning_rate},
 };
@@ -122,6 +122,7 @@ pub fn train(
         header.epoch = checkpoint.header.epoch;
     }
     let patches = validation_patches()?;
+    let margins = Margins::new(&config.loss, &geometry, device)?;
     let mut log = folder::read_log(&folder.join(LOG), header.epoch);
     while header.epoch < config.training.epochs {
         let started = Instant::now();
@@ -129,6 +130,7 @@ pub fn train(
             config,
             &training,
             &network,
+            &margins,
             &mut adam,
             header.epoch,
             observer,
@@ -200,6 +202,7 @@ fn train_epoch(
     config: &Config,
     data: &Dataset,
     network: &Network,
+    margins: &Margins,
     adam: &mut Adam,
     epoch: usize,
     observer: &mut dyn Observer,
@@ -233,7 +236,7 @@ fn train_epoch(
                 shake: config.network.shake,
             },
         );
-        let loss = loss::total(&logits, &labels, &config.loss);
+        let loss = loss::total(&logits, &labels, &config.loss, &margins.draw());
         let gradient = Tensor::f_run_backward(&[&loss], &[&network.parameters.flat], false, false)?;
         rate = learning_rate(
             epoch as i64 * steps + step,
