@@ -4,12 +4,18 @@
 //! margin outside them then carries it. That is the gradient of the minimum itself, but for ties, of which
 //! the first is taken.
 
-use tch::{Kind, Tensor, no_grad};
+use tch::{Device, Kind, Tensor, no_grad};
 
 use super::windows::Windows;
 
-/// Elements of the largest tensor that the search for pairs makes.
-const SEARCH_ELEMENTS: i64 = 1 << 24;
+/// Elements of the largest tensors that the search for pairs makes: on a processor what its caches hold.
+fn search_elements(device: Device) -> i64 {
+    if device == Device::Cpu {
+        1 << 20
+    } else {
+        1 << 26
+    }
+}
 
 /// For each image (N) the rival's class and which cells (N x cells, 0 or 1) its margin is taken over.
 struct Worst {
@@ -52,17 +58,15 @@ pub(super) fn pair_margin(
         let inside = windows.inside(height, width);
         let leads = leads(scores, labels);
         let classes = leads.size().get(1).copied().unwrap_or(0);
-        let kept = if rivals == 0 {
-            classes
-        } else {
-            rivals.min(classes)
-        };
+        let all = (classes - 1).max(1);
+        let kept = if rivals == 0 { all } else { rivals.min(all) };
         let one = outside_one(&leads, &inside).amin([2i64].as_slice(), false);
-        // N x kept, the label itself last of all.
+        // N x kept; the label itself would come last.
         let (_, candidates) = one.topk(kept, 1, false, true);
         let cells = height * width;
         let index = candidates.unsqueeze(2).expand([-1, -1, cells], false);
-        let (which, pair) = worst_pair(&leads.gather(1, &index, false), &inside);
+        let elements = search_elements(leads.device());
+        let (which, pair) = worst_pair(&leads.gather(1, &index, false), &inside, elements);
         let rival = candidates
             .gather(1, &which.unsqueeze(1), false)
             .squeeze_dim(1);
@@ -95,8 +99,8 @@ fn outside_one(leads: &Tensor, inside: &Tensor) -> Tensor {
 }
 
 /// For each image the candidate (of `leads`, N x R x cells) and the pair (2 x N window indices) whose sum outside
-/// both windows is the least.
-fn worst_pair(leads: &Tensor, inside: &Tensor) -> (Tensor, Tensor) {
+/// both windows is the least. No tensor made has many more than `elements` elements.
+fn worst_pair(leads: &Tensor, inside: &Tensor, elements: i64) -> (Tensor, Tensor) {
     let count = inside.size().first().copied().unwrap_or(0);
     let (rows, cells) = match leads.size().as_slice() {
         &[images, rivals, cells] => (images * rivals, cells),
@@ -106,7 +110,7 @@ fn worst_pair(leads: &Tensor, inside: &Tensor) -> (Tensor, Tensor) {
     // Pairs W <= V; a window with itself is one too.
     let pairs = Tensor::triu_indices(count, count, 0, (Kind::Int64, leads.device()));
     let all = count * (count + 1) / 2;
-    let part = (SEARCH_ELEMENTS / rows.max(cells).max(1)).max(1);
+    let part = (elements / rows.max(cells).max(1)).max(1);
     let mut best: Option<(Tensor, Tensor)> = None;
     let mut start = 0;
     while start < all {
@@ -153,4 +157,26 @@ fn margin(scores: &Tensor, labels: &Tensor, worst: &Worst) -> Tensor {
         false,
         flat.kind(),
     )
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_search_finds_the_same_pair_in_parts_of_any_size() {
+        tch::manual_seed(2);
+        let options = (Kind::Float, Device::Cpu);
+        // Values without ties, so that there is one worst pair.
+        let leads = Tensor::randn([5, 3, 20], options);
+        let inside = Tensor::rand([12, 20], options).lt(0.3).to_kind(Kind::Float);
+        let whole = worst_pair(&leads, &inside, 1 << 20);
+        for elements in [1, 20, 100, 390, 1000, 1559, 1560] {
+            let parts = worst_pair(&leads, &inside, elements);
+            assert_eq!((&parts.0, &parts.1), (&whole.0, &whole.1), "{elements}");
+        }
+        let last: i64 = whole.1.max().int64_value(&[]);
+        assert!(last > 6, "a pair from beyond the first part is among them");
+    }
 }
