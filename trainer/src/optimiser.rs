@@ -14,6 +14,15 @@ const BETA1: f64 = 0.9;
 const BETA2: f64 = 0.999;
 const EPSILON: f64 = 1e-8;
 
+/// All that a run has beside its network: what a resumed run goes on from.
+#[derive(Debug)]
+pub struct Training {
+    /// The optimiser.
+    pub adam: Adam,
+    /// The average of the weights, where the configuration asks for one.
+    pub average: Option<Average>,
+}
+
 /// Adam (Kingma & Ba, 2015) without weight decay.
 #[derive(Debug)]
 pub struct Adam {

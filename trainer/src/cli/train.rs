@@ -89,9 +89,12 @@ impl Observer for Progress {
                 100.0 * masked
             )
         });
+        let share = log.share_of_peak.map_or_else(String::new, |share| {
+            format!(" ({:.1} % of the peak)", 100.0 * share)
+        });
         let line = format!(
-            "epoch {}/{}: loss {:.4}, {:.0} images/s{measured}",
-            log.epoch, self.epochs, log.loss, log.images_per_second
+            "epoch {}/{}: loss {:.4}, {:.0} images/s, {:.1} GFLOP/s{share}{measured}",
+            log.epoch, self.epochs, log.loss, log.images_per_second, log.gflops
         );
         self.bar.suspend(|| eprintln!("{line}"));
     }

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use super::{CHECKPOINT, EpochLog, TrainError};
 use crate::{
-    checkpoint::{Checkpoint, CheckpointError, write_whole},
+    checkpoint::{Checkpoint, CheckpointError, remove_unfinished, write_whole},
     config::Config,
 };
 
@@ -46,6 +46,7 @@ pub(super) fn prepare(
             });
         }
     }
+    remove_unfinished(folder).map_err(file_error("tidy", folder))?;
     if path.exists() {
         return Ok(Some(Checkpoint::read(&path)?));
     }
