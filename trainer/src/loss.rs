@@ -1,5 +1,6 @@
 //! The end-to-end loss of Section 3.3 and its scores (Section A.3), and margins beside the paper's.
 
+mod distil;
 mod windows;
 mod worst;
 
@@ -7,6 +8,7 @@ use tch::Tensor;
 
 use crate::config::{LossConfig, Scores};
 
+pub use distil::{Lesson, distil};
 pub use windows::{Margin, Margins, WindowError, Windows};
 
 /// Region scores N x C x h x w from logits of the same shape, differentiable.

@@ -119,6 +119,10 @@ fn so_does_one_with_every_option() {
             "training",
             "ema = 0.9\nclip_norm = 0.5\nprecision = \"bf16\"\nchannels_last = true",
         ),
+        (
+            "",
+            "[augmentation]\ncutout = 6\noperations = 2\nmagnitude = 0.2",
+        ),
     ];
     let config = write_config_with(folder.path(), 12, &extra);
     expect_the_same(&config, folder.path(), kill_three_times);

@@ -32,6 +32,9 @@ pub struct LossConfig {
     /// outside one window. 0: for all, which is exact.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub pair_rivals: i64,
+    /// So many epochs begin with the paper's margin, clipped at the same M, before `margin_kind` takes over.
+    #[serde(default, skip_serializing_if = "is_none_yet")]
+    pub paper_epochs: usize,
     /// The weight sigma of the one-hot penalty.
     #[serde(default)]
     pub one_hot: f64,
@@ -114,6 +117,10 @@ fn is_zero(value: &i64) -> bool {
     *value == 0
 }
 
+fn is_none_yet(epochs: &usize) -> bool {
+    *epochs == 0
+}
+
 /// Pixels of the largest patch that may be asked for: all rectangles up to it are listed.
 const MAX_AREA: u32 = 4_096;
 
@@ -166,6 +173,12 @@ impl LossConfig {
                 "loss.margin_kind",
                 "\"paper\"",
                 "it takes no loss.patches and no loss.patch_areas: its margin M stands for the patch size",
+            )?;
+            require(
+                self.paper_epochs == 0,
+                "loss.paper_epochs",
+                self.paper_epochs,
+                "loss.margin_kind is \"paper\" for all epochs already",
             )?;
         } else {
             require(

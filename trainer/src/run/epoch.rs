@@ -2,11 +2,11 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::{Observer, TrainError};
+use super::{Observer, TrainError, teacher::Teacher};
 use crate::{
     config::Config,
     data::{self, Augmentation, Dataset},
-    loss::{self, Margins},
+    loss::{self, Margin, Margins},
     network::{Mode, Network},
     optimiser::{Training, clip_norm, learning_rate},
 };
@@ -19,6 +19,7 @@ pub(super) struct Epoch<'r> {
     pub(super) config: &'r Config,
     pub(super) images: &'r Dataset,
     pub(super) margins: &'r Margins,
+    pub(super) teacher: Option<&'r Teacher>,
     /// From 0.
     pub(super) number: usize,
 }
@@ -50,10 +51,19 @@ impl Epoch<'_> {
         for step in 0..steps {
             let chosen = order.narrow(0, step * batch, batch);
             let images = augmentation.apply(&data.images.index_select(0, &chosen));
+            let images = data::vary(&data::to_unit(&images), &config.augmentation);
             let labels = data.labels.index_select(0, &chosen);
             let shake = config.network.shake;
-            let logits = network.forward(&data::to_unit(&images), Mode::Train { shake });
-            let loss = loss::total(&logits, &labels, &config.loss, &self.margins.draw());
+            let logits = network.forward(&images, Mode::Train { shake });
+            let margin = if self.number < config.loss.paper_epochs {
+                Margin::Paper
+            } else {
+                self.margins.draw()
+            };
+            let mut loss = loss::total(&logits, &labels, &config.loss, &margin);
+            if let Some(teacher) = self.teacher {
+                loss = teacher.mix(&loss, &images, &logits, config.loss.scores);
+            }
             let done = self.number as i64 * steps + step;
             rate = learning_rate(done, warmup, total, config.training.learning_rate);
             self.descend(&loss, network, training, rate)?;

@@ -25,6 +25,14 @@ pub enum TrainError {
     /// The patches to train against.
     #[error(transparent)]
     Windows(#[from] WindowError),
+    /// The teacher.
+    #[error("the teacher {} cannot teach this network: {reason}", path.display())]
+    Teacher {
+        /// Its checkpoint.
+        path: PathBuf,
+        /// What does not fit.
+        reason: String,
+    },
     /// The validation.
     #[error("validation failed: {0}")]
     Evaluation(#[from] EvaluationError),

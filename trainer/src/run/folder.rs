@@ -36,7 +36,15 @@ pub(super) fn prepare(
             ("seed", earlier.seed != config.seed),
             ("[network]", earlier.network != config.network),
             ("[data]", earlier.data != config.data),
+            (
+                "[augmentation]",
+                earlier.augmentation != config.augmentation,
+            ),
             ("[loss]", earlier.loss != config.loss),
+            (
+                "[distillation]",
+                earlier.distillation != config.distillation,
+            ),
             ("[training]", earlier.training != config.training),
         ];
         if let Some((key, _)) = differs.into_iter().find(|(_, differs)| *differs) {

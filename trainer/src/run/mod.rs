@@ -3,6 +3,7 @@
 mod epoch;
 mod error;
 mod folder;
+mod teacher;
 
 use std::{path::Path, time::Instant};
 
@@ -21,6 +22,7 @@ use crate::{
 };
 
 use epoch::Epoch;
+use teacher::Teacher;
 
 pub use error::TrainError;
 
@@ -141,6 +143,8 @@ pub fn train(
     }
     let patches = validation_patches()?;
     let margins = Margins::new(&config.loss, &geometry, device)?;
+    let teach = |config| Teacher::new(config, &header, &geometry, network.compute, device);
+    let teacher = config.distillation.as_ref().map(teach).transpose()?;
     let mut log = folder::read_log(&folder.join(LOG), header.epoch);
     while header.epoch < config.training.epochs {
         let started = Instant::now();
@@ -148,6 +152,7 @@ pub fn train(
             config,
             images: &images,
             margins: &margins,
+            teacher: teacher.as_ref(),
             number: header.epoch,
         };
         let (loss, rate) = epoch.train(&network, &mut training, observer)?;

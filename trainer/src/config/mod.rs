@@ -1,5 +1,7 @@
 //! What a TOML configuration may say. Unknown keys are errors.
 
+mod augmentation;
+mod distillation;
 mod loss;
 mod training;
 
@@ -10,6 +12,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+pub use augmentation::AugmentationConfig;
+pub use distillation::{DistillationConfig, Targets};
 pub use loss::{LossConfig, MarginKind, Patch, PatchShape, Scores};
 pub use training::{Precision, TrainingConfig};
 
@@ -21,10 +25,16 @@ pub struct Config {
     pub seed: i64,
     /// The images.
     pub data: DataConfig,
+    /// Variations of the images beyond the paper's.
+    #[serde(default)]
+    pub augmentation: AugmentationConfig,
     /// The region scorer f.
     pub network: NetworkConfig,
     /// The loss of Section 3.3.
     pub loss: LossConfig,
+    /// A teacher to learn from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distillation: Option<DistillationConfig>,
     /// Optimiser, schedule and length.
     pub training: TrainingConfig,
 }
@@ -238,7 +248,11 @@ impl Config {
             network.paths.to_string(),
             "a block has 1 or 2 paths",
         )?;
+        self.augmentation.check()?;
         self.loss.check()?;
+        if let Some(distillation) = &self.distillation {
+            distillation.check()?;
+        }
         self.training.check()
     }
 }

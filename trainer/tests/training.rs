@@ -1,7 +1,10 @@
-//! Arithmetic of the convolutions: bf16 and channels_last give the network that f32 gives, nearly.
+//! What the options of a run do: bf16 and channels_last give the network that f32 gives, nearly; the log has the
+//! rate; the margin changes when it is asked to.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
+
+use std::sync::Mutex;
 
 use bagcert_trainer::{
     config::{Config, LossConfig},
@@ -23,6 +26,9 @@ fn network() -> Network {
 
 /// Loss, logits and gradient of one batch.
 fn step(network: &mut Network, compute: Compute) -> (f64, Tensor, Tensor) {
+    let _alone = GENERATOR
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
     network.compute = compute;
     tch::manual_seed(9);
     let images = Tensor::rand([32, 3, 32, 32], (Kind::Float, Device::Cpu));
@@ -86,6 +92,9 @@ fn activations_lie_as_asked() {
     }
 }
 
+/// libtorch's generator is one for all threads: whatever must draw the same again holds this.
+static GENERATOR: Mutex<()> = Mutex::new(());
+
 struct Losses(Vec<EpochLog>);
 
 impl Observer for Losses {
@@ -95,10 +104,13 @@ impl Observer for Losses {
     }
 }
 
-fn train(training: &str) -> Vec<EpochLog> {
+fn train(table: &str, lines: &str) -> Vec<EpochLog> {
+    let _alone = GENERATOR
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
     let folder = tempfile::tempdir().unwrap();
     write_dataset(folder.path(), 60);
-    let config = write_config_with(folder.path(), 12, &[("training", training)]);
+    let config = write_config_with(folder.path(), 12, &[(table, lines)]);
     let config = Config::read(&config).unwrap();
     let mut losses = Losses(vec![]);
     let output = folder.path().join("run");
@@ -118,8 +130,8 @@ fn train(training: &str) -> Vec<EpochLog> {
 fn bf16_learns_what_f32_learns() {
     let end = |logs: &[EpochLog]| logs.last().unwrap().loss;
     let (single, half) = (
-        train(""),
-        train("precision = \"bf16\"\nchannels_last = true"),
+        train("", ""),
+        train("training", "precision = \"bf16\"\nchannels_last = true"),
     );
     let start = single[0].loss;
     eprintln!("from {start}: f32 {}, bf16 {}", end(&single), end(&half));
@@ -130,7 +142,7 @@ fn bf16_learns_what_f32_learns() {
 
 #[test]
 fn the_log_has_the_rate_and_its_share_of_the_peak() {
-    let logs = train("peak_tflops = 2.0\nclip_norm = 0.1");
+    let logs = train("training", "peak_tflops = 2.0\nclip_norm = 0.1");
     for log in &logs {
         // Multiply-adds of a 32x32 image: the stem 3 -> 8 with 3x3 at 32x32; block 1 with stride 2, to 16x16, two
         // paths of 3x3 and 1x1 and a 1x1 shortcut; block 2 with four 1x1; the head.
@@ -146,4 +158,36 @@ fn the_log_has_the_rate_and_its_share_of_the_peak() {
         );
         assert!((log.share_of_peak.unwrap() - log.gflops / 2000.0).abs() < 1e-12);
     }
+}
+
+#[test]
+fn the_margin_changes_after_the_paper_s_epochs() {
+    let losses =
+        |lines: &str| -> Vec<f64> { train("loss", lines).iter().map(|log| log.loss).collect() };
+    let pair = "margin_kind = \"worst-pair\"\npatches = [\"2x2\"]";
+    let (paper, late) = (losses(""), losses(&format!("{pair}\npaper_epochs = 4")));
+    assert_eq!(paper[..4], late[..4]);
+    assert_ne!(paper[4], late[4]);
+    // Fewer cells count: a margin that was there is smaller, at first.
+    assert!(late[4] > paper[4], "{} after {}", late[4], paper[4]);
+    let early = losses(pair);
+    assert_ne!(early[0], paper[0]);
+}
+
+#[test]
+fn validation_measures_the_average_of_the_weights() {
+    let measured = |lines: &str| {
+        let logs = train("training", lines);
+        (
+            logs[0].loss,
+            logs[0].validation.clone().unwrap(),
+            logs[11].loss,
+        )
+    };
+    let (plain, averaged) = (measured(""), measured("ema = 0.99"));
+    // The average changes what is measured, and nothing about the training.
+    assert_eq!((plain.0, plain.2), (averaged.0, averaged.2));
+    assert_ne!(plain.1, averaged.1);
+    let clipped = measured("clip_norm = 0.001");
+    assert_ne!(plain.2, clipped.2);
 }
