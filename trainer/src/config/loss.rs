@@ -142,13 +142,13 @@ impl LossConfig {
         require(
             self.margin > 0.0 && self.margin <= 1.0,
             "loss.margin",
-            &self.margin,
+            self.margin,
             "the margin M lies in (0, 1]",
         )?;
         require(
             self.one_hot.is_finite() && self.one_hot >= 0.0,
             "loss.one_hot",
-            &self.one_hot,
+            self.one_hot,
             "it must be 0 or more",
         )?;
         if let Some([least, most]) = self.patch_areas {
@@ -192,13 +192,13 @@ impl LossConfig {
         require(
             self.mask_step >= 1 && (pairs || self.mask_step == 1),
             "loss.mask_step",
-            &self.mask_step,
+            self.mask_step,
             "it must be 1 or more, and 1 unless loss.margin_kind is \"worst-pair\"",
         )?;
         require(
             self.pair_rivals >= 0 && (pairs || self.pair_rivals == 0),
             "loss.pair_rivals",
-            &self.pair_rivals,
+            self.pair_rivals,
             "it must be 0 or more, and 0 unless loss.margin_kind is \"worst-pair\"",
         )
     }
