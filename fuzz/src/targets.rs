@@ -11,7 +11,7 @@ use bagcert::integrity::{Manifest, PublicKey, SecretKey};
 use bagcert_cifar10::Records;
 use prost::Message;
 
-#[path = "../../trainer/src/config.rs"]
+#[path = "../../trainer/src/config/mod.rs"]
 #[allow(dead_code, unreachable_pub)]
 mod config;
 #[path = "graph.rs"]

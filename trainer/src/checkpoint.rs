@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor, no_grad};
 use thiserror::Error;
 
-use crate::{config::NetworkConfig, evaluate::floats, network::Network, optimiser::Adam};
+use crate::{config::NetworkConfig, evaluate::floats, network::Network, optimiser::Training};
 
 /// What a checkpoint says about itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -71,6 +71,10 @@ pub enum CheckpointError {
 const HEADER: &str = "bagcert";
 const FIRST_MOMENT: &str = "adam.first";
 const SECOND_MOMENT: &str = "adam.second";
+/// The weights and statistics being trained, where those under the layers' names are their average.
+const TRAINED: [&str; 2] = ["training.parameters", "training.statistics"];
+/// How the name of a file begins that is not written to its end yet.
+const UNFINISHED: &str = ".bagcert-unfinished-";
 
 /// Writes `bytes` to `path` so that a kill at any moment leaves the old file or the new one, never a part.
 ///
@@ -95,7 +99,24 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
     })
 }
 
-/// Writes the network, and the optimiser where given.
+/// Removes what writes that were killed left in `folder`.
+///
+/// # Errors
+/// Where such a file is there and cannot be removed.
+pub fn remove_unfinished(folder: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes the network, and what else a run needs to go on where given.
+///
+/// With an average of the weights, the layers' tensors hold the average: whoever reads the file as a network gets
+/// that. The weights being trained stand beside it.
 ///
 /// # Errors
 /// Where the file cannot be written.
@@ -103,12 +124,24 @@ pub fn save(
     path: &Path,
     header: &Header,
     network: &Network,
-    adam: Option<&Adam>,
+    training: Option<&Training>,
 ) -> Result<(), CheckpointError> {
-    let mut tensors = network.parameters.named();
-    if let Some(adam) = adam {
+    let trained = &network.parameters;
+    let average = training.and_then(|training| training.average.as_ref());
+    let mut tensors = match average {
+        Some(average) => trained
+            .with(&average.parameters, &average.statistics)
+            .named(),
+        None => trained.named(),
+    };
+    if let Some(Training { adam, average }) = training {
         tensors.push((FIRST_MOMENT.into(), adam.first.shallow_clone()));
         tensors.push((SECOND_MOMENT.into(), adam.second.shallow_clone()));
+        if average.is_some() {
+            let flat = [&trained.flat, &trained.statistics];
+            let named = TRAINED.iter().zip(flat);
+            tensors.extend(named.map(|(name, flat)| (name.to_string(), flat.detach())));
+        }
     }
     let format = |reason: String| CheckpointError::Format {
         path: path.into(),
@@ -147,6 +180,7 @@ pub fn save(
 /// A new file in `folder` with the permissions of any other file, not of a secret.
 fn readable_temporary(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
+    builder.prefix(UNFINISHED);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
@@ -219,14 +253,16 @@ impl Checkpoint {
         })
     }
 
-    /// Copies the weights into `network` and, where given, the moments into `adam`.
+    /// Copies the weights into `network` and, where given, the rest of a run's state into `training`.
+    ///
+    /// Without `training` an averaged network is what `network` becomes; with it, the weights being trained.
     ///
     /// # Errors
-    /// Where a tensor is missing or has another shape.
+    /// Where a tensor is missing or has another shape, or the run had an average and `training` has none.
     pub fn restore(
         &self,
         network: &mut Network,
-        adam: Option<&mut Adam>,
+        training: Option<&mut Training>,
     ) -> Result<(), CheckpointError> {
         let format = |reason: String| CheckpointError::Format {
             path: self.path.clone(),
@@ -254,21 +290,39 @@ impl Checkpoint {
                 });
             }
         }
-        if let Some(adam) = adam {
-            for (name, place) in [
-                (FIRST_MOMENT, &mut adam.first),
-                (SECOND_MOMENT, &mut adam.second),
-            ] {
-                let tensor = load(name)?;
-                if tensor.size() != place.size() {
-                    return Err(format(format!(
-                        "tensor {name:?} has shape {:?}",
-                        tensor.size()
-                    )));
-                }
-                no_grad(|| place.copy_(&tensor));
+        let Some(Training { adam, average }) = training else {
+            return Ok(());
+        };
+        let fill = |name: &str, place: &mut Tensor| {
+            let tensor = load(name)?;
+            if tensor.size() != place.size() {
+                let reason = format!("tensor {name:?} has shape {:?}", tensor.size());
+                return Err(format(reason));
             }
-            adam.steps = self.header.steps;
+            no_grad(|| place.copy_(&tensor));
+            Ok(())
+        };
+        fill(FIRST_MOMENT, &mut adam.first)?;
+        fill(SECOND_MOMENT, &mut adam.second)?;
+        adam.steps = self.header.steps;
+        let flat = &network.parameters.flat;
+        let places = [flat, &network.parameters.statistics].map(Tensor::detach);
+        match average {
+            Some(average) => {
+                no_grad(|| {
+                    average.parameters.copy_(&places[0]);
+                    average.statistics.copy_(&places[1]);
+                });
+                for (name, mut place) in TRAINED.iter().zip(places) {
+                    fill(name, &mut place)?;
+                }
+            }
+            None if tensors.names().contains(&TRAINED[0]) => {
+                let reason =
+                    "it was trained with an average of the weights; set training.ema as it was";
+                return Err(format(reason.into()));
+            }
+            None => {}
         }
         Ok(())
     }

@@ -1,8 +1,15 @@
-//! The end-to-end loss of Section 3.3 and its scores (Section A.3).
+//! The end-to-end loss of Section 3.3 and its scores (Section A.3), and margins beside the paper's.
 
-use tch::{Kind, Tensor};
+mod distil;
+mod windows;
+mod worst;
+
+use tch::Tensor;
 
 use crate::config::{LossConfig, Scores};
+
+pub use distil::{Lesson, distil};
+pub use windows::{Margin, Margins, WindowError, Windows};
 
 /// Region scores N x C x h x w from logits of the same shape, differentiable.
 ///
@@ -22,7 +29,7 @@ pub fn scores(logits: &Tensor, kind: Scores) -> Tensor {
 
 /// Mean class scores N x C: the votes divided by the number of cells.
 pub fn mean_scores(scores: &Tensor) -> Tensor {
-    scores.mean_dim([2i64, 3].as_slice(), false, Kind::Float)
+    scores.mean_dim([2i64, 3].as_slice(), false, scores.kind())
 }
 
 /// The lead of class `target` (N) over its strongest rival in mean scores (N x C): a tensor N in [-1, 1].
@@ -35,24 +42,26 @@ fn lead(mean: &Tensor, target: &Tensor) -> Tensor {
     own - rival
 }
 
-/// L_R for each image: -min(min over rivals of the mean of D_c, M). Only the upper side is clipped.
-///
-/// `mean`: N x C mean scores; `labels`: N class indices.
-pub fn margin_loss(mean: &Tensor, labels: &Tensor, margin: f64) -> Tensor {
-    -lead(mean, labels).clamp_max(margin)
-}
-
 /// L_oh for each image: how far the strongest rival is from the predicted class; -1 where scores are one-hot.
 pub fn one_hot_penalty(mean: &Tensor) -> Tensor {
     -lead(mean, &mean.argmax(1, false))
 }
 
 /// The total loss over a batch: mean of L_R + sigma * L_oh.
-pub fn total(logits: &Tensor, labels: &Tensor, config: &LossConfig) -> Tensor {
-    let mean = mean_scores(&scores(logits, config.scores));
-    let margin = margin_loss(&mean, labels, config.margin).mean(Kind::Float);
+///
+/// L_R is -min(margin, M) for each image: only the upper side is clipped. `logits`: N x C x h x w; `labels`: N
+/// class indices; `margin` says which cells L_R is taken over.
+pub fn total(logits: &Tensor, labels: &Tensor, config: &LossConfig, margin: &Margin) -> Tensor {
+    let scores = scores(logits, config.scores);
+    let mean = mean_scores(&scores);
+    let least = match margin {
+        Margin::Paper => lead(&mean, labels),
+        Margin::WorstWindow(windows) => worst::window_margin(&scores, labels, windows),
+        Margin::WorstPair(windows, rivals) => worst::pair_margin(&scores, labels, windows, *rivals),
+    };
+    let loss = -least.clamp_max(config.margin).mean(least.kind());
     if config.one_hot == 0.0 {
-        return margin;
+        return loss;
     }
-    margin + one_hot_penalty(&mean).mean(Kind::Float) * config.one_hot
+    loss + one_hot_penalty(&mean).mean(mean.kind()) * config.one_hot
 }

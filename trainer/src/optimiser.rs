@@ -2,13 +2,26 @@
 //!
 //! libtorch's own Adam hides its moments from this side, so a run could not be resumed to the same result.
 
+mod average;
+
 use std::f64::consts::PI;
 
-use tch::{Tensor, no_grad};
+use tch::{Kind, Tensor, no_grad};
+
+pub use average::Average;
 
 const BETA1: f64 = 0.9;
 const BETA2: f64 = 0.999;
 const EPSILON: f64 = 1e-8;
+
+/// All that a run has beside its network: what a resumed run goes on from.
+#[derive(Debug)]
+pub struct Training {
+    /// The optimiser.
+    pub adam: Adam,
+    /// The average of the weights, where the configuration asks for one.
+    pub average: Option<Average>,
+}
 
 /// Adam (Kingma & Ba, 2015) without weight decay.
 #[derive(Debug)]
@@ -49,6 +62,13 @@ impl Adam {
     }
 }
 
+/// `gradient`, scaled down where its norm is above `largest`. Nothing is read back from the device.
+pub fn clip_norm(gradient: &Tensor, largest: f64) -> Tensor {
+    let norm = gradient.square().sum(Kind::Float).sqrt();
+    // A norm of 0 gives infinity, and a scale of 1.
+    gradient * (norm.reciprocal() * largest).clamp_max(1.0)
+}
+
 /// The learning rate at `step` of `total`: linear over the first `warmup` steps, then cosine to zero.
 pub fn learning_rate(step: i64, warmup: i64, total: i64, peak: f64) -> f64 {
     if step < warmup {
@@ -62,7 +82,7 @@ pub fn learning_rate(step: i64, warmup: i64, total: i64, peak: f64) -> f64 {
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use super::*;
-    use tch::{Device, Kind};
+    use tch::Device;
 
     #[test]
     fn the_schedule_warms_up_and_decays_to_zero() {
@@ -70,6 +90,29 @@ mod tests {
         assert!((learning_rate(9, 10, 100, 1.0) - 1.0).abs() < 1e-12);
         assert!((learning_rate(55, 10, 100, 1.0) - 0.5).abs() < 1e-12);
         assert!(learning_rate(100, 10, 100, 1.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_long_gradient_is_cut_to_the_norm_and_a_short_one_is_left() {
+        let gradient = Tensor::from_slice(&[3.0f32, -4.0]);
+        let values = |largest| Vec::<f32>::try_from(clip_norm(&gradient, largest)).unwrap();
+        assert_eq!(values(5.5), [3.0, -4.0]);
+        for (found, expected) in values(0.5).iter().zip([0.3f32, -0.4]) {
+            assert!((found - expected).abs() < 1e-6, "{found} is not {expected}");
+        }
+        let zero = Tensor::zeros([2], (Kind::Float, Device::Cpu));
+        assert_eq!(
+            Vec::<f32>::try_from(clip_norm(&zero, 0.5)).unwrap(),
+            [0.0, 0.0]
+        );
+        // What is no number stays none, so that the run stops.
+        let broken = clip_norm(&Tensor::from_slice(&[f32::NAN, 1.0]), 0.5);
+        assert!(
+            Vec::<f32>::try_from(broken)
+                .unwrap()
+                .iter()
+                .all(|value| value.is_nan())
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use bagcert_trainer::{
     config::{LossConfig, Scores},
-    loss,
+    loss::{self, Margin},
 };
 use tch::{Device, Kind, Tensor};
 
@@ -31,11 +31,7 @@ fn worst_margin(values: &[f64], target: usize) -> f64 {
 }
 
 fn config(margin: f64, one_hot: f64) -> LossConfig {
-    LossConfig {
-        margin,
-        one_hot,
-        scores: Scores::Heaviside,
-    }
+    toml::from_str(&format!("margin = {margin}\none_hot = {one_hot}")).unwrap()
 }
 
 #[test]
@@ -47,7 +43,8 @@ fn the_margin_loss_is_clipped_on_its_upper_side_only() {
         let labels = Tensor::from_slice(&[target as i64]);
         let expected = -worst_margin(&values, target).min(0.25);
         clipped += usize::from(expected == -0.25);
-        let found = loss::total(&logits, &labels, &config(0.25, 0.0)).double_value(&[]);
+        let found =
+            loss::total(&logits, &labels, &config(0.25, 0.0), &Margin::Paper).double_value(&[]);
         assert!(
             (found - expected).abs() < 1e-6,
             "seed {seed}: {found} is not {expected}"
@@ -66,7 +63,12 @@ fn a_negative_margin_keeps_its_gradient_and_a_clipped_one_has_none() {
         let logits = Tensor::full([1, 2, 2, 2], -value as f64, (Kind::Float, Device::Cpu));
         let _ = logits.narrow(1, 0, 1).fill_(f64::from(value));
         let logits = logits.set_requires_grad(true);
-        let loss = loss::total(&logits, &Tensor::from_slice(&[0i64]), &config(0.5, 0.0));
+        let loss = loss::total(
+            &logits,
+            &Tensor::from_slice(&[0i64]),
+            &config(0.5, 0.0),
+            &Margin::Paper,
+        );
         let gradient = Tensor::run_backward(&[&loss], &[&logits], false, false).remove(0);
         assert_eq!(
             gradient.abs().sum(Kind::Float).double_value(&[]) > 0.0,
@@ -114,8 +116,10 @@ fn the_one_hot_penalty_is_about_the_prediction_not_the_label() {
             "seed {seed}: {found} is not {expected}"
         );
         let label = Tensor::from_slice(&[seed % 4]);
-        let both = loss::total(&logits, &label, &config(1.0, 2.0)).double_value(&[]);
-        let margin = loss::total(&logits, &label, &config(1.0, 0.0)).double_value(&[]);
+        let both =
+            loss::total(&logits, &label, &config(1.0, 2.0), &Margin::Paper).double_value(&[]);
+        let margin =
+            loss::total(&logits, &label, &config(1.0, 0.0), &Margin::Paper).double_value(&[]);
         assert!((both - margin - 2.0 * expected).abs() < 1e-6);
     }
 }

@@ -5,11 +5,13 @@ mod common;
 
 use std::{
     fs,
-    path::Path,
+    path::{Path, PathBuf},
+    process::Child,
     time::{Duration, Instant},
 };
 
-use common::{command, run, text, write_config, write_dataset};
+use bagcert_trainer::{checkpoint::Checkpoint, run::load};
+use common::{command, run, text, write_config_with, write_dataset};
 
 fn epochs_logged(folder: &Path) -> Vec<serde_json::Value> {
     let log = fs::read_to_string(folder.join("log.jsonl")).unwrap_or_default();
@@ -18,71 +20,158 @@ fn epochs_logged(folder: &Path) -> Vec<serde_json::Value> {
         .collect()
 }
 
-#[test]
-fn a_killed_run_resumes_to_the_same_result() {
-    let folder = tempfile::tempdir().unwrap();
-    write_dataset(folder.path(), 160);
-    let config = write_config(folder.path(), 12, "");
-    let (whole, killed) = (folder.path().join("whole"), folder.path().join("killed"));
-    let arguments = |output: &Path| {
-        [
-            "train",
-            "--config",
-            text(&config),
-            "--data",
-            text(folder.path()),
-            "--output",
-            text(output),
-        ]
-        .map(String::from)
-        .to_vec()
-    };
-    let (output, errors) = run(&arguments(&whole)
-        .iter()
-        .map(String::as_str)
-        .collect::<Vec<_>>());
-    assert!(output.status.success(), "{errors}");
+/// What writes that did not end have left in a run's folder.
+fn unfinished(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths
+        .filter(|path| {
+            path.file_name()
+                .unwrap()
+                .to_string_lossy()
+                .contains("unfinished")
+        })
+        .collect()
+}
 
-    // Killed at an arbitrary moment after the second epoch, three times over.
-    let mut resumed = arguments(&killed);
-    for kill in 1..=3 {
-        let mut child = command(&resumed.iter().map(String::as_str).collect::<Vec<_>>())
-            .stderr(std::process::Stdio::null())
-            .spawn()
-            .unwrap();
-        let started = Instant::now();
-        while epochs_logged(&killed).len() < 3 * kill && child.try_wait().unwrap().is_none() {
-            assert!(started.elapsed() < Duration::from_secs(120), "no progress");
-            std::thread::sleep(Duration::from_millis(5));
+fn arguments<'a>(config: &'a Path, data: &'a Path, output: &'a Path) -> Vec<&'a str> {
+    let paths = [("--config", config), ("--data", data), ("--output", output)];
+    let paths = paths
+        .into_iter()
+        .flat_map(|(name, path)| [name, text(path)]);
+    ["train", "--resume"].into_iter().chain(paths).collect()
+}
+
+/// Starts a run and kills it when `now` holds; false where it ended before.
+fn kill_when(arguments: &[&str], mut now: impl FnMut() -> bool) -> bool {
+    let mut child: Child = command(arguments)
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let started = Instant::now();
+    while !now() {
+        if child.try_wait().unwrap().is_some() {
+            return false;
         }
-        child.kill().unwrap();
-        child.wait().unwrap();
-        if kill == 1 {
-            resumed.push("--resume".into());
-        }
+        assert!(started.elapsed() < Duration::from_secs(300), "no progress");
+        std::thread::sleep(Duration::from_millis(1));
     }
-    assert!(
-        epochs_logged(&killed).len() < 12,
-        "the kills came too late to mean anything"
-    );
-    let (output, errors) = run(&resumed.iter().map(String::as_str).collect::<Vec<_>>());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    true
+}
+
+/// The same run once whole and once killed; both end with the same checkpoint and log.
+fn expect_the_same(config: &Path, data: &Path, kill: impl Fn(&[&str], &Path)) {
+    let (whole, killed) = (data.join("whole"), data.join("killed"));
+    let (output, errors) = run(&arguments(config, data, &whole));
     assert!(output.status.success(), "{errors}");
+    let resumed = arguments(config, data, &killed);
+    kill(&resumed, &killed);
+    let (output, errors) = run(&resumed);
+    assert!(output.status.success(), "{errors}");
+    assert!(unfinished(&killed).is_empty(), "leftovers");
 
     let bytes = |run: &Path| fs::read(run.join("checkpoint.safetensors")).unwrap();
     assert!(bytes(&whole) == bytes(&killed), "the checkpoints differ");
     let (first, second) = (epochs_logged(&whole), epochs_logged(&killed));
-    assert_eq!(first.len(), 12);
+    assert_eq!(first.len(), second.len());
     for (first, second) in first.iter().zip(&second) {
         for key in ["epoch", "loss", "learning_rate", "validation"] {
             assert_eq!(first[key], second[key], "{key}");
         }
     }
     // It learnt something: the made-up classes differ in brightness.
-    let loss = |entry: &serde_json::Value| entry["loss"].as_f64().unwrap();
+    let loss = |entry: Option<&serde_json::Value>| entry.unwrap()["loss"].as_f64().unwrap();
+    let (start, end) = (loss(first.first()), loss(first.last()));
+    assert!(end < start - 0.02, "{start} then {end}");
+}
+
+/// Killed at an arbitrary moment after the second epoch, three times over.
+fn kill_three_times(resumed: &[&str], folder: &Path) {
+    for kill in 1..=3 {
+        kill_when(resumed, || epochs_logged(folder).len() >= 3 * kill);
+    }
     assert!(
-        loss(&first[11]) < loss(&first[0]) - 0.02,
-        "{} then {}",
-        loss(&first[0]),
-        loss(&first[11])
+        epochs_logged(folder).len() < 12,
+        "the kills came too late to mean anything"
     );
+}
+
+#[test]
+fn a_killed_run_resumes_to_the_same_result() {
+    let folder = tempfile::tempdir().unwrap();
+    write_dataset(folder.path(), 160);
+    let config = write_config_with(folder.path(), 12, &[]);
+    expect_the_same(&config, folder.path(), kill_three_times);
+}
+
+#[test]
+fn so_does_one_with_every_option() {
+    let folder = tempfile::tempdir().unwrap();
+    write_dataset(folder.path(), 60);
+    let extra = [
+        (
+            "loss",
+            "margin_kind = \"worst-pair\"\npatches = [\"1x1\", \"2x2\"]",
+        ),
+        (
+            "training",
+            "ema = 0.9\nclip_norm = 0.5\nprecision = \"bf16\"\nchannels_last = true",
+        ),
+        (
+            "",
+            "[augmentation]\ncutout = 6\noperations = 2\nmagnitude = 0.2",
+        ),
+    ];
+    let config = write_config_with(folder.path(), 12, &extra);
+    expect_the_same(&config, folder.path(), kill_three_times);
+    // What is read as a network is the average; the weights being trained stand beside it.
+    let path = folder.path().join("whole/checkpoint.safetensors");
+    let (_, network, _) = load(&path, tch::Device::Cpu).unwrap();
+    let data = fs::read(&path).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&data).unwrap();
+    let trained = tensors.tensor("training.parameters").unwrap();
+    let trained: Vec<f32> = trained
+        .data()
+        .chunks_exact(4)
+        .map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap()))
+        .collect();
+    let average = Vec::<f32>::try_from(&network.parameters.flat.detach()).unwrap();
+    assert_eq!(trained.len(), average.len());
+    let apart = trained
+        .iter()
+        .zip(&average)
+        .filter(|(one, other)| one != other);
+    assert!(
+        apart.count() > average.len() / 2,
+        "the average is the last step"
+    );
+}
+
+#[test]
+fn a_run_killed_while_it_writes_a_checkpoint_resumes_too() {
+    let folder = tempfile::tempdir().unwrap();
+    write_dataset(folder.path(), 16);
+    // 1.6 million parameters, four times over: most of the time goes into writing.
+    let extra = [
+        ("network", "widths = [400, 400]"),
+        ("training", "ema = 0.9"),
+    ];
+    let config = write_config_with(folder.path(), 10, &extra);
+    expect_the_same(&config, folder.path(), |resumed, folder| {
+        let mut halfway = 0;
+        for kill in 1..=4 {
+            let checkpoint = folder.join("checkpoint.safetensors");
+            let large = |path: &PathBuf| fs::metadata(path).is_ok_and(|file| file.len() > 100_000);
+            // In the middle of a checkpoint, after some epochs.
+            kill_when(resumed, || {
+                epochs_logged(folder).len() >= 2 * kill && unfinished(folder).iter().any(large)
+            });
+            halfway += usize::from(!unfinished(folder).is_empty());
+            let found = Checkpoint::read(&checkpoint).unwrap();
+            assert!(found.header.epoch >= 2 * kill - 1, "an older checkpoint");
+        }
+        assert!(halfway > 0, "no kill came while a file was being written");
+    });
 }

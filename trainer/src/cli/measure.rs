@@ -1,15 +1,17 @@
 //! `bagcert-train eval`.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Instant};
 
 use anyhow::Result;
 use bagcert_trainer::{
     checkpoint::Header,
     data::{self, Part},
-    evaluate::{Accuracy, evaluate},
+    evaluate::{Accuracy, evaluate_timed},
+    network::Compute,
     run,
 };
-use clap::Args;
+use clap::{Args, ValueEnum};
+use tch::Kind;
 
 use super::{DeviceName, bar, parse_patch};
 
@@ -27,9 +29,24 @@ pub(super) struct EvalArgs {
     /// Only the first N test images.
     #[arg(long)]
     limit: Option<i64>,
+    /// Arithmetic of the convolutions.
+    #[arg(long, value_enum, default_value = "f32")]
+    precision: PrecisionName,
+    /// Activations with the channels of a cell side by side, which tensor cores want.
+    #[arg(long)]
+    channels_last: bool,
+    /// Images per forward pass.
+    #[arg(long, default_value_t = run::EVALUATION_BATCH, value_parser = clap::value_parser!(i64).range(1..=65536))]
+    batch: i64,
     /// Where to compute.
     #[arg(long, value_enum, default_value = "cpu")]
     device: DeviceName,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum PrecisionName {
+    F32,
+    Bf16,
 }
 
 /// Prints clean and certified accuracy on the test images.
@@ -40,7 +57,14 @@ pub(super) fn eval(args: &EvalArgs) -> Result<()> {
         .map(|text| parse_patch("--patch", text))
         .collect::<Result<Vec<_>>>()?;
     let device = args.device.open()?;
-    let (header, network, geometry) = run::load(&args.checkpoint, device)?;
+    let (header, mut network, geometry) = run::load(&args.checkpoint, device)?;
+    network.compute = Compute {
+        kind: match args.precision {
+            PrecisionName::F32 => Kind::Float,
+            PrecisionName::Bf16 => Kind::BFloat16,
+        },
+        channels_last: args.channels_last,
+    };
     let images = data::read(&args.data, Part::Test)?;
     let images = images
         .slice(0, args.limit.unwrap_or(i64::MAX))
@@ -49,16 +73,23 @@ pub(super) fn eval(args: &EvalArgs) -> Result<()> {
         images.len() as u64,
         "{bar:40} {pos}/{len} images, {eta} left",
     );
-    let accuracy = evaluate(
+    let begun = Instant::now();
+    let (accuracy, times) = evaluate_timed(
         &network,
         &images,
         &geometry,
         &patches,
-        run::EVALUATION_BATCH,
+        args.batch,
         &mut |done| bar.set_position(done as u64),
     )?;
     bar.finish_and_clear();
     print_accuracy(&header, &accuracy);
+    println!(
+        "{:.2} s: {:.2} s waiting for the network, {:.2} s certifying",
+        begun.elapsed().as_secs_f64(),
+        times.network.as_secs_f64(),
+        times.certifier.as_secs_f64()
+    );
     Ok(())
 }
 
@@ -75,6 +106,13 @@ fn print_accuracy(header: &Header, accuracy: &Accuracy) {
             100.0 * patch.certified,
             100.0 * patch.certified_33,
             100.0 * patch.certified_wrong
+        );
+        let masked = &patch.double_mask;
+        println!(
+            "{width}x{height}, double masking: clean {:.2} %, certified and right {:.2} %, certified and wrong {:.2} %",
+            100.0 * masked.clean,
+            100.0 * masked.certified,
+            100.0 * masked.certified_wrong
         );
     }
 }

@@ -76,19 +76,25 @@ impl Observer for Progress {
 
     fn epoch(&mut self, log: &EpochLog) {
         let validation = log.validation.as_ref().and_then(|value| {
-            let certified = value.get("patches")?.get(1)?.get("certified")?.as_f64()?;
-            Some((value.get("clean")?.as_f64()?, certified))
+            let patch = value.get("patches")?.get(1)?;
+            let masked = patch.get("double_mask")?.get("certified")?.as_f64()?;
+            let certified = patch.get("certified")?.as_f64()?;
+            Some((value.get("clean")?.as_f64()?, certified, masked))
         });
-        let measured = validation.map_or_else(String::new, |(clean, certified)| {
+        let measured = validation.map_or_else(String::new, |(clean, certified, masked)| {
             format!(
-                ", validation: clean {:.2} %, certified at 5x5 {:.2} %",
+                ", validation: clean {:.2} %, certified at 5x5 {:.2} % (Condition 3.2), {:.2} % (double masking)",
                 100.0 * clean,
-                100.0 * certified
+                100.0 * certified,
+                100.0 * masked
             )
         });
+        let share = log.share_of_peak.map_or_else(String::new, |share| {
+            format!(" ({:.1} % of the peak)", 100.0 * share)
+        });
         let line = format!(
-            "epoch {}/{}: loss {:.4}, {:.0} images/s{measured}",
-            log.epoch, self.epochs, log.loss, log.images_per_second
+            "epoch {}/{}: loss {:.4}, {:.0} images/s, {:.1} GFLOP/s{share}{measured}",
+            log.epoch, self.epochs, log.loss, log.images_per_second, log.gflops
         );
         self.bar.suspend(|| eprintln!("{line}"));
     }

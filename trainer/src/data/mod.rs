@@ -2,10 +2,12 @@
 
 mod augment;
 mod cifar10;
+mod strong;
 
 pub use augment::Augmentation;
 pub use bagcert_cifar10::{CLASS_NAMES, Cifar10Error, Part};
 pub use cifar10::read;
+pub use strong::vary;
 
 use tch::Tensor;
 

@@ -2,6 +2,8 @@
 
 use tch::{Device, Kind, Tensor};
 
+use crate::config::{Precision, TrainingConfig};
+
 use super::{
     parameters::Parameters,
     plan::{Block, Convolution, Plan},
@@ -24,6 +26,36 @@ pub enum Mode {
     Evaluate,
 }
 
+/// How the convolutions are worked out; what they are worked out from is always f32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Compute {
+    /// The kind of activations and of the weights' copies: `Float` or `BFloat16`.
+    pub kind: Kind,
+    /// Activations with the channels of a cell side by side.
+    pub channels_last: bool,
+}
+
+impl Default for Compute {
+    fn default() -> Self {
+        Self {
+            kind: Kind::Float,
+            channels_last: false,
+        }
+    }
+}
+
+impl From<&TrainingConfig> for Compute {
+    fn from(config: &TrainingConfig) -> Self {
+        Self {
+            kind: match config.precision {
+                Precision::F32 => Kind::Float,
+                Precision::Bf16 => Kind::BFloat16,
+            },
+            channels_last: config.channels_last,
+        }
+    }
+}
+
 /// A network with its parameters.
 #[derive(Debug)]
 pub struct Network {
@@ -33,11 +65,19 @@ pub struct Network {
     pub parameters: Parameters,
     /// Mean and standard deviation of each image channel, taken off before the stem.
     pub normalisation: Vec<(f32, f32)>,
+    /// How it is worked out.
+    pub compute: Compute,
+    /// 1 x channels x 1 x 1 each, on the device: nothing is copied there in a forward pass.
+    mean: Tensor,
+    deviation: Tensor,
 }
 
 /// Hands out the tensors of one convolution after the other.
 struct Cursor {
+    /// The f32 parameters themselves.
     parameters: std::vec::IntoIter<Tensor>,
+    /// The same in the kind of the convolutions.
+    cast: std::vec::IntoIter<Tensor>,
     statistics: std::vec::IntoIter<Tensor>,
     mode: Mode,
 }
@@ -46,48 +86,77 @@ impl Network {
     /// A freshly initialised network.
     pub fn new(plan: Plan, normalisation: Vec<(f32, f32)>, device: Device) -> Self {
         let parameters = Parameters::new(&plan, device);
+        Self::with_parameters(plan, normalisation, parameters)
+    }
+
+    /// The same layers with other numbers.
+    pub fn with(&self, parameters: Parameters) -> Self {
         Self {
-            plan,
-            parameters,
-            normalisation,
+            compute: self.compute,
+            ..Self::with_parameters(self.plan.clone(), self.normalisation.clone(), parameters)
         }
     }
 
-    /// Logits N x C x h x w of `images` N x channels x H x W in [0, 1].
+    fn with_parameters(plan: Plan, normalisation: Vec<(f32, f32)>, parameters: Parameters) -> Self {
+        let channel = |pick: fn(&(f32, f32)) -> f32| {
+            let values: Vec<f32> = normalisation.iter().map(pick).collect();
+            Tensor::from_slice(&values)
+                .view([1, -1, 1, 1])
+                .to_device(parameters.flat.device())
+        };
+        Self {
+            mean: channel(|n| n.0),
+            deviation: channel(|n| n.1),
+            plan,
+            parameters,
+            normalisation,
+            compute: Compute::default(),
+        }
+    }
+
+    /// Logits N x C x h x w (f32) of `images` N x channels x H x W in [0, 1] (f32).
     pub fn forward(&self, images: &Tensor, mode: Mode) -> Tensor {
+        let parameters = self.parameters.parameters();
+        let cast = if self.compute.kind == Kind::Float {
+            parameters.iter().map(Tensor::shallow_clone).collect()
+        } else {
+            self.parameters.cast(self.compute.kind)
+        };
         let mut cursor = Cursor {
-            parameters: self.parameters.parameters().into_iter(),
+            parameters: parameters.into_iter(),
+            cast: cast.into_iter(),
             statistics: self.parameters.statistics().into_iter(),
             mode,
         };
-        let channel = |pick: fn(&(f32, f32)) -> f32| {
-            let values: Vec<f32> = self.normalisation.iter().map(pick).collect();
-            Tensor::from_slice(&values)
-                .view([1, -1, 1, 1])
-                .to_device(images.device())
+        let x = ((images - &self.mean) / &self.deviation).to_kind(self.compute.kind);
+        let x = if self.compute.channels_last {
+            // The bytes lie as N x H x W x channels; every layer after this one keeps that.
+            x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
+        } else {
+            x
         };
-        let x = (images - channel(|n| n.0)) / channel(|n| n.1);
         let mut x = cursor.apply(&x, &self.plan.stem).relu_();
         for block in &self.plan.blocks {
             x = cursor.block(&x, block);
         }
-        cursor.apply(&x, &self.plan.head)
+        cursor.apply(&x, &self.plan.head).to_kind(Kind::Float)
     }
 }
 
 impl Cursor {
-    fn next(&mut self) -> Option<Tensor> {
-        self.parameters.next()
+    /// The next parameter, and its copy in the kind of the convolutions.
+    fn next(&mut self) -> (Option<Tensor>, Option<Tensor>) {
+        (self.parameters.next(), self.cast.next())
     }
 
     fn apply(&mut self, x: &Tensor, c: &Convolution) -> Tensor {
         let (stride, padding) = ([c.stride; 2], [c.padding(); 2]);
-        let weight = self.next().unwrap_or_default();
+        let weight = self.next().1.unwrap_or_default();
         if !c.normalised {
-            return x.conv2d(&weight, self.next(), stride, padding, [1i64, 1], 1);
+            return x.conv2d(&weight, self.next().1, stride, padding, [1i64, 1], 1);
         }
         let x = x.conv2d(&weight, None::<Tensor>, stride, padding, [1i64, 1], 1);
-        let (scale, shift) = (self.next(), self.next());
+        let (scale, shift) = (self.next().0, self.next().0);
         let (mean, variance) = (self.statistics.next(), self.statistics.next());
         let training = self.mode != Mode::Evaluate;
         x.batch_norm(
@@ -124,7 +193,10 @@ impl Cursor {
         };
         let blend = |weight: &Tensor| &second + (&first - &second) * weight;
         if self.mode == (Mode::Train { shake: true }) {
-            let draw = || Tensor::rand([1i64, 1, 1, 1], (Kind::Float, first.device()));
+            let draw = || {
+                let weight = Tensor::rand([1i64, 1, 1, 1], (Kind::Float, first.device()));
+                weight.to_kind(first.kind())
+            };
             // The value of the first draw, the gradient of the second (Gastaldi, 2017).
             let backward = blend(&draw());
             let forward = tch::no_grad(|| blend(&draw()) - &backward);

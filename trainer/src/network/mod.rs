@@ -4,6 +4,6 @@ mod forward;
 mod parameters;
 mod plan;
 
-pub use forward::{BATCH_NORM_EPSILON, Mode, Network};
+pub use forward::{BATCH_NORM_EPSILON, Compute, Mode, Network};
 pub use parameters::Parameters;
 pub use plan::{Block, Convolution, Plan};

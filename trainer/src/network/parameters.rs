@@ -17,7 +17,7 @@ pub struct Parameters {
     layout: Layout,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Layout {
     parameters: Vec<(String, Vec<i64>)>,
     statistics: Vec<(String, Vec<i64>)>,
@@ -104,6 +104,20 @@ impl Parameters {
     /// Views of the parameters, in the order of `Plan::convolutions`.
     pub fn parameters(&self) -> Vec<Tensor> {
         split(&self.flat, &self.layout.parameters)
+    }
+
+    /// The parameters in another kind, converted as one tensor.
+    pub fn cast(&self, kind: Kind) -> Vec<Tensor> {
+        split(&self.flat.to_kind(kind), &self.layout.parameters)
+    }
+
+    /// The same layout over other numbers, which are not trained.
+    pub fn with(&self, flat: &Tensor, statistics: &Tensor) -> Self {
+        Self {
+            flat: flat.detach(),
+            statistics: statistics.detach(),
+            layout: self.layout.clone(),
+        }
     }
 
     /// Views of the statistics: mean and variance in turn.

@@ -107,6 +107,28 @@ impl Plan {
             .sum()
     }
 
+    /// Multiply-adds of the convolutions for one square image of `size` pixels.
+    pub fn multiply_adds(&self, size: u32) -> i64 {
+        let cost = |c: &Convolution, input: i64| {
+            let len = c.output_len(input).unwrap_or(0);
+            (len * len * c.output * c.input * c.kernel * c.kernel, len)
+        };
+        let (mut sum, mut len) = cost(&self.stem, i64::from(size));
+        for block in &self.blocks {
+            let input = len;
+            for path in &block.paths {
+                len = input;
+                for c in path {
+                    let (work, output) = cost(c, len);
+                    sum += work;
+                    len = output;
+                }
+            }
+            sum += block.shortcut.as_ref().map_or(0, |c| cost(c, input).0);
+        }
+        sum + cost(&self.head, len).0
+    }
+
     /// Which inputs each output cell reads, by propagating intervals through the layers, for square images of
     /// `size` pixels.
     ///

@@ -6,7 +6,9 @@ use bagcert_certifier::GeometryError;
 use thiserror::Error;
 
 use super::CIFAR10_SIZE;
-use crate::{checkpoint::CheckpointError, data::Cifar10Error, evaluate::EvaluationError};
+use crate::{
+    checkpoint::CheckpointError, data::Cifar10Error, evaluate::EvaluationError, loss::WindowError,
+};
 
 /// Why a run stopped.
 #[derive(Debug, Error)]
@@ -20,6 +22,17 @@ pub enum TrainError {
     /// The network does not fit the images.
     #[error("the network does not fit {CIFAR10_SIZE}x{CIFAR10_SIZE} images: {0}")]
     Geometry(#[from] GeometryError),
+    /// The patches to train against.
+    #[error(transparent)]
+    Windows(#[from] WindowError),
+    /// The teacher.
+    #[error("the teacher {} cannot teach this network: {reason}", path.display())]
+    Teacher {
+        /// Its checkpoint.
+        path: PathBuf,
+        /// What does not fit.
+        reason: String,
+    },
     /// The validation.
     #[error("validation failed: {0}")]
     Evaluation(#[from] EvaluationError),

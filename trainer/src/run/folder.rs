@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use super::{CHECKPOINT, EpochLog, TrainError};
 use crate::{
-    checkpoint::{Checkpoint, CheckpointError, write_whole},
+    checkpoint::{Checkpoint, CheckpointError, remove_unfinished, write_whole},
     config::Config,
 };
 
@@ -36,7 +36,15 @@ pub(super) fn prepare(
             ("seed", earlier.seed != config.seed),
             ("[network]", earlier.network != config.network),
             ("[data]", earlier.data != config.data),
+            (
+                "[augmentation]",
+                earlier.augmentation != config.augmentation,
+            ),
             ("[loss]", earlier.loss != config.loss),
+            (
+                "[distillation]",
+                earlier.distillation != config.distillation,
+            ),
             ("[training]", earlier.training != config.training),
         ];
         if let Some((key, _)) = differs.into_iter().find(|(_, differs)| *differs) {
@@ -46,6 +54,7 @@ pub(super) fn prepare(
             });
         }
     }
+    remove_unfinished(folder).map_err(file_error("tidy", folder))?;
     if path.exists() {
         return Ok(Some(Checkpoint::read(&path)?));
     }

@@ -1,23 +1,28 @@
 //! A training run: epochs, checkpoints, log.
 
+mod epoch;
 mod error;
 mod folder;
+mod teacher;
 
 use std::{path::Path, time::Instant};
 
 use bagcert_certifier::{Geometry, GeometryError, PatchSize};
 use serde::{Deserialize, Serialize};
-use tch::{Device, Kind, Tensor};
+use tch::Device;
 
 use crate::{
     checkpoint::{self, Checkpoint, Header},
     config::Config,
-    data::{self, Augmentation, Dataset},
+    data::{self, Dataset},
     evaluate::{Accuracy, evaluate},
-    loss,
-    network::{Mode, Network, Plan},
-    optimiser::{Adam, learning_rate},
+    loss::Margins,
+    network::{Compute, Network, Plan},
+    optimiser::{Adam, Average, Training},
 };
+
+use epoch::Epoch;
+use teacher::Teacher;
 
 pub use error::TrainError;
 
@@ -44,6 +49,13 @@ pub struct EpochLog {
     pub learning_rate: f64,
     /// Training images per second, without validation.
     pub images_per_second: f64,
+    /// The rate of the convolutions in GFLOP/s: those of a forward pass counted three times, for the backward
+    /// pass takes two more of them.
+    #[serde(default)]
+    pub gflops: f64,
+    /// That rate as a share of `training.peak_tflops`, where it was given.
+    #[serde(default)]
+    pub share_of_peak: Option<f64>,
     /// Accuracy on the validation images, where it was measured.
     pub validation: Option<serde_json::Value>,
 }
@@ -99,8 +111,9 @@ pub fn train(
     let checkpoint_path = folder.join(CHECKPOINT);
     let checkpoint = folder::prepare(config, folder, resume)?;
     let images = data::read(data_folder, data::Part::Train)?;
-    let (training, validation) = split(&images, config)?;
-    let (training, validation) = (training.to_device(device), validation.to_device(device));
+    let (images, validation) = split(&images, config)?;
+    // All images stay on the device, and are varied there.
+    let (images, validation) = (images.to_device(device), validation.to_device(device));
 
     tch::manual_seed(config.seed);
     let mut header = Header {
@@ -115,38 +128,46 @@ pub fn train(
         seed: config.seed,
     };
     let (mut network, geometry) = build(&header, device)?;
-    let mut adam = Adam::new(&network.parameters.flat);
+    network.compute = Compute::from(&config.training);
+    let mut training = Training {
+        adam: Adam::new(&network.parameters.flat),
+        average: config
+            .training
+            .ema
+            .map(|decay| Average::new(&network.parameters, decay)),
+    };
     if let Some(checkpoint) = checkpoint {
         checkpoint.expect_network(&config.network)?;
-        checkpoint.restore(&mut network, Some(&mut adam))?;
+        checkpoint.restore(&mut network, Some(&mut training))?;
         header.epoch = checkpoint.header.epoch;
     }
     let patches = validation_patches()?;
+    let margins = Margins::new(&config.loss, &geometry, device)?;
+    let teach = |config| Teacher::new(config, &header, &geometry, network.compute, device);
+    let teacher = config.distillation.as_ref().map(teach).transpose()?;
     let mut log = folder::read_log(&folder.join(LOG), header.epoch);
     while header.epoch < config.training.epochs {
         let started = Instant::now();
-        let (loss, rate) = train_epoch(
+        let epoch = Epoch {
             config,
-            &training,
-            &network,
-            &mut adam,
-            header.epoch,
-            observer,
-        )?;
-        let seconds = started.elapsed().as_secs_f64();
+            images: &images,
+            margins: &margins,
+            teacher: teacher.as_ref(),
+            number: header.epoch,
+        };
+        let (loss, rate) = epoch.train(&network, &mut training, observer)?;
+        let speed = images.len() as f64 / started.elapsed().as_secs_f64();
         header.epoch += 1;
-        header.steps = adam.steps;
-        if !loss.is_finite() {
-            return Err(TrainError::Diverged {
-                epoch: header.epoch,
-                loss,
-            });
-        }
+        header.steps = training.adam.steps;
         let due = header.epoch.is_multiple_of(config.training.validate_every)
             || header.epoch == config.training.epochs;
+        let averaged = training.average.as_ref().map(|average| {
+            let numbers = &network.parameters;
+            network.with(numbers.with(&average.parameters, &average.statistics))
+        });
         let accuracy = if due && !validation.is_empty() {
             Some(evaluate(
-                &network,
+                averaged.as_ref().unwrap_or(&network),
                 &validation,
                 &geometry,
                 &patches,
@@ -156,11 +177,18 @@ pub fn train(
         } else {
             None
         };
+        let work = 6.0 * network.plan.multiply_adds(header.image_size) as f64;
+        let gflops = speed * work / 1e9;
         let entry = EpochLog {
             epoch: header.epoch,
             loss,
             learning_rate: rate,
-            images_per_second: training.len() as f64 / seconds,
+            images_per_second: speed,
+            gflops,
+            share_of_peak: config
+                .training
+                .peak_tflops
+                .map(|peak| gflops / (1e3 * peak)),
             validation: accuracy
                 .as_ref()
                 .and_then(|accuracy: &Accuracy| serde_json::to_value(accuracy).ok()),
@@ -170,7 +198,7 @@ pub fn train(
         log.push('\n');
         checkpoint::write_whole(&folder.join(LOG), log.as_bytes())?;
         // Last: a kill before it repeats the epoch, and its line of the log is dropped.
-        checkpoint::save(&checkpoint_path, &header, &network, Some(&adam))?;
+        checkpoint::save(&checkpoint_path, &header, &network, Some(&training))?;
     }
     Ok(())
 }
@@ -193,59 +221,4 @@ fn validation_patches() -> Result<Vec<PatchSize>, GeometryError> {
         .into_iter()
         .map(|side| PatchSize::new(side, side))
         .collect()
-}
-
-/// One pass over the training images; the mean loss and the last learning rate.
-fn train_epoch(
-    config: &Config,
-    data: &Dataset,
-    network: &Network,
-    adam: &mut Adam,
-    epoch: usize,
-    observer: &mut dyn Observer,
-) -> Result<(f64, f64), TrainError> {
-    let batch = config.training.batch;
-    let steps = data.len() / batch;
-    let total = steps * config.training.epochs as i64;
-    let warmup = (config.training.warmup_epochs * steps as f64) as i64;
-    let device = data.images.device();
-    let augmentation = Augmentation {
-        flip: config.data.flip,
-        crop_padding: config.data.crop_padding,
-    };
-    // A stream of its own for each epoch, whatever was drawn before.
-    tch::manual_seed(
-        config
-            .seed
-            .wrapping_mul(1_000_003)
-            .wrapping_add(epoch as i64 + 1),
-    );
-    let order = Tensor::randperm(data.len(), (Kind::Int64, Device::Cpu)).to_device(device);
-    let mut sum = Tensor::zeros([1], (Kind::Double, device));
-    let mut rate = 0.0;
-    for step in 0..steps {
-        let chosen = order.narrow(0, step * batch, batch);
-        let images = augmentation.apply(&data.images.index_select(0, &chosen));
-        let labels = data.labels.index_select(0, &chosen);
-        let logits = network.forward(
-            &data::to_unit(&images),
-            Mode::Train {
-                shake: config.network.shake,
-            },
-        );
-        let loss = loss::total(&logits, &labels, &config.loss);
-        let gradient = Tensor::f_run_backward(&[&loss], &[&network.parameters.flat], false, false)?;
-        rate = learning_rate(
-            epoch as i64 * steps + step,
-            warmup,
-            total,
-            config.training.learning_rate,
-        );
-        if let Some(gradient) = gradient.first() {
-            adam.step(&network.parameters.flat, gradient, rate);
-        }
-        sum += loss.detach().to_kind(Kind::Double);
-        observer.step(epoch, step + 1, steps);
-    }
-    Ok((sum.double_value(&[0]) / steps as f64, rate))
 }

@@ -37,12 +37,29 @@ pub(crate) fn write_dataset(folder: &Path, count: usize) {
     fs::write(folder.join("test_batch.bin"), records(count, 9)).unwrap();
 }
 
-/// A configuration for the made-up data set, in a file.
+/// A configuration for the made-up data set, in a file; `extra` are keys of the table `[network]`.
 pub(crate) fn write_config(folder: &Path, epochs: usize, extra: &str) -> PathBuf {
+    write_config_with(folder, epochs, &[("network", extra)])
+}
+
+/// The same with more keys: (table, lines).
+pub(crate) fn write_config_with(folder: &Path, epochs: usize, extra: &[(&str, &str)]) -> PathBuf {
     let path = folder.join("config.toml");
+    let more = |table: &str| {
+        let lines = extra.iter().filter(|(of, _)| *of == table);
+        lines
+            .map(|(_, lines)| format!("{lines}\n"))
+            .collect::<String>()
+    };
     let text = format!(
-        "seed = 7\n[data]\nvalidation = 20\n[network]\nwidth = 8\nkernels = [3, 1]\nstrides = [2, 1]\n{extra}\n\
-         [loss]\nmargin = 0.5\none_hot = 0.1\n[training]\nepochs = {epochs}\nbatch = 16\nlearning_rate = 0.01\nwarmup_epochs = 0.5\n"
+        "seed = 7\n[data]\nvalidation = 20\n{}[network]\nwidth = 8\nkernels = [3, 1]\nstrides = [2, 1]\n{}\
+         [loss]\nmargin = 0.5\none_hot = 0.1\n{}[training]\nepochs = {epochs}\nbatch = 16\n\
+         learning_rate = 0.01\nwarmup_epochs = 0.5\n{}{}",
+        more("data"),
+        more("network"),
+        more("loss"),
+        more("training"),
+        more("")
     );
     fs::write(&path, text).unwrap();
     path

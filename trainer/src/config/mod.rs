@@ -1,11 +1,21 @@
 //! What a TOML configuration may say. Unknown keys are errors.
 
+mod augmentation;
+mod distillation;
+mod loss;
+mod training;
+
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+pub use augmentation::AugmentationConfig;
+pub use distillation::{DistillationConfig, Targets};
+pub use loss::{LossConfig, MarginKind, Patch, PatchShape, Scores};
+pub use training::{Precision, TrainingConfig};
 
 /// One training run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -15,10 +25,16 @@ pub struct Config {
     pub seed: i64,
     /// The images.
     pub data: DataConfig,
+    /// Variations of the images beyond the paper's.
+    #[serde(default)]
+    pub augmentation: AugmentationConfig,
     /// The region scorer f.
     pub network: NetworkConfig,
     /// The loss of Section 3.3.
     pub loss: LossConfig,
+    /// A teacher to learn from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distillation: Option<DistillationConfig>,
     /// Optimiser, schedule and length.
     pub training: TrainingConfig,
 }
@@ -66,51 +82,6 @@ pub struct NetworkConfig {
     pub shake: bool,
 }
 
-/// L_R with its margin M and the one-hot penalty (Section 3.3).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LossConfig {
-    /// The margin M in (0, 1]: twice the largest affected share of the score map trained against.
-    pub margin: f64,
-    /// The weight sigma of the one-hot penalty.
-    #[serde(default)]
-    pub one_hot: f64,
-    /// What stands for the binary score while training (Section A.3).
-    #[serde(default)]
-    pub scores: Scores,
-}
-
-/// What stands for the binary score in the training loss (Section A.3).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Scores {
-    /// The Heaviside step, with the sigmoid's gradient (straight-through).
-    #[default]
-    Heaviside,
-    /// The sigmoid itself.
-    Sigmoid,
-    /// Softmax over the classes.
-    Softmax,
-}
-
-/// Optimiser, schedule and length.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TrainingConfig {
-    /// Passes over the training images.
-    pub epochs: usize,
-    /// Images per step.
-    pub batch: i64,
-    /// Adam's learning rate after the warm-up.
-    pub learning_rate: f64,
-    /// Epochs of linear warm-up before the cosine decay to zero; may be a fraction.
-    #[serde(default)]
-    pub warmup_epochs: f64,
-    /// Measure on the validation images after every so many epochs (and after the last).
-    #[serde(default = "default_every")]
-    pub validate_every: usize,
-}
-
 fn default_validation() -> usize {
     5_000
 }
@@ -128,9 +99,6 @@ fn default_one() -> i64 {
 }
 fn default_paths() -> usize {
     2
-}
-fn default_every() -> usize {
-    1
 }
 
 /// Why a configuration cannot be used.
@@ -183,6 +151,20 @@ fn text(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
+/// An error that names `key` unless the condition holds.
+fn require(
+    holds: bool,
+    key: &'static str,
+    value: impl ToString,
+    reason: &'static str,
+) -> Result<(), ConfigError> {
+    if holds {
+        return Ok(());
+    }
+    let value = value.to_string();
+    Err(ConfigError::Value { key, value, reason })
+}
+
 impl Config {
     /// Reads and checks a TOML file.
     ///
@@ -206,14 +188,7 @@ impl Config {
     /// # Errors
     /// Names the first key whose value is not.
     pub fn check(&self) -> Result<(), ConfigError> {
-        let require = |holds: bool, key: &'static str, value: String, reason: &'static str| {
-            if holds {
-                Ok(())
-            } else {
-                Err(ConfigError::Value { key, value, reason })
-            }
-        };
-        let (network, loss, training) = (&self.network, &self.loss, &self.training);
+        let network = &self.network;
         let blocks = network.kernels.len();
         require(
             (0..=16).contains(&self.data.crop_padding),
@@ -273,47 +248,11 @@ impl Config {
             network.paths.to_string(),
             "a block has 1 or 2 paths",
         )?;
-        require(
-            loss.margin > 0.0 && loss.margin <= 1.0,
-            "loss.margin",
-            loss.margin.to_string(),
-            "the margin M lies in (0, 1]",
-        )?;
-        require(
-            loss.one_hot.is_finite() && loss.one_hot >= 0.0,
-            "loss.one_hot",
-            loss.one_hot.to_string(),
-            "it must be 0 or more",
-        )?;
-        require(
-            (1..=100_000).contains(&training.epochs),
-            "training.epochs",
-            training.epochs.to_string(),
-            "it must be from 1 to 100000",
-        )?;
-        require(
-            (2..=65_536).contains(&training.batch),
-            "training.batch",
-            training.batch.to_string(),
-            "it must be from 2 to 65536 (batch normalisation needs two)",
-        )?;
-        require(
-            training.learning_rate > 0.0 && training.learning_rate <= 1.0,
-            "training.learning_rate",
-            training.learning_rate.to_string(),
-            "it must lie in (0, 1]",
-        )?;
-        require(
-            (0.0..=training.epochs as f64).contains(&training.warmup_epochs),
-            "training.warmup_epochs",
-            training.warmup_epochs.to_string(),
-            "it must lie between 0 and training.epochs",
-        )?;
-        require(
-            training.validate_every >= 1,
-            "training.validate_every",
-            training.validate_every.to_string(),
-            "it must be 1 or more",
-        )
+        self.augmentation.check()?;
+        self.loss.check()?;
+        if let Some(distillation) = &self.distillation {
+            distillation.check()?;
+        }
+        self.training.check()
     }
 }

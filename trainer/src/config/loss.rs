@@ -1,0 +1,205 @@
+//! The table `[loss]`.
+
+use bagcert_certifier::{PatchSize, rectangles_of_area};
+use serde::{Deserialize, Serialize};
+
+use super::{ConfigError, require};
+
+/// L_R with its margin M and the one-hot penalty (Section 3.3).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LossConfig {
+    /// Where the margin is clipped, M in (0, 1], in cells of the score map. For the paper's margin it is twice
+    /// the largest affected share of the map trained against; for the others, what is left over once the
+    /// image is certified.
+    pub margin: f64,
+    /// Which cells the margin is taken over.
+    #[serde(default)]
+    pub margin_kind: MarginKind,
+    /// Patch sizes for the margins over windows; one of them, or of `patch_areas`, is drawn for each step.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub patches: Vec<Patch>,
+    /// Instead of `patches`: every shape whose pixels number from the first to the second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patch_areas: Option<[u32; 2]>,
+    /// Which shapes `patch_areas` means.
+    #[serde(default)]
+    pub patch_shape: PatchShape,
+    /// Every how many windows a mask starts; see the certifier's `MaskSet`. For double masking only.
+    #[serde(default = "default_step", skip_serializing_if = "is_one")]
+    pub mask_step: u32,
+    /// For `worst-pair`: the pairs of windows are searched for so many rivals, those with the least margin
+    /// outside one window. 0: for all, which is exact.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub pair_rivals: i64,
+    /// So many epochs begin with the paper's margin, clipped at the same M, before `margin_kind` takes over.
+    #[serde(default, skip_serializing_if = "is_none_yet")]
+    pub paper_epochs: usize,
+    /// The weight sigma of the one-hot penalty.
+    #[serde(default)]
+    pub one_hot: f64,
+    /// What stands for the binary score while training (Section A.3).
+    #[serde(default)]
+    pub scores: Scores,
+}
+
+/// Which cells the margin is taken over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MarginKind {
+    /// All cells, as in the paper: the margin of Condition 3.3.
+    #[default]
+    Paper,
+    /// The cells outside the worst window, less those inside: the slack of Condition 3.2.
+    WorstWindow,
+    /// The cells outside the worst two windows: the slack of double masking.
+    WorstPair,
+}
+
+/// Shapes of patches drawn at random.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PatchShape {
+    /// Squares.
+    #[default]
+    Square,
+    /// Every rectangle.
+    Rectangle,
+}
+
+/// What stands for the binary score in the training loss (Section A.3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scores {
+    /// The Heaviside step, with the sigmoid's gradient (straight-through).
+    #[default]
+    Heaviside,
+    /// The sigmoid itself.
+    Sigmoid,
+    /// Softmax over the classes.
+    Softmax,
+}
+
+/// A patch size, written `"WIDTHxHEIGHT"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Patch(pub PatchSize);
+
+impl TryFrom<String> for Patch {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let sides = text.split_once('x').and_then(|(width, height)| {
+            Some((width.parse::<u32>().ok()?, height.parse::<u32>().ok()?))
+        });
+        let (width, height) = sides.ok_or_else(|| {
+            format!("patch {text:?}: write \"WIDTHxHEIGHT\", for example \"5x5\"")
+        })?;
+        PatchSize::new(width, height)
+            .map(Self)
+            .map_err(|error| format!("patch {text:?}: {error}"))
+    }
+}
+
+impl From<Patch> for String {
+    fn from(patch: Patch) -> Self {
+        patch.0.to_string()
+    }
+}
+
+fn default_step() -> u32 {
+    1
+}
+fn is_one(value: &u32) -> bool {
+    *value == 1
+}
+fn is_zero(value: &i64) -> bool {
+    *value == 0
+}
+
+fn is_none_yet(epochs: &usize) -> bool {
+    *epochs == 0
+}
+
+/// Pixels of the largest patch that may be asked for: all rectangles up to it are listed.
+const MAX_AREA: u32 = 4_096;
+
+impl LossConfig {
+    /// Every patch size that may be drawn; empty for the paper's margin.
+    pub fn patch_sizes(&self) -> Vec<PatchSize> {
+        let listed = self.patches.iter().map(|patch| patch.0);
+        let [least, most] = self.patch_areas.unwrap_or([1, 0]);
+        let shapes = (least..=most)
+            .flat_map(|area| rectangles_of_area(area, area, area))
+            .filter(|size| {
+                self.patch_shape == PatchShape::Rectangle || size.width() == size.height()
+            });
+        listed.chain(shapes).collect()
+    }
+
+    /// Checks that every value is in its range and none is without effect.
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        require(
+            self.margin > 0.0 && self.margin <= 1.0,
+            "loss.margin",
+            self.margin,
+            "the margin M lies in (0, 1]",
+        )?;
+        require(
+            self.one_hot.is_finite() && self.one_hot >= 0.0,
+            "loss.one_hot",
+            self.one_hot,
+            "it must be 0 or more",
+        )?;
+        if let Some([least, most]) = self.patch_areas {
+            require(
+                1 <= least && least <= most && most <= MAX_AREA,
+                "loss.patch_areas",
+                format!("{:?}", [least, most]),
+                "it must be two whole numbers of pixels from 1 to 4096, the smaller first",
+            )?;
+            require(
+                self.patches.is_empty(),
+                "loss.patch_areas",
+                format!("{:?}", [least, most]),
+                "loss.patches is given too; use one of them",
+            )?;
+        }
+        let kind = self.margin_kind;
+        let sizes = self.patch_sizes().len();
+        if kind == MarginKind::Paper {
+            require(
+                self.patches.is_empty() && self.patch_areas.is_none(),
+                "loss.margin_kind",
+                "\"paper\"",
+                "it takes no loss.patches and no loss.patch_areas: its margin M stands for the patch size",
+            )?;
+            require(
+                self.paper_epochs == 0,
+                "loss.paper_epochs",
+                self.paper_epochs,
+                "loss.margin_kind is \"paper\" for all epochs already",
+            )?;
+        } else {
+            require(
+                sizes > 0,
+                "loss.margin_kind",
+                format!("{kind:?}"),
+                "it needs loss.patches, for example [\"5x5\"], or loss.patch_areas that hold a patch",
+            )?;
+        }
+        let pairs = kind == MarginKind::WorstPair;
+        require(
+            self.mask_step >= 1 && (pairs || self.mask_step == 1),
+            "loss.mask_step",
+            self.mask_step,
+            "it must be 1 or more, and 1 unless loss.margin_kind is \"worst-pair\"",
+        )?;
+        require(
+            self.pair_rivals >= 0 && (pairs || self.pair_rivals == 0),
+            "loss.pair_rivals",
+            self.pair_rivals,
+            "it must be 0 or more, and 0 unless loss.margin_kind is \"worst-pair\"",
+        )
+    }
+}

@@ -1,0 +1,112 @@
+//! The table `[training]`.
+
+use serde::{Deserialize, Serialize};
+
+use super::{ConfigError, require};
+
+/// Optimiser, schedule, length and arithmetic.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingConfig {
+    /// Passes over the training images.
+    pub epochs: usize,
+    /// Images per step.
+    pub batch: i64,
+    /// Adam's learning rate after the warm-up.
+    pub learning_rate: f64,
+    /// Epochs of linear warm-up before the cosine decay to zero; may be a fraction.
+    #[serde(default)]
+    pub warmup_epochs: f64,
+    /// Measure on the validation images after every so many epochs (and after the last).
+    #[serde(default = "default_every")]
+    pub validate_every: usize,
+    /// The largest norm of a step's gradient, over all parameters; longer ones are scaled down to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip_norm: Option<f64>,
+    /// Decay of an exponential moving average of the weights, which is then what is measured and exported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ema: Option<f64>,
+    /// Arithmetic of the convolutions.
+    #[serde(default)]
+    pub precision: Precision,
+    /// Activations with the channels of a cell side by side, which tensor cores want.
+    #[serde(default)]
+    pub channels_last: bool,
+    /// The device's largest rate in this precision, in TFLOP/s: the log then has the share of it that was
+    /// reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_tflops: Option<f64>,
+}
+
+/// Arithmetic of the convolutions. Weights, batch normalisation, loss and optimiser are always f32.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Precision {
+    /// 32 bits.
+    #[default]
+    F32,
+    /// bfloat16.
+    Bf16,
+}
+
+fn default_every() -> usize {
+    1
+}
+
+impl TrainingConfig {
+    /// Checks that every value is in its range.
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        require(
+            (1..=100_000).contains(&self.epochs),
+            "training.epochs",
+            self.epochs,
+            "it must be from 1 to 100000",
+        )?;
+        require(
+            (2..=65_536).contains(&self.batch),
+            "training.batch",
+            self.batch,
+            "it must be from 2 to 65536 (batch normalisation needs two)",
+        )?;
+        require(
+            self.learning_rate > 0.0 && self.learning_rate <= 1.0,
+            "training.learning_rate",
+            self.learning_rate,
+            "it must lie in (0, 1]",
+        )?;
+        require(
+            (0.0..=self.epochs as f64).contains(&self.warmup_epochs),
+            "training.warmup_epochs",
+            self.warmup_epochs,
+            "it must lie between 0 and training.epochs",
+        )?;
+        require(
+            self.validate_every >= 1,
+            "training.validate_every",
+            self.validate_every,
+            "it must be 1 or more",
+        )?;
+        let positive = |value: f64| value.is_finite() && value > 0.0;
+        let norm = self.clip_norm.unwrap_or(1.0);
+        require(
+            positive(norm),
+            "training.clip_norm",
+            norm,
+            "it must be above 0",
+        )?;
+        let ema = self.ema.unwrap_or(0.5);
+        require(
+            (0.0..1.0).contains(&ema),
+            "training.ema",
+            ema,
+            "it must be at least 0 and below 1, for example 0.999",
+        )?;
+        let peak = self.peak_tflops.unwrap_or(1.0);
+        require(
+            positive(peak),
+            "training.peak_tflops",
+            peak,
+            "it must be above 0",
+        )
+    }
+}

@@ -1,0 +1,111 @@
+//! Learning from a teacher's scores, without labels.
+
+use tch::{Reduction, Tensor};
+
+use super::{mean_scores, scores};
+use crate::config::{Scores, Targets};
+
+/// What a teacher says about a batch.
+#[derive(Debug)]
+pub struct Lesson {
+    kind: Targets,
+    /// Mean scores N x C, or scores N x C x h x w in [0, 1].
+    target: Tensor,
+}
+
+impl Lesson {
+    /// From the teacher's logits N x C x H x W for a network whose map has `height` x `width` cells: H and W must
+    /// be these or whole multiples where score maps are learnt.
+    pub fn new(logits: &Tensor, kind: Targets, height: i64, width: i64) -> Self {
+        let logits = logits.detach();
+        let target = match kind {
+            Targets::MeanScores => mean_scores(&scores(&logits, Scores::Heaviside)),
+            // Each cell learns the mean of the teacher's cells in its place.
+            Targets::ScoreMaps => logits.sigmoid().adaptive_avg_pool2d([height, width]),
+        };
+        Self {
+            kind,
+            target: target.detach(),
+        }
+    }
+}
+
+/// How far the network's scores are from the teacher's, over a batch.
+///
+/// Mean scores: the squared difference, summed over the classes. Score maps: the binary cross-entropy of each cell
+/// and class, in nats. `logits`: N x C x h x w.
+pub fn distil(logits: &Tensor, kind: Scores, lesson: &Lesson) -> Tensor {
+    match lesson.kind {
+        Targets::MeanScores => {
+            let apart = mean_scores(&scores(logits, kind)) - &lesson.target;
+            let squares = apart.square();
+            squares
+                .sum_dim_intlist([1i64].as_slice(), false, squares.kind())
+                .mean(squares.kind())
+        }
+        Targets::ScoreMaps => logits.binary_cross_entropy_with_logits(
+            &lesson.target.to_kind(logits.kind()),
+            None::<Tensor>,
+            None::<Tensor>,
+            Reduction::Mean,
+        ),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use super::*;
+    use tch::{Device, Kind};
+
+    fn logits(seed: i64, side: i64) -> Tensor {
+        tch::manual_seed(seed);
+        Tensor::randn([2, 3, side, side], (Kind::Float, Device::Cpu))
+    }
+
+    #[test]
+    fn mean_scores_are_compared_class_by_class() {
+        let (student, teacher) = (logits(1, 2), logits(2, 4));
+        let lesson = Lesson::new(&teacher, Targets::MeanScores, 2, 2);
+        let found = distil(&student, Scores::Heaviside, &lesson).double_value(&[]);
+        let share = |logits: &Tensor, image: i64, class: i64| {
+            let cells = logits.get(image).get(class);
+            let votes = cells.ge(0.0).sum(Kind::Int64).int64_value(&[]);
+            votes as f64 / cells.numel() as f64
+        };
+        let pairs = (0..2).flat_map(|image| (0..3).map(move |class| (image, class)));
+        let expected: f64 = pairs
+            .map(|(image, class)| {
+                (share(&student, image, class) - share(&teacher, image, class)).powi(2)
+            })
+            .sum();
+        assert!(
+            (found - expected / 2.0).abs() < 1e-6,
+            "{found} is not {expected}"
+        );
+        // The same votes are nothing left to learn.
+        let own = Lesson::new(&student, Targets::MeanScores, 2, 2);
+        assert_eq!(
+            distil(&student, Scores::Heaviside, &own).double_value(&[]),
+            0.0
+        );
+    }
+
+    #[test]
+    fn score_maps_are_compared_cell_by_cell_and_larger_ones_averaged() {
+        let student = logits(3, 2).set_requires_grad(true);
+        let teacher = logits(4, 4);
+        let lesson = Lesson::new(&teacher, Targets::ScoreMaps, 2, 2);
+        let loss = distil(&student, Scores::Heaviside, &lesson);
+        let gradient = Tensor::run_backward(&[loss], &[&student], false, false).remove(0);
+        // The gradient of the cross-entropy: what the network says less what the teacher says.
+        let said = student.detach().sigmoid();
+        for (y, x) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+            let taught = teacher.sigmoid().narrow(2, 2 * y, 2).narrow(3, 2 * x, 2);
+            let taught = taught.mean_dim([2i64, 3].as_slice(), false, Kind::Float);
+            let at = |tensor: &Tensor| tensor.select(3, x).select(2, y);
+            let expected = (at(&said) - taught) / 24.0;
+            assert!(at(&gradient).allclose(&expected, 1e-5, 1e-7, false));
+        }
+    }
+}

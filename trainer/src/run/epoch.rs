@@ -1,0 +1,117 @@
+//! One pass over the training images. Nothing in a step waits for the device.
+
+use tch::{Device, Kind, Tensor};
+
+use super::{Observer, TrainError, teacher::Teacher};
+use crate::{
+    config::Config,
+    data::{self, Augmentation, Dataset},
+    loss::{self, Margin, Margins},
+    network::{Mode, Network},
+    optimiser::{Training, clip_norm, learning_rate},
+};
+
+/// The loss is read back from the device, to stop where it is no number, once in so many steps.
+const CHECK_EVERY: i64 = 500;
+
+/// What an epoch needs to know.
+pub(super) struct Epoch<'r> {
+    pub(super) config: &'r Config,
+    pub(super) images: &'r Dataset,
+    pub(super) margins: &'r Margins,
+    pub(super) teacher: Option<&'r Teacher>,
+    /// From 0.
+    pub(super) number: usize,
+}
+
+impl Epoch<'_> {
+    /// Trains; the mean loss and the last learning rate.
+    pub(super) fn train(
+        &self,
+        network: &Network,
+        training: &mut Training,
+        observer: &mut dyn Observer,
+    ) -> Result<(f64, f64), TrainError> {
+        let (config, data) = (self.config, self.images);
+        let batch = config.training.batch;
+        let steps = data.len() / batch;
+        let total = steps * config.training.epochs as i64;
+        let warmup = (config.training.warmup_epochs * steps as f64) as i64;
+        let device = data.images.device();
+        let augmentation = Augmentation {
+            flip: config.data.flip,
+            crop_padding: config.data.crop_padding,
+        };
+        // A stream of its own for each epoch, whatever was drawn before.
+        let stream = config.seed.wrapping_mul(1_000_003);
+        tch::manual_seed(stream.wrapping_add(self.number as i64 + 1));
+        let order = Tensor::randperm(data.len(), (Kind::Int64, Device::Cpu)).to_device(device);
+        let mut sum = Tensor::zeros([1], (Kind::Double, device));
+        let mut rate = 0.0;
+        for step in 0..steps {
+            let chosen = order.narrow(0, step * batch, batch);
+            let images = augmentation.apply(&data.images.index_select(0, &chosen));
+            let images = data::vary(&data::to_unit(&images), &config.augmentation);
+            let labels = data.labels.index_select(0, &chosen);
+            let shake = config.network.shake;
+            let logits = network.forward(&images, Mode::Train { shake });
+            let margin = if self.number < config.loss.paper_epochs {
+                Margin::Paper
+            } else {
+                self.margins.draw()
+            };
+            let mut loss = loss::total(&logits, &labels, &config.loss, &margin);
+            if let Some(teacher) = self.teacher {
+                loss = teacher.mix(&loss, &images, &logits, config.loss.scores);
+            }
+            let done = self.number as i64 * steps + step;
+            rate = learning_rate(done, warmup, total, config.training.learning_rate);
+            self.descend(&loss, network, training, rate)?;
+            sum += loss.detach().to_kind(Kind::Double);
+            observer.step(self.number, step + 1, steps);
+            if (step + 1) % CHECK_EVERY == 0 {
+                self.check(&sum, step + 1)?;
+            }
+        }
+        self.check(&sum, steps)?;
+        // A last step may have broken the weights after its loss was worked out.
+        self.check(&network.parameters.flat.detach().sum(Kind::Double), steps)?;
+        Ok((sum.double_value(&[0]) / steps as f64, rate))
+    }
+
+    fn descend(
+        &self,
+        loss: &Tensor,
+        network: &Network,
+        training: &mut Training,
+        rate: f64,
+    ) -> Result<(), TrainError> {
+        let flat = &network.parameters.flat;
+        let gradients = Tensor::f_run_backward(&[loss], &[flat], false, false)?;
+        let Some(gradient) = gradients.first() else {
+            return Ok(());
+        };
+        match self.config.training.clip_norm {
+            Some(largest) => training
+                .adam
+                .step(flat, &clip_norm(gradient, largest), rate),
+            None => training.adam.step(flat, gradient, rate),
+        }
+        if let Some(average) = &mut training.average {
+            average.update(&network.parameters, training.adam.steps);
+        }
+        Ok(())
+    }
+
+    /// Fails where the sum over `steps` steps is no number.
+    fn check(&self, sum: &Tensor, steps: i64) -> Result<(), TrainError> {
+        let loss = sum.sum(Kind::Double).double_value(&[]) / steps.max(1) as f64;
+        if loss.is_finite() {
+            return Ok(());
+        }
+        Err(TrainError::Diverged {
+            epoch: self.number + 1,
+            loss,
+        })
+    }
+}

@@ -1,0 +1,86 @@
+//! A network to learn from.
+
+use std::path::PathBuf;
+
+use bagcert_certifier::Geometry;
+use tch::{Device, Tensor, no_grad};
+
+use super::{TrainError, load};
+use crate::{
+    checkpoint::Header,
+    config::{DistillationConfig, Scores, Targets},
+    loss::{Lesson, distil},
+    network::{Compute, Mode, Network},
+};
+
+/// A teacher, ready on the training device.
+pub(super) struct Teacher {
+    network: Network,
+    kind: Targets,
+    weight: f64,
+}
+
+impl Teacher {
+    /// Loads it for a run of `header` and `geometry`.
+    pub(super) fn new(
+        config: &DistillationConfig,
+        header: &Header,
+        geometry: &Geometry,
+        compute: Compute,
+        device: Device,
+    ) -> Result<Self, TrainError> {
+        let (own, mut network, map) = load(&config.teacher, device)?;
+        network.compute = compute;
+        let refuse = |reason: String| {
+            let path = PathBuf::from(&config.teacher);
+            Err(TrainError::Teacher { path, reason })
+        };
+        if own.classes != header.classes {
+            return refuse(format!(
+                "its classes are {:?}, the data set's {:?}",
+                own.classes, header.classes
+            ));
+        }
+        if own.image_size != header.image_size {
+            return refuse(format!(
+                "its images have {} pixels a side, the data set's {}",
+                own.image_size, header.image_size
+            ));
+        }
+        let multiple = |teacher: u32, student: u32| teacher.is_multiple_of(student);
+        let [theirs, ours] = [&map, geometry].map(|map| [map.y.outputs(), map.x.outputs()]);
+        let fits = multiple(theirs[0], ours[0]) && multiple(theirs[1], ours[1]);
+        if config.kind == Targets::ScoreMaps && !fits {
+            return refuse(format!(
+                "its score map has {}x{} cells, no whole multiple of the network's {}x{}; distillation.kind = \"mean-scores\" takes any",
+                theirs[1], theirs[0], ours[1], ours[0]
+            ));
+        }
+        Ok(Self {
+            network,
+            kind: config.kind,
+            weight: config.weight,
+        })
+    }
+
+    /// `loss` and the teacher's own, by the weight; `images` N x C x H x W are those that gave `logits`.
+    pub(super) fn mix(
+        &self,
+        loss: &Tensor,
+        images: &Tensor,
+        logits: &Tensor,
+        scores: Scores,
+    ) -> Tensor {
+        let lesson = no_grad(|| {
+            let taught = self.network.forward(images, Mode::Evaluate);
+            let size = logits.size();
+            let [height, width] = [2, 3].map(|axis: usize| size.get(axis).copied().unwrap_or(0));
+            Lesson::new(&taught, self.kind, height, width)
+        });
+        let learnt = distil(logits, scores, &lesson) * self.weight;
+        if self.weight == 1.0 {
+            return learnt;
+        }
+        loss * (1.0 - self.weight) + learnt
+    }
+}

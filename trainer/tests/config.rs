@@ -1,0 +1,169 @@
+//! What a configuration may not say, and that those in the repository are in order.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use bagcert_trainer::config::{Config, MarginKind, Precision};
+use common::write_config_with;
+
+/// The error for these keys of one table.
+fn refused(table: &str, lines: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = write_config_with(folder.path(), 3, &[(table, lines)]);
+    Config::read(&path).unwrap_err().to_string()
+}
+
+#[test]
+fn values_out_of_range_and_keys_without_effect_are_named() {
+    let pair = "margin_kind = \"worst-pair\"";
+    let cases: &[(&str, &str, &[&str])] = &[
+        (
+            "loss",
+            "margin_kind = \"best\"",
+            &["margin_kind", "best", "worst-pair"],
+        ),
+        ("loss", pair, &["loss.margin_kind", "loss.patches"]),
+        (
+            "loss",
+            "patches = [\"5x5\"]",
+            &["loss.margin_kind", "paper"],
+        ),
+        (
+            "loss",
+            &format!("{pair}\npatches = [\"5by5\"]"),
+            &["5by5", "5x5"],
+        ),
+        (
+            "loss",
+            &format!("{pair}\npatches = [\"0x5\"]"),
+            &["0x5", "empty"],
+        ),
+        (
+            "loss",
+            &format!("{pair}\npatch_areas = [9, 4]"),
+            &["loss.patch_areas", "9, 4"],
+        ),
+        (
+            "loss",
+            &format!("{pair}\npatch_areas = [2, 3]"),
+            &["hold a patch"],
+        ),
+        (
+            "loss",
+            &format!("{pair}\npatches = [\"2x2\"]\npatch_areas = [4, 9]"),
+            &["use one"],
+        ),
+        (
+            "loss",
+            &format!("{pair}\npatches = [\"2x2\"]\nmask_step = 0"),
+            &["loss.mask_step"],
+        ),
+        (
+            "loss",
+            &format!("{pair}\npatches = [\"2x2\"]\npair_rivals = -1"),
+            &["loss.pair_rivals"],
+        ),
+        (
+            "loss",
+            "margin_kind = \"worst-window\"\npatches = [\"2x2\"]\npair_rivals = 1",
+            &["loss.pair_rivals", "worst-pair"],
+        ),
+        (
+            "loss",
+            "paper_epochs = 2",
+            &["loss.paper_epochs", "already"],
+        ),
+        ("training", "clip_norm = 0.0", &["training.clip_norm"]),
+        (
+            "training",
+            "clip_norm = nan",
+            &["training.clip_norm", "NaN"],
+        ),
+        ("training", "ema = 1.0", &["training.ema", "0.999"]),
+        (
+            "training",
+            "precision = \"f16\"",
+            &["precision", "f16", "bf16"],
+        ),
+        ("training", "peak_tflops = -1.0", &["training.peak_tflops"]),
+        ("", "[augmentation]\ncutout = -1", &["augmentation.cutout"]),
+        (
+            "",
+            "[augmentation]\noperations = 2",
+            &["augmentation.magnitude", "together"],
+        ),
+        (
+            "",
+            "[augmentation]\nmagnitude = 2.0",
+            &["augmentation.magnitude"],
+        ),
+        (
+            "",
+            "[distillation]\nteacher = \"a\"\nweight = 0.0",
+            &["distillation.weight"],
+        ),
+        ("", "[distillation]\nweight = 0.5", &["teacher"]),
+        (
+            "",
+            "[distillation]\nteacher = \"a\"\nweight = 1\nkind = \"logits\"",
+            &["logits", "score-maps"],
+        ),
+    ];
+    for (table, lines, parts) in cases {
+        let error = refused(table, lines);
+        for part in *parts {
+            assert!(
+                error.contains(part),
+                "{lines:?}: {part:?} is not in: {error}"
+            );
+        }
+    }
+}
+
+/// Every configuration in the repository can be used; those named after the paper turn nothing else on.
+#[test]
+fn the_configurations_that_are_shipped_are_in_order() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/configs");
+    let mut found = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "toml") {
+            continue;
+        }
+        let config = Config::read(&path).unwrap();
+        found += 1;
+        // What is saved with a run is the same configuration.
+        let saved = toml::to_string(&config).unwrap();
+        assert_eq!(
+            toml::from_str::<Config>(&saved).unwrap(),
+            config,
+            "{}",
+            path.display()
+        );
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if name.starts_with("paper-") {
+            let training = &config.training;
+            assert_eq!(config.loss.margin_kind, MarginKind::Paper, "{name}");
+            assert_eq!(training.precision, Precision::F32, "{name}");
+            assert!(
+                training.ema.is_none() && training.clip_norm.is_none(),
+                "{name}"
+            );
+            assert!(
+                config.distillation.is_none() && !training.channels_last,
+                "{name}"
+            );
+            assert_eq!(
+                (config.augmentation.cutout, config.augmentation.operations),
+                (0, 0),
+                "{name}"
+            );
+            assert_eq!(
+                (config.network.paths, config.network.width),
+                (2, 768),
+                "{name}"
+            );
+        }
+    }
+    assert!(found > 10, "{found} configurations");
+}

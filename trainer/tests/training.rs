@@ -1,0 +1,193 @@
+//! What the options of a run do: bf16 and channels_last give the network that f32 gives, nearly; the log has the
+//! rate; the margin changes when it is asked to.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use std::sync::Mutex;
+
+use bagcert_trainer::{
+    config::{Config, LossConfig},
+    loss::{self, Margin},
+    network::{Compute, Mode, Network, Plan},
+    run::{self, EpochLog, Observer},
+};
+use common::{write_config_with, write_dataset};
+use tch::{Device, Kind, Tensor};
+
+fn network() -> Network {
+    tch::manual_seed(4);
+    let config =
+        toml::from_str("width = 24\nkernels = [3, 1, 3]\nstrides = [1, 2, 1]\nshake = false")
+            .unwrap();
+    let normalisation = vec![(0.49, 0.25), (0.48, 0.24), (0.45, 0.26)];
+    Network::new(Plan::new(&config, 3, 10), normalisation, Device::Cpu)
+}
+
+/// Loss, logits and gradient of one batch.
+fn step(network: &mut Network, compute: Compute) -> (f64, Tensor, Tensor) {
+    let _alone = GENERATOR
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    network.compute = compute;
+    tch::manual_seed(9);
+    let images = Tensor::rand([32, 3, 32, 32], (Kind::Float, Device::Cpu));
+    let labels = Tensor::randint(10, [32], (Kind::Int64, Device::Cpu));
+    let config: LossConfig = toml::from_str("margin = 0.5\nscores = \"sigmoid\"").unwrap();
+    let logits = network.forward(&images, Mode::Train { shake: false });
+    let loss = loss::total(&logits, &labels, &config, &Margin::Paper);
+    let flat = &network.parameters.flat;
+    let gradient = Tensor::run_backward(&[&loss], &[flat], false, false).remove(0);
+    (loss.double_value(&[]), logits.detach(), gradient)
+}
+
+/// The cosine of the angle between two tensors.
+fn cosine(one: &Tensor, other: &Tensor) -> f64 {
+    let dot = |a: &Tensor, b: &Tensor| (a * b).sum(Kind::Double).double_value(&[]);
+    dot(one, other) / (dot(one, one) * dot(other, other)).sqrt()
+}
+
+#[test]
+fn losses_and_gradients_are_close_in_every_arithmetic() {
+    let mut network = network();
+    let (loss, logits, gradient) = step(&mut network, Compute::default());
+    for (kind, channels_last, near) in [
+        (Kind::Float, true, 1e-5),
+        (Kind::BFloat16, false, 2e-2),
+        (Kind::BFloat16, true, 2e-2),
+    ] {
+        let found = step(
+            &mut network,
+            Compute {
+                kind,
+                channels_last,
+            },
+        );
+        assert_eq!((found.1.kind(), found.2.kind()), (Kind::Float, Kind::Float));
+        assert!(
+            (found.0 - loss).abs() < near,
+            "{kind:?}: loss {} for {loss}",
+            found.0
+        );
+        let angles = [cosine(&found.1, &logits), cosine(&found.2, &gradient)];
+        eprintln!("{kind:?}, channels last {channels_last}: cosines {angles:?}");
+        assert!(angles.iter().all(|angle| *angle > 1.0 - near), "{angles:?}");
+        // It is another arithmetic, not f32 by another name.
+        let same = found.1 == logits;
+        assert!(kind == Kind::Float || !same);
+    }
+}
+
+#[test]
+fn activations_lie_as_asked() {
+    let mut network = network();
+    for channels_last in [false, true] {
+        let compute = Compute {
+            kind: Kind::BFloat16,
+            channels_last,
+        };
+        let (_, logits, _) = step(&mut network, compute);
+        // Strides of N x 10 x 16 x 16: the channel's is 1 where channels lie side by side.
+        assert_eq!(logits.stride()[1], if channels_last { 1 } else { 256 });
+    }
+}
+
+/// libtorch's generator is one for all threads: whatever must draw the same again holds this.
+static GENERATOR: Mutex<()> = Mutex::new(());
+
+struct Losses(Vec<EpochLog>);
+
+impl Observer for Losses {
+    fn step(&mut self, _: usize, _: i64, _: i64) {}
+    fn epoch(&mut self, log: &EpochLog) {
+        self.0.push(log.clone());
+    }
+}
+
+fn train(table: &str, lines: &str) -> Vec<EpochLog> {
+    let _alone = GENERATOR
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    let folder = tempfile::tempdir().unwrap();
+    write_dataset(folder.path(), 60);
+    let config = write_config_with(folder.path(), 12, &[(table, lines)]);
+    let config = Config::read(&config).unwrap();
+    let mut losses = Losses(vec![]);
+    let output = folder.path().join("run");
+    run::train(
+        &config,
+        folder.path(),
+        &output,
+        false,
+        Device::Cpu,
+        &mut losses,
+    )
+    .unwrap();
+    losses.0
+}
+
+#[test]
+fn bf16_learns_what_f32_learns() {
+    let end = |logs: &[EpochLog]| logs.last().unwrap().loss;
+    let (single, half) = (
+        train("", ""),
+        train("training", "precision = \"bf16\"\nchannels_last = true"),
+    );
+    let start = single[0].loss;
+    eprintln!("from {start}: f32 {}, bf16 {}", end(&single), end(&half));
+    assert!(end(&single) < start - 0.05);
+    assert!((end(&half) - end(&single)).abs() < 0.25 * (start - end(&single)));
+    assert_ne!(end(&half), end(&single));
+}
+
+#[test]
+fn the_log_has_the_rate_and_its_share_of_the_peak() {
+    let logs = train("training", "peak_tflops = 2.0\nclip_norm = 0.1");
+    for log in &logs {
+        // Multiply-adds of a 32x32 image: the stem 3 -> 8 with 3x3 at 32x32; block 1 with stride 2, to 16x16, two
+        // paths of 3x3 and 1x1 and a 1x1 shortcut; block 2 with four 1x1; the head.
+        let stem = 1024 * 9 * 3 * 8;
+        let first = 256 * (9 + 1) * 64 + (1024 + 256 * 9) * 64 + 256 * 64;
+        let rest = 256 * 4 * 64 + 256 * 80;
+        let work = 6.0 * f64::from(stem + first + rest);
+        let expected = log.images_per_second * work / 1e9;
+        assert!(
+            (log.gflops / expected - 1.0).abs() < 1e-9,
+            "{} is not {expected}",
+            log.gflops
+        );
+        assert!((log.share_of_peak.unwrap() - log.gflops / 2000.0).abs() < 1e-12);
+    }
+}
+
+#[test]
+fn the_margin_changes_after_the_paper_s_epochs() {
+    let losses =
+        |lines: &str| -> Vec<f64> { train("loss", lines).iter().map(|log| log.loss).collect() };
+    let pair = "margin_kind = \"worst-pair\"\npatches = [\"2x2\"]";
+    let (paper, late) = (losses(""), losses(&format!("{pair}\npaper_epochs = 4")));
+    assert_eq!(paper[..4], late[..4]);
+    assert_ne!(paper[4], late[4]);
+    // Fewer cells count: a margin that was there is smaller, at first.
+    assert!(late[4] > paper[4], "{} after {}", late[4], paper[4]);
+    let early = losses(pair);
+    assert_ne!(early[0], paper[0]);
+}
+
+#[test]
+fn validation_measures_the_average_of_the_weights() {
+    let measured = |lines: &str| {
+        let logs = train("training", lines);
+        (
+            logs[0].loss,
+            logs[0].validation.clone().unwrap(),
+            logs[11].loss,
+        )
+    };
+    let (plain, averaged) = (measured(""), measured("ema = 0.99"));
+    // The average changes what is measured, and nothing about the training.
+    assert_eq!((plain.0, plain.2), (averaged.0, averaged.2));
+    assert_ne!(plain.1, averaged.1);
+    let clipped = measured("clip_norm = 0.001");
+    assert_ne!(plain.2, clipped.2);
+}
