@@ -13,7 +13,8 @@
 
 mod support;
 
-use bagcert_certifier::{Condition, Masking, PatchSize};
+use bagcert_certifier::{Axis, Condition, Geometry, MaskSet, Masking, PatchSize, Work};
+use std::num::NonZeroU32;
 use support::masked::{Bits, Deployment, Masked, bits, check};
 use support::{Buffers, Case, PlainAxis};
 
@@ -220,4 +221,24 @@ fn each_condition_implies_the_next() {
         counts[0] >= 50 && only[1..].iter().all(|n| *n >= 20),
         "{counts:?} {only:?}"
     );
+}
+
+#[test]
+fn what_a_set_is_asked_for_can_be_read_back() {
+    let axis = Axis::new(12, 12, 1, 0, 0).unwrap();
+    let geometry = Geometry { x: axis, y: axis };
+    let patches = [PatchSize::new(2, 3).unwrap()];
+    let set = MaskSet::new(&geometry, &patches).unwrap();
+    assert_eq!((set.step().get(), set.work()), (1, Work::Least));
+    // 11 places across and 10 down.
+    assert_eq!(set.windows().count(), 110);
+    let step = NonZeroU32::new(4).unwrap();
+    let coarse = set.with_step(step).with_work(Work::Constant);
+    assert_eq!((coarse.step(), coarse.work()), (step, Work::Constant));
+    assert_eq!(
+        (coarse.geometry(), coarse.patches()),
+        (&geometry, &patches[..])
+    );
+    // From the first, the fifth and the ninth place on.
+    assert_eq!(coarse.windows().count(), 9);
 }

@@ -267,6 +267,12 @@ fn pools_of_every_kind() {
         found::pool(&windows([3, 3], 1, 1, [(3, 0), (0, 0)]), MAP),
         "wholly in the padding",
     );
+    // The same at the end, where the last window but one sees one cell.
+    assert!(found::pool(&windows([3, 3], 1, 1, [(0, 2), (0, 2)]), MAP).is_ok());
+    for pads in [[(0, 3), (0, 0)], [(0, 0), (0, 3)]] {
+        let beyond = windows([3, 3], 1, 1, pads);
+        fails(found::pool(&beyond, MAP), "wholly in the padding");
+    }
     for reducer in [Reducer::Prod, Reducer::ArgMax(false)] {
         refused(
             Graph::new().then(Reduce::new(tvec!(1), reducer)),

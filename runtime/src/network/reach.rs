@@ -147,6 +147,7 @@ mod tests {
         assert_eq!(window(3, 2, 1, (1, 1)).outputs(8, true), Some(5));
         // The window that would start past the map is not made, even with ceil.
         assert_eq!(window(2, 3, 1, (0, 2)).outputs(4, true), Some(2));
+        assert_eq!(window(2, 3, 1, (0, 2)).outputs(6, true), Some(2));
         assert_eq!(window(7, 1, 1, (1, 1)).outputs(4, false), None);
     }
 

@@ -6,15 +6,17 @@ use tract_core::internal::{
 };
 use tract_core::ops::Downsample;
 use tract_core::ops::array::{MultiBroadcastTo, Pad, PadMode, Slice, TypedConcat};
+use tract_core::ops::cast::cast;
 use tract_core::ops::cnn::PoolSpec;
 use tract_core::ops::einsum::EinSum;
+use tract_core::ops::identity::Identity;
 use tract_core::ops::math;
 use tract_core::ops::nn::{Reduce, Reducer};
 
 use super::super::EngineError;
 use super::{Reach, check};
 use crate::network::{MapShape, Network, Node, Op};
-use crate::typed_graph::{CHANNELS, Graph, SIDE, windows};
+use crate::typed_graph::{CHANNELS, Graph, SIDE, conv, windows};
 
 impl Graph {
     /// Checks the graph against a network of which this is claimed along both axes.
@@ -43,6 +45,11 @@ impl Graph {
 
 fn displaced(outcome: Result<(), EngineError>) -> bool {
     matches!(outcome, Err(EngineError::Displaced { .. }))
+}
+
+/// Displaced along this axis.
+fn displaced_along(wanted: &str, outcome: Result<(), EngineError>) -> bool {
+    matches!(outcome, Err(EngineError::Displaced { axis, .. }) if axis == wanted)
 }
 
 fn unproved(outcome: Result<(), EngineError>, word: &str) -> bool {
@@ -79,7 +86,8 @@ fn cuts_borders_and_every_nth_cell_move_the_pixels() {
         Graph::new().then(Slice::new(2, first.to_dim(), end))
     };
     assert!(cut(0).claims(1, 0, 0).is_ok());
-    assert!(displaced(cut(1).claims(1, 0, 0)));
+    assert!(displaced_along("row", cut(1).claims(1, 0, 0)));
+    assert!(displaced_along("column", cut(1).claims(1, 1, 1)));
     let pad = |before| {
         let pads = vec![(0, 0), (0, 0), (0, 0), (before, 2 - before)];
         Graph::new().then(Pad::new(
@@ -88,7 +96,9 @@ fn cuts_borders_and_every_nth_cell_move_the_pixels() {
         ))
     };
     assert!(pad(0).claims(1, 0, 0).is_ok());
-    assert!(displaced(pad(1).claims(1, 0, 0)));
+    assert!(displaced_along("column", pad(1).claims(1, 0, 0)));
+    assert!(displaced(pad(1).claims(1, 0, 1)));
+    assert!(pad(1).claims(1, -1, 0).is_ok());
     let mirrored = Pad::new(vec![(0, 0), (0, 0), (1, 1), (0, 0)], PadMode::Reflect);
     assert!(unproved(
         Graph::new().then(mirrored).claims(1, -1, 1),
@@ -101,6 +111,9 @@ fn cuts_borders_and_every_nth_cell_move_the_pixels() {
     };
     assert!(every(2, 0).claims(2, 0, 0).is_ok());
     assert!(displaced(every(2, 0).claims(1, 0, 0)));
+    let rows = || Graph::new().then(Downsample::new(2, 2, 0));
+    assert!(displaced_along("row", rows().claims(1, 0, 0)));
+    assert!(displaced_along("column", rows().claims(2, 0, 0)));
     // An offset that a later step may lose is not let pass, whatever is claimed.
     assert!(unproved(every(2, 1).claims(2, 0, 1), "first"));
     assert!(unproved(every(-1, 0).claims(1, -8, 8), "round"));
@@ -116,6 +129,12 @@ fn rows_and_columns_keep_their_places() {
         Graph::new().then(AxisOp::Reshape(2, dims(from), dims(to)))
     };
     assert!(unproved(flat([9, 9], [27, 3]).claims(1, 0, 0), "reshapes"));
+    // Only columns, or rows together with channels.
+    let dims = |dims: &[usize]| dims.iter().map(|dim| dim.to_dim()).collect();
+    let parted = AxisOp::Reshape(3, dims(&[9]), dims(&[3, 3]));
+    refused_words(Graph::new().then(parted), "reshapes");
+    let mixed = AxisOp::Reshape(1, dims(&[CHANNELS, 9]), dims(&[CHANNELS * 9, 1]));
+    refused_words(Graph::new().then(mixed), "reshapes");
     // Taken away, put back, moved: only where things end counts.
     let there_and_back = Graph::new()
         .then(AxisOp::Rm(0))
@@ -219,6 +238,102 @@ fn values_meet_cell_by_cell() {
     let joined = |axis| Graph::new().with(TypedConcat::new(axis), &[OutletId::new(0, 0)]);
     assert!(joined(1).claims(1, 0, 0).is_ok());
     assert!(unproved(joined(2).claims(1, 0, 0), "joins"));
+}
+
+#[test]
+fn values_of_other_strides_do_not_meet() {
+    // Four cells each, two pixels or one apart.
+    let image = OutletId::new(0, 0);
+    let strided = windows([3, 3], 2, 1, [(0, 0); 2]);
+    let strided = Graph::new().conv(strided);
+    let other = strided.last;
+    let cut = |axis| Slice::new(axis, 0.to_dim(), 4.to_dim());
+    let graph = Graph {
+        last: image,
+        ..strided
+    };
+    let met = graph.then(cut(2)).then(cut(3)).with(math::add(), &[other]);
+    refused_words(met, "different stride");
+    // Of a single cell, number 0, there is no stride.
+    let whole = |stride| windows([SIDE, SIDE], stride, 1, [(0, 0); 2]);
+    let graph = Graph::new().conv(whole(2));
+    let other = graph.last;
+    let graph = Graph {
+        last: image,
+        ..graph
+    };
+    let met = graph.conv(whole(1)).with(math::add(), &[other]);
+    assert!(met.claims(1, 0, 8).is_ok());
+}
+
+#[test]
+fn values_that_pass_through() {
+    assert!(
+        Graph::new()
+            .then(cast(DatumType::F32))
+            .claims(1, 0, 0)
+            .is_ok()
+    );
+    assert!(Graph::new().then(Identity).claims(1, 0, 0).is_ok());
+    assert!(Graph::new().then(math::abs()).claims(1, 0, 0).is_ok());
+}
+
+/// Weights that depend on the image, over an input that does not.
+#[test]
+fn maps_are_not_weights() {
+    let mut graph = Graph::new();
+    let bias = graph.value(tensor0(0f32));
+    let image = graph.last;
+    graph.last = graph.zeros(&[1, CHANNELS, SIDE, SIDE]);
+    let mut spec = windows([SIDE, SIDE], 1, 1, [(0, 0); 2]);
+    spec.output_channels = 1;
+    refused_words(graph.with(conv(spec), &[image, bias]), "must read one map");
+}
+
+/// A single row may lose its axis: what is done to others then does not move it.
+#[test]
+fn a_row_without_an_axis() {
+    let row = || {
+        let fourth = Slice::new(2, 4.to_dim(), 5.to_dim());
+        Graph::new().then(fourth)
+    };
+    let cut = || Slice::new(2, 1.to_dim(), SIDE.to_dim());
+    let taken = || row().then(AxisOp::Rm(2)).then(cut());
+    assert!(taken().then(AxisOp::Add(2)).claims(1, 1, 4).is_ok());
+    assert!(displaced(taken().then(AxisOp::Add(2)).claims(1, 1, 3)));
+    // Summed away, which is the same for one row.
+    let summed = |formula: &str| {
+        let mut graph = row();
+        let constant = graph.zeros(&[CHANNELS, CHANNELS]);
+        let axes: AxesMapping = formula.parse().unwrap();
+        graph.with(EinSum::new(axes, DatumType::F32), &[constant])
+    };
+    let gone = || summed("nchw,kc->nkw").then(cut());
+    assert!(gone().then(AxisOp::Add(2)).claims(1, 1, 4).is_ok());
+    // Such a row is not the rows of a map.
+    let model = gone().then(AxisOp::Add(2)).finish();
+    let node = |height, width| Node {
+        name: "claimed".into(),
+        op: Op::Input,
+        shape: MapShape {
+            channels: CHANNELS,
+            height,
+            width,
+        },
+        y: Reach {
+            stride: 1,
+            lo: -8,
+            hi: 8,
+        },
+        x: Reach {
+            stride: 1,
+            lo: 1,
+            hi: 1,
+        },
+    };
+    let claimed = |rows| Network::new(vec![node(SIDE, SIDE), node(rows, SIDE - 1)], 1);
+    assert!(check(&model, &claimed(1)).is_ok());
+    assert!(unproved(check(&model, &claimed(2)), "places"));
 }
 
 #[test]
