@@ -181,7 +181,8 @@ fn program(words: &[String]) -> Option<(String, &[String])> {
         ("cargo", Some("xtask")) => Some(("xtask".to_owned(), &words[2..])),
         ("cargo", Some("run")) => {
             let package = after("-p").or_else(|| after("--package"));
-            let name = package.map_or("bagcert", |at| words[at].as_str());
+            let name = after("--bin").or(package);
+            let name = name.map_or("bagcert", |at| words[at].as_str());
             // The one program that is not called as its package is.
             let name = name.replace("bagcert-trainer", "bagcert-train");
             Some((name, &words[after("--")?..]))
