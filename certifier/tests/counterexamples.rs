@@ -320,3 +320,14 @@ fn no_square_is_skipped() {
     };
     Buffers::new(case.shape()).certify(&case, |_, c| assert_eq!(c.largest_square(), 6));
 }
+
+/// Cells 4 and 5 see nothing but padding: a vote there is safe.
+#[test]
+fn cells_that_see_no_pixel_are_never_lost() {
+    let mut case = row(&[&[0, 0, 0, 0, 1, 1], &[0; 6]]);
+    case.x.inputs = 4;
+    for (width, slack) in [(1, 1), (2, 0), (4, -2)] {
+        let verdict = certify(&case, width, 1, Condition::SumWindow32);
+        assert_eq!((verdict.slack, verdict.certified), (slack, slack > 0));
+    }
+}
