@@ -1,5 +1,7 @@
 //! Graphs that ask for exactly as much as is allowed, and one step more.
 
+#![allow(clippy::indexing_slicing)]
+
 use tract_onnx::pb::{AttributeProto, NodeProto, TensorProto, tensor_proto::DataType};
 
 use super::{MAX_COMPARED_VALUES, MAX_CONSTANTS, MAX_EDGES, MAX_RANK, MAX_READ_VALUES, Sizes};
@@ -148,7 +150,10 @@ fn constants_that_begin_alike() {
     });
     let double = |t: &mut TensorProto| t.data_type = DataType::Double as i32;
     let wide = |n: usize| (1.0 + n as f64 * 1e-12).to_le_bytes().to_vec();
-    other(&|t, n| (double(t), t.raw_data = wide(n)).1);
+    other(&|t, n| {
+        double(t);
+        t.raw_data = wide(n);
+    });
     alike(&|t, n| {
         double(t);
         match n {
