@@ -35,38 +35,40 @@ pub(crate) fn predict(
     let constant = set.work() == Work::Constant;
     sweep.build_margins(map, plain)?;
     let agreed = all_elect(map, set, sweep, plain)?;
-    if agreed && !constant {
+    // Here and below the mode is asked for first: the other way round the answer to the second question
+    // would show in the count of instructions.
+    if !constant && agreed {
         return Some(plain);
     }
     let class = playoff(map, set, sweep, plain, marks)?.unwrap_or(plain);
-    if class == plain && !constant {
+    if !constant && class == plain {
         return Some(plain);
     }
     // Where the work is constant this may be for `plain` itself: whatever comes of it then, `plain` stays.
     sweep.build_margins(map, class)?;
     let unanimous = has_unanimous(map, set, sweep, class, marks)?;
     let class = select(unanimous, class, plain);
-    if constant || class == plain {
-        sweep.build_margins(map, class)?;
-    }
+    // Even where the tables hold them already: to see whether they do would show as well.
+    sweep.build_margins(map, class)?;
     Some(class)
 }
 
+/// The room of a class that can never win: the target itself, or none at all.
+const NO_RIVAL: i64 = i64::MAX;
+
 /// Votes that rival `class` may gain on `target` before it wins: its margin, less one where a tie
-/// would do. `None` for the target itself.
-fn room(class: usize, target: usize, most: u32, votes: u32) -> Option<i64> {
+/// would do.
+// By selection, so that it takes the same steps for every target.
+fn room(class: usize, target: usize, most: u32, votes: u32) -> i64 {
     let margin = i64::from(most).saturating_sub(votes.into());
-    match class {
-        _ if class == target => None,
-        _ if class < target => Some(margin.saturating_sub(1)),
-        _ => Some(margin),
-    }
+    let room = select(class < target, margin.saturating_sub(1), margin);
+    select(class == target, NO_RIVAL, room)
 }
 
-/// The room of every class of a chunk; none where there is no class.
-fn rooms(map: &ScoreMap<'_>, target: usize, chunk: usize) -> [Option<i64>; LANES] {
+/// The room of every class of a chunk.
+fn rooms(map: &ScoreMap<'_>, target: usize, chunk: usize) -> [i64; LANES] {
     let most = map.votes_of(target).unwrap_or(0);
-    let mut rooms = [None; LANES];
+    let mut rooms = [NO_RIVAL; LANES];
     let votes = map.votes().enumerate().skip(chunk.saturating_mul(LANES));
     for (found, (class, votes)) in rooms.iter_mut().zip(votes) {
         *found = room(class, target, most, votes);
@@ -75,11 +77,9 @@ fn rooms(map: &ScoreMap<'_>, target: usize, chunk: usize) -> [Option<i64>; LANES
 }
 
 // Without a short cut, as below.
-fn within(lost: &[i64; LANES], rooms: &[Option<i64>; LANES]) -> bool {
+fn within(lost: &[i64; LANES], rooms: &[i64; LANES]) -> bool {
     let lanes = lost.iter().zip(rooms);
-    lanes.fold(true, |all, (lost, room)| {
-        all & (*lost <= room.unwrap_or(i64::MAX))
-    })
+    lanes.fold(true, |all, (lost, room)| all & (lost <= room))
 }
 
 /// Whether outside every single window `class`, whose margins the tables hold, has won.
@@ -150,17 +150,17 @@ fn playoff(
     // Each step sees a window off or takes one from the pile, to which each comes once at most.
     for _ in 0..count.saturating_mul(2) {
         let done = number == count;
-        if done && !constant {
+        if !constant && done {
             break;
         }
         let at = number.min(last);
         let window = nth(at)?;
-        if turned || constant {
+        if constant || turned {
             own = elected(map, sweep, target, &window, None)?;
         }
         let joins = (height == 0) | (class == own);
         let mut both = own;
-        if !joins || constant {
+        if constant || !joins {
             let top = from_mark(*pile.get(height.saturating_sub(1))?);
             let top = nth(select(height == 0, at, top))?;
             both = elected(map, sweep, target, &top, Some(&window))?;
@@ -219,7 +219,7 @@ fn has_unanimous_by_chunk(
             sweep.each_worst(chunk, &[0; LANES], &group, set, None, each)?;
         }
         found |= has_unmarked(marks);
-        if found && set.work() == Work::Least {
+        if set.work() == Work::Least && found {
             break;
         }
     }
@@ -244,8 +244,10 @@ fn has_unanimous_by_class(
         let most = Sweep::most(&sweep.plane(chunk)?, group)?;
         let lanes = (0..).zip(most).zip(rooms(map, class, chunk));
         for ((lane, most), room) in lanes {
-            let Some(room) = room else { continue };
-            if most.saturating_add(held) <= room && !constant {
+            if room == NO_RIVAL {
+                continue;
+            }
+            if !constant && most.saturating_add(held) <= room {
                 continue;
             }
             let rival = chunk.saturating_mul(LANES).saturating_add(lane);

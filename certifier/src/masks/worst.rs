@@ -57,7 +57,7 @@ impl MaskCertifier<'_> {
         for chunk in 0..self.sweep.shape().chunks() {
             let bounds = self.bounds(chunk, group, held)?;
             let close = bounds.iter().flatten().any(|bound| *bound <= least.slack);
-            if !close && self.set.work() == Work::Least {
+            if self.set.work() == Work::Least && !close {
                 continue;
             }
             let mut gains = Gains::START;
@@ -73,19 +73,21 @@ impl MaskCertifier<'_> {
     /// close as any has.
     fn worst_pair_by_class(&mut self, group: &Group, held: i64) -> Option<Worst> {
         let mut least = Worst::START;
-        let mut closest = None;
-        if self.set.work() == Work::Least {
-            let rival = self.closest(group, held)?;
-            least = self.worst_pair_for(rival, Some(i64::MAX))?;
-            closest = Some(rival);
+        if self.set.work() == Work::Constant {
+            // Nothing is skipped, not even the predicted class: where it stands would show.
+            for number in 1..self.sweep.shape().classes() {
+                let before = number.saturating_sub(1);
+                let rival = select(before < self.predicted, before, number);
+                least = least.min(self.worst_pair_for(rival, None)?);
+            }
+            return Some(least);
         }
+        let closest = self.closest(group, held)?;
+        least = least.min(self.worst_pair_for(closest, Some(i64::MAX))?);
         for chunk in 0..self.sweep.shape().chunks() {
             let bounds = self.bounds(chunk, group, held)?;
             for (rival, bound) in classes(chunk).zip(bounds) {
-                let Some(bound) = bound else { continue };
-                if self.set.work() == Work::Constant {
-                    least = least.min(self.worst_pair_for(rival, None)?);
-                } else if Some(rival) != closest && bound <= least.slack {
+                if rival != closest && bound.is_some_and(|bound| bound <= least.slack) {
                     least = least.min(self.worst_pair_for(rival, Some(least.slack))?);
                 }
             }
