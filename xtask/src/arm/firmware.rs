@@ -23,6 +23,8 @@ pub(crate) struct Build {
     pub(crate) target: &'static str,
     pub(crate) cores: &'static str,
     pub(crate) boards: &'static [&'static str],
+    /// What the cores have and the target does not take for granted.
+    flags: &'static str,
 }
 
 pub(crate) const BUILDS: [Build; 3] = [
@@ -30,16 +32,20 @@ pub(crate) const BUILDS: [Build; 3] = [
         target: "thumbv7em-none-eabihf",
         cores: "Cortex-M4F and M7",
         boards: &["m4f", "m7"],
+        flags: "",
     },
     Build {
         target: "thumbv8m.main-none-eabihf",
         cores: "Cortex-M55",
         boards: &["m55"],
+        flags: "",
     },
     Build {
         target: "armv7r-none-eabihf",
         cores: "Cortex-R5F",
         boards: &["r5f"],
+        // It divides by an instruction. A function that does it takes more steps for some numbers than for others.
+        flags: " -Ctarget-cpu=cortex-r5",
     },
 ];
 
@@ -48,36 +54,37 @@ pub(crate) fn folder() -> Result<PathBuf> {
     Ok(exec::target_dir()?.join("arm"))
 }
 
-fn cargo(verb: &str, target: &str, std: Std) -> Result<Command> {
-    let mut command = exec::cargo();
-    command
-        .args([verb, "--package", PACKAGE, "--no-default-features"])
-        .args(["--profile", "firmware", "--target", target, "--target-dir"])
-        .arg(folder()?)
-        // Lets this compiler write each function's frame size, and build the core library of a target
-        // that is not installed. Neither changes the code that it makes.
-        .env("RUSTC_BOOTSTRAP", "1")
-        .env("RUSTFLAGS", "-Zemit-stack-sizes")
-        .env("DEFMT_LOG", "info");
-    if std == Std::Built {
-        command.arg("-Zbuild-std=core");
-    }
-    Ok(command)
-}
-
-/// Clippy over everything that is for bare metal, which no other build looks at.
-pub(crate) fn lint(target: &str, std: Std) -> Result<()> {
-    exec::run(
-        cargo("clippy", target, std)?
-            .args(["--features", "firmware,gate", "--lib", "--bins"])
-            .args(["--", "-D", "warnings"]),
-    )
-}
-
 impl Build {
+    fn cargo(&self, verb: &str, std: Std) -> Result<Command> {
+        let mut command = exec::cargo();
+        command
+            .args([verb, "--package", PACKAGE, "--no-default-features"])
+            .args(["--profile", "firmware", "--target", self.target])
+            .arg("--target-dir")
+            .arg(folder()?)
+            // Lets this compiler write each function's frame size, and build the core library of a
+            // target that is not installed. Neither changes the code that it makes.
+            .env("RUSTC_BOOTSTRAP", "1")
+            .env("RUSTFLAGS", format!("-Zemit-stack-sizes{}", self.flags))
+            .env("DEFMT_LOG", "info");
+        if std == Std::Built {
+            command.arg("-Zbuild-std=core");
+        }
+        Ok(command)
+    }
+
+    /// Clippy over everything that is for bare metal, which no other build looks at.
+    pub(crate) fn lint(&self, std: Std) -> Result<()> {
+        exec::run(
+            self.cargo("clippy", std)?
+                .args(["--features", "firmware,gate", "--lib", "--bins"])
+                .args(["--", "-D", "warnings"]),
+        )
+    }
+
     /// Builds the programs that run.
     pub(crate) fn programs(&self, std: Std) -> Result<()> {
-        let mut command = cargo("build", self.target, std)?;
+        let mut command = self.cargo("build", std)?;
         command.args(["--features", "firmware"]);
         for program in PROGRAMS {
             command.args(["--bin", program]);
@@ -86,7 +93,7 @@ impl Build {
     }
 
     fn link(&self, std: Std, feature: &str) -> Result<Command> {
-        let mut command = cargo("build", self.target, std)?;
+        let mut command = self.cargo("build", std)?;
         command.args(["--features", feature, "--bin", GATE]);
         Ok(command)
     }

@@ -8,7 +8,6 @@ mod tools;
 
 use crate::exec;
 use anyhow::{Result, bail};
-use firmware::Build;
 use tools::Tools;
 
 /// What to run of it.
@@ -112,10 +111,10 @@ fn bare(setup: bool, outcome: &mut Outcome) -> Result<()> {
         outcome.done(format!("{}: firmware", build.cores), "built");
         boards.extend_from_slice(build.boards);
     }
-    if let Some(Build { target, .. }) = firmware::BUILDS.first()
-        && let Some(std) = tools.std_for(target)
+    if let Some(build) = firmware::BUILDS.first()
+        && let Some(std) = tools.std_for(build.target)
     {
-        firmware::lint(target, std)?;
+        build.lint(std)?;
         outcome.done("firmware: clippy", "clean");
     }
     if boards.is_empty() {
