@@ -8,7 +8,7 @@ use core::fmt;
 
 use bagcert_certifier::{
     Axis, Certifier, Condition, Fault, Geometry, GeometryError, MaskCertifier, MaskSet, Masking,
-    PatchSize, ScoreMap, ScoreWord, Shape, ShapeError, TableWord, Verdict,
+    PatchSize, ScoreMap, ScoreWord, Shape, ShapeError, TableWord, Verdict, Work,
 };
 use crc::{CRC_32_AUTOSAR, Crc, Table};
 
@@ -295,15 +295,18 @@ pub enum Job {
     Mask,
     /// Double masking.
     DoubleMask,
+    /// Double masking, with work that does not depend on the scores.
+    DoubleMaskConstantWork,
 }
 
 impl Job {
     /// Every job, in the order of their numbers.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Sum,
         Self::SumConstantWork,
         Self::Mask,
         Self::DoubleMask,
+        Self::DoubleMaskConstantWork,
     ];
 
     /// Its name in tables and results.
@@ -313,6 +316,7 @@ impl Job {
             Self::SumConstantWork => "3.2-constant-work",
             Self::Mask => "mask",
             Self::DoubleMask => "double-mask",
+            Self::DoubleMaskConstantWork => "double-mask-constant-work",
         }
     }
 
@@ -329,9 +333,9 @@ impl Job {
         memory: &mut [TableWord],
     ) -> Result<Verdict, Fault> {
         let (geometry, patch) = (layout.geometry(), layout.patch());
-        let masked = |masking, memory| {
+        let masked = |masking, work, memory| {
             let patches = [patch];
-            let set = MaskSet::new(&geometry, &patches)?;
+            let set = MaskSet::new(&geometry, &patches)?.with_work(work);
             MaskCertifier::new(map, set, masking, memory)?.certify(patch)
         };
         match self {
@@ -341,8 +345,9 @@ impl Job {
             Self::SumConstantWork => {
                 Certifier::new(map, &geometry, memory)?.certify_constant_work(patch)
             }
-            Self::Mask => masked(Masking::Single, memory),
-            Self::DoubleMask => masked(Masking::Double, memory),
+            Self::Mask => masked(Masking::Single, Work::Least, memory),
+            Self::DoubleMask => masked(Masking::Double, Work::Least, memory),
+            Self::DoubleMaskConstantWork => masked(Masking::Double, Work::Constant, memory),
         }
     }
 }

@@ -11,7 +11,7 @@ use bagcert_certifier::failsafe::{
 };
 use bagcert_certifier::{
     Axis, Certifier, Condition, Fault, Geometry, MaskCertifier, MaskSet, Masking, PatchSize, Pixel,
-    ScoreMap, Shape, Sum, certify_monotone, rectangles_of_area,
+    ScoreMap, Shape, Sum, Work, certify_monotone, rectangles_of_area,
 };
 use bagcert_firmware_sim::packed::{self, Job, Layout};
 use bagcert_firmware_sim::wire::{self, Accepted, Answer, Inbox, REPLY_LEN, Reply, Session};
@@ -90,7 +90,7 @@ fn certify() -> Result<i64, Fault> {
         }
     }
     let mut patches = [patch, any(patch)];
-    let set = MaskSet::new(&geometry, slice(&mut patches))?;
+    let set = MaskSet::new(&geometry, slice(&mut patches))?.with_work(any(Work::Least));
     let set = match NonZeroU32::new(any(1)) {
         Some(step) => set.with_step(step),
         None => set,

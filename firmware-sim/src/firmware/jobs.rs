@@ -54,6 +54,9 @@ impl Memory {
                 Job::SumConstantWork => measure::of(|| job_sum_constant_work(layout, &map, table)),
                 Job::Mask => measure::of(|| job_mask(layout, &map, table)),
                 Job::DoubleMask => measure::of(|| job_double_mask(layout, &map, table)),
+                Job::DoubleMaskConstantWork => {
+                    measure::of(|| job_double_mask_constant_work(layout, &map, table))
+                }
             };
             tell(Some(*job), Some(verdict), taken);
         }
@@ -75,6 +78,7 @@ impl Memory {
             Job::SumConstantWork => job_sum_constant_work,
             Job::Mask => job_mask,
             Job::DoubleMask => job_double_mask,
+            Job::DoubleMaskConstantWork => job_double_mask_constant_work,
         };
         certify(layout, &map, &mut self.table)
     }
@@ -104,4 +108,5 @@ jobs! {
     job_sum_constant_work = SumConstantWork;
     job_mask = Mask;
     job_double_mask = DoubleMask;
+    job_double_mask_constant_work = DoubleMaskConstantWork;
 }

@@ -243,6 +243,6 @@ fn condition(job: Job) -> Condition {
     match job {
         Job::Sum | Job::SumConstantWork => Condition::SumWindow32,
         Job::Mask => Condition::Mask,
-        Job::DoubleMask => Condition::DoubleMask,
+        Job::DoubleMask | Job::DoubleMaskConstantWork => Condition::DoubleMask,
     }
 }

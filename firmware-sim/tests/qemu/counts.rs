@@ -58,8 +58,8 @@ fn check(board: &Board, what: &str, layout: &Layout, found: &BTreeMap<&'static s
             board.core,
             job.name()
         );
-        if job == Job::SumConstantWork {
-            assert_eq!(least, most, "{}: constant work on {what}", board.core);
+        if matches!(job, Job::SumConstantWork | Job::DoubleMaskConstantWork) {
+            assert_eq!(least, most, "{}: {} on {what}", board.core, job.name());
         }
     }
 }

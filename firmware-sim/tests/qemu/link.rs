@@ -5,6 +5,8 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
+use bagcert_firmware_sim::packed::Job;
+
 use super::boards::{self, Board};
 use super::maps;
 
@@ -61,7 +63,7 @@ fn a_sound_line_gives_every_verdict() {
     let path = folder.path().join("maps");
     for board in boards::built() {
         maps::real().write(&path);
-        for job in ["3.2", "3.2-constant-work", "mask", "double-mask"] {
+        for job in Job::ALL.map(Job::name) {
             let picture = folder.path().join("times.svg");
             let output = hil(
                 board,
@@ -86,8 +88,9 @@ fn a_sound_line_gives_every_verdict() {
             assert!(svg.contains("p99.9"), "{svg}");
         }
         println!(
-            "measured: {}: 80 verdicts over the serial line as here",
-            board.core
+            "measured: {}: {} verdicts over the serial line as here",
+            board.core,
+            20 * Job::ALL.len()
         );
     }
 }

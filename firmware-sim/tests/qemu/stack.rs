@@ -169,12 +169,16 @@ fn stack_sizes(file: &object::File<'_>) -> BTreeMap<u32, u64> {
     sizes
 }
 
-const JOBS: [(&str, &str); 5] = [
+const JOBS: [(&str, &str); 6] = [
     ("unpack", "4jobs6unpack"),
     ("3.2", "4jobs7job_sum"),
     ("3.2-constant-work", "4jobs21job_sum_constant_work"),
     ("mask", "4jobs8job_mask"),
     ("double-mask", "4jobs15job_double_mask"),
+    (
+        "double-mask-constant-work",
+        "4jobs29job_double_mask_constant_work",
+    ),
 ];
 
 #[test]
