@@ -144,6 +144,11 @@ impl<'g> Judge<'g> {
         })
     }
 
+    /// Extents of the score maps.
+    pub(crate) fn shape(&self) -> Shape {
+        self.shape
+    }
+
     /// The logits of a batch, image by image.
     pub(crate) fn images<'l>(&self, logits: &'l [f32]) -> std::slice::Chunks<'l, f32> {
         logits.chunks(self.shape.classes() * self.shape.cells())

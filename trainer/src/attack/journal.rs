@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use bagcert_certifier::Condition;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -14,7 +15,7 @@ use super::Record;
 /// What a journal's results depend on; its first line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
-    /// SHA-256 of the checkpoint.
+    /// SHA-256 of the checkpoint, or of the exported model.
     pub checkpoint: String,
     /// The data set's name.
     pub dataset: String,
@@ -22,12 +23,19 @@ pub struct Settings {
     pub patch: [u32; 2],
     /// Width and height of the patch that images are certified against.
     pub certified: [u32; 2],
+    /// What certifies. Journals from before there was a choice are of Condition 3.2.
+    #[serde(default = "condition_32")]
+    pub condition: String,
     /// Steps of gradient ascent.
     pub steps: usize,
     /// Size of a step in pixel values.
     pub step_size: f64,
     /// The seed.
     pub seed: i64,
+}
+
+fn condition_32() -> String {
+    Condition::SumWindow32.to_string()
 }
 
 /// Why a journal could not be used.
@@ -181,6 +189,7 @@ mod tests {
             dataset: "CIFAR-10".into(),
             patch: [5, 5],
             certified: [5, 5],
+            condition: "3.2".into(),
             steps: 100,
             step_size: 0.025,
             seed: 1,

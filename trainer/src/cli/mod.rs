@@ -32,7 +32,8 @@ enum Command {
     Export(ExportArgs),
     /// Clean and certified accuracy of a checkpoint, in libtorch.
     Eval(EvalArgs),
-    /// Attack a checkpoint with optimised patches (Section A.2); no certified image may flip.
+    /// Attack a checkpoint or an exported model with optimised patches (Section A.2); no certified image may
+    /// flip.
     Attack(AttackArgs),
 }
 

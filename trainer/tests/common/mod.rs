@@ -1,6 +1,8 @@
 //! A made-up data set in CIFAR-10's layout, small enough to train on in a second.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+pub(crate) mod trained;
+
 use std::{
     fs,
     path::{Path, PathBuf},
