@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use bagcert::frames::{Input, Size};
 
+use super::figure::FigureArgs;
 use super::manifest::ManifestArgs;
 use super::sign::{SignArgs, VerifyArgs};
 use super::stop::Stop;
@@ -35,6 +36,8 @@ pub(crate) enum Command {
     Certify(CertifyArgs),
     /// Measure clean and certified accuracy on a labelled data set.
     Eval(EvalArgs),
+    /// Draw the paper's tables and figures of results from any number of models.
+    Figure(FigureArgs),
     /// Say what a model is, and whether it can be certified at all.
     Inspect(InspectArgs),
     /// Time the forward pass and the certificate.
@@ -246,7 +249,7 @@ pub(crate) fn parse_patch(text: &str) -> Result<PatchSize, String> {
     })
 }
 
-fn parse_condition(text: &str) -> Result<Condition, String> {
+pub(crate) fn parse_condition(text: &str) -> Result<Condition, String> {
     text.parse().map_err(|_| {
         format!("{text:?} is not a condition that this program knows: 3.1, 3.2, 3.3, mask or double-mask")
     })
@@ -255,7 +258,7 @@ fn parse_condition(text: &str) -> Result<Condition, String> {
 /// More threads than this would be a slip of the finger.
 const MAX_THREADS: usize = 1024;
 
-fn parse_threads(text: &str) -> Result<NonZeroUsize, String> {
+pub(crate) fn parse_threads(text: &str) -> Result<NonZeroUsize, String> {
     text.parse()
         .ok()
         .filter(|threads: &NonZeroUsize| threads.get() <= MAX_THREADS)
@@ -266,7 +269,7 @@ fn input_parser() -> impl TypedValueParser<Value = Input> {
     OsStringValueParser::new().map(|argument: OsString| Input::parse(&argument))
 }
 
-fn data_parser() -> impl TypedValueParser<Value = Input> {
+pub(crate) fn data_parser() -> impl TypedValueParser<Value = Input> {
     OsStringValueParser::new().try_map(|argument: OsString| match Input::parse(&argument) {
         data @ Input::Cifar10 { .. } => Ok(data),
         Input::Path(path) => Err(format!(
