@@ -9,7 +9,7 @@ use tch::{Device, Kind, Tensor, no_grad};
 use thiserror::Error;
 
 use crate::{
-    data::{Dataset, to_unit},
+    data::{DataError, Images, to_unit},
     network::{Mode, Network},
 };
 
@@ -51,6 +51,9 @@ pub enum EvaluationError {
         /// What was wrong.
         fault: Fault,
     },
+    /// The images.
+    #[error(transparent)]
+    Data(#[from] DataError),
     /// libtorch failed.
     #[error("libtorch: {0}")]
     Torch(#[from] tch::TchError),
@@ -60,10 +63,10 @@ pub enum EvaluationError {
 /// told how many images are done.
 ///
 /// # Errors
-/// Where a logit is NaN or infinite, or a patch does not fit the images.
+/// Where a logit is NaN or infinite, an image cannot be used, or a patch does not fit the images.
 pub fn evaluate(
     network: &Network,
-    data: &Dataset,
+    data: &dyn Images,
     geometry: &Geometry,
     patches: &[PatchSize],
     batch: i64,
@@ -77,9 +80,11 @@ pub fn evaluate(
     let mut right = 0u64;
     let mut counts = vec![[0u64; 3]; patches.len()];
     let mut start = 0;
-    while start < data.len() {
-        let part = data.slice(start, batch);
-        let logits = no_grad(|| network.forward(&to_unit(&part.images), Mode::Evaluate));
+    let device = network.parameters.flat.device();
+    while start < data.count() {
+        let part = data.part(start, batch)?;
+        let images = to_unit(&part.images.to_device(device));
+        let logits = no_grad(|| network.forward(&images, Mode::Evaluate));
         let logits = floats(&logits)?;
         let labels = Vec::<i64>::try_from(part.labels.to_device(Device::Cpu))?;
         for ((offset, logits), label) in (0..).zip(judge.images(&logits)).zip(labels) {
@@ -102,7 +107,7 @@ pub fn evaluate(
         start += part.len();
         progress(start);
     }
-    let share = |count: u64| count as f64 / data.len().max(1) as f64;
+    let share = |count: u64| count as f64 / data.count().max(1) as f64;
     let patches = patches
         .iter()
         .zip(counts)
@@ -113,7 +118,7 @@ pub fn evaluate(
             certified_33: share(global),
         });
     Ok(Accuracy {
-        images: data.len(),
+        images: data.count(),
         clean: share(right),
         patches: patches.collect(),
     })

@@ -5,6 +5,7 @@
 //! ([`checkpoint`]) and measures clean and certified accuracy after each epoch ([`evaluate`]); [`attack`] is
 //! the patch attack of Section A.2; [`export`] writes the network as ONNX, in which
 //! batch normalisation is folded into the convolutions, and [`import`] reads such a file back.
+//! [`results`] draws what came of it.
 
 pub mod attack;
 pub mod checkpoint;
@@ -17,4 +18,6 @@ pub mod import;
 pub mod loss;
 pub mod network;
 pub mod optimiser;
+mod random;
+pub mod results;
 pub mod run;

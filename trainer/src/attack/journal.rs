@@ -111,31 +111,15 @@ impl Journal {
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(failed("read")(error)),
         };
-        let whole = found.rfind('\n').map_or(0, |end| end + 1);
-        let mut lines = found.get(..whole).unwrap_or_default().lines();
-        let parse_error = |line, source| JournalError::Line {
-            path: path.into(),
-            line,
-            source,
-        };
-        let first = lines.next();
-        if let Some(first) = first {
-            let found: Settings =
-                serde_json::from_str(first).map_err(|error| parse_error(1, error))?;
-            if found != *settings {
-                return Err(JournalError::OtherSettings {
-                    path: path.into(),
-                    found: Box::new(found),
-                    asked: Box::new(settings.clone()),
-                });
-            }
+        let (first, records, whole) = parse(path, &found)?;
+        let new = first.is_none();
+        if let Some(found) = first.filter(|found| found != settings) {
+            return Err(JournalError::OtherSettings {
+                path: path.into(),
+                found: Box::new(found),
+                asked: Box::new(settings.clone()),
+            });
         }
-        let records = lines
-            .enumerate()
-            .map(|(at, line)| {
-                serde_json::from_str(line).map_err(|error| parse_error(at + 2, error))
-            })
-            .collect::<Result<Vec<Record>, _>>()?;
         let file = OpenOptions::new()
             .create(true)
             .append(true)
@@ -146,10 +130,29 @@ impl Journal {
             file,
             path: path.into(),
         };
-        if first.is_none() {
+        if new {
             journal.write(&[settings])?;
         }
         Ok((journal, records))
+    }
+
+    /// The settings and records of a journal, as far as it has come.
+    ///
+    /// # Errors
+    /// Where it cannot be read, is empty, or has a line that is no record.
+    pub fn read(path: &Path) -> Result<(Settings, Vec<Record>), JournalError> {
+        let text = fs::read_to_string(path).map_err(|source| JournalError::File {
+            what: "read",
+            path: path.into(),
+            source,
+        })?;
+        let (settings, records, _) = parse(path, &text)?;
+        let settings = settings.ok_or_else(|| JournalError::File {
+            what: "read",
+            path: path.into(),
+            source: io::Error::other("it has no line, so it is no journal of an attack"),
+        })?;
+        Ok((settings, records))
     }
 
     /// Adds `records`, a line each, all in one write.
@@ -176,6 +179,26 @@ impl Journal {
             source,
         })
     }
+}
+
+/// Settings, where there is a whole line, records, and how many bytes the whole lines are.
+fn parse(path: &Path, text: &str) -> Result<(Option<Settings>, Vec<Record>, usize), JournalError> {
+    let whole = text.rfind('\n').map_or(0, |end| end + 1);
+    let mut lines = text.get(..whole).unwrap_or_default().lines();
+    let parse_error = |line, source| JournalError::Line {
+        path: path.into(),
+        line,
+        source,
+    };
+    let settings = lines
+        .next()
+        .map(|first| serde_json::from_str(first).map_err(|error| parse_error(1, error)))
+        .transpose()?;
+    let records = lines
+        .enumerate()
+        .map(|(at, line)| serde_json::from_str(line).map_err(|error| parse_error(at + 2, error)))
+        .collect::<Result<Vec<Record>, _>>()?;
+    Ok((settings, records, whole))
 }
 
 #[cfg(test)]

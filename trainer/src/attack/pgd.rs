@@ -12,6 +12,7 @@ use super::{
 use crate::{
     evaluate::floats,
     network::{Mode, Network},
+    random::Random,
 };
 
 /// Steps between two looks at which images have flipped; those are then left out. Against a masking predictor
@@ -357,19 +358,11 @@ impl State {
     }
 }
 
-/// Values in [0, 1) that depend on the seed and the image alone, not on what was drawn before: a resumed attack
-/// starts each image from the same patch (SplitMix64 by Steele, Lea and Flood, 2014).
+/// Values in [0, 1) that depend on the seed and the image alone: a resumed attack starts each image from the
+/// same patch.
 fn noise(seed: i64, image: i64) -> impl Iterator<Item = f32> {
-    let mixed = |state: u64| {
-        let z = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    };
-    let mut state = mixed(seed as u64) ^ mixed(!(image as u64));
-    std::iter::repeat_with(move || {
-        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        (mixed(state) >> 40) as f32 / (1u64 << 24) as f32
-    })
+    let mut random = Random::new(seed, image);
+    std::iter::repeat_with(move || random.unit())
 }
 
 /// N: whether all numbers of a row are finite.

@@ -236,3 +236,145 @@ fn overlap(a: &CellRect, b: &CellRect) -> Option<CellRect> {
         y: along(&a.y, &b.y)?,
     })
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+    use crate::{attack::objective::Objective, random::Random};
+    use bagcert_certifier::Axis;
+    use tch::Tensor;
+
+    fn geometry() -> Geometry {
+        Geometry {
+            x: Axis::new(12, 6, 2, -1, 3).unwrap(),
+            y: Axis::new(9, 9, 1, -2, 2).unwrap(),
+        }
+    }
+
+    /// Votes for class 0 are the most frequent, so that many maps are certified.
+    fn logits(random: &mut Random, classes: usize) -> Vec<f32> {
+        let share = |class| if class == 0 { 0.8 } else { 0.3 };
+        (0..classes)
+            .flat_map(|class| [class; 54])
+            .map(|class| share(class) - random.unit())
+            .collect()
+    }
+
+    /// From the definition: the votes of each class outside two windows, cell by cell.
+    fn slowly(logits: &[f32], windows: &[CellRect], pair: [usize; 2]) -> Vec<i64> {
+        let within = |window: &CellRect, cell: usize| {
+            let (x, y) = (cell as u32 % 6, cell as u32 / 6);
+            (window.x.first..=window.x.last).contains(&x)
+                && (window.y.first..=window.y.last).contains(&y)
+        };
+        let left_out = |cell| pair.iter().any(|at| within(&windows[*at], cell));
+        let count = |plane: &[f32]| {
+            let votes = plane.iter().enumerate();
+            votes
+                .filter(|(cell, logit)| !left_out(*cell) && **logit >= 0.0)
+                .count() as i64
+        };
+        logits.chunks(54).map(count).collect()
+    }
+
+    fn margin(votes: &[i64], own: usize) -> i64 {
+        let rivals = votes.iter().enumerate().filter(|(class, _)| *class != own);
+        votes[own] - rivals.map(|(_, votes)| *votes).max().unwrap()
+    }
+
+    #[test]
+    fn leads_are_those_of_the_definition_and_no_less_than_the_slack() {
+        let (geometry, shape) = (geometry(), Shape::new(3, 9, 6).unwrap());
+        let patch = PatchSize::new(2, 2).unwrap();
+        let mut random = Random::new(1, 1);
+        let mut certified = [0, 0];
+        for _ in 0..60 {
+            let logits = logits(&mut random, 3);
+            for (at, masking) in [Masking::Single, Masking::Double].into_iter().enumerate() {
+                let mut masks = Masks::new(shape, &geometry, masking, patch).unwrap();
+                let verdict = masks.verdict(&logits).unwrap();
+                let own = verdict.predicted;
+                let (predicted, lead) = masks.answer(&logits, own).unwrap();
+                assert_eq!(predicted, own);
+                assert!(lead >= verdict.slack, "{lead} {verdict:?}");
+                certified[at] += usize::from(verdict.certified);
+                let windows = masks.windows().to_vec();
+                let all = 0..windows.len();
+                let expected = match masking {
+                    Masking::Single => {
+                        let left = all.map(|at| slowly(&logits, &windows, [at, at]));
+                        let least =
+                            left.reduce(|a, b| a.iter().zip(&b).map(|(a, b)| *a.min(b)).collect());
+                        margin(&least.unwrap(), own)
+                    }
+                    Masking::Double => all
+                        .map(|first| {
+                            let pairs = (0..windows.len()).map(|second| [first, second]);
+                            let margins =
+                                pairs.map(|pair| margin(&slowly(&logits, &windows, pair), own));
+                            margins.min().unwrap()
+                        })
+                        .max()
+                        .unwrap(),
+                };
+                assert_eq!(lead, expected, "{masking:?}");
+            }
+        }
+        assert!(
+            certified.iter().all(|count| (5..60).contains(count)),
+            "{certified:?}"
+        );
+    }
+
+    /// With one rival, what the ascent climbs is the aggregator's lead the other way round.
+    #[test]
+    fn the_objective_of_the_aggregator_is_its_lead() {
+        let (geometry, shape) = (geometry(), Shape::new(2, 9, 6).unwrap());
+        let patch = PatchSize::new(3, 1).unwrap();
+        let mut masks = Masks::new(shape, &geometry, Masking::Single, patch).unwrap();
+        let mut random = Random::new(2, 2);
+        for _ in 0..20 {
+            let logits = logits(&mut random, 2);
+            let (_, lead) = masks.answer(&logits, 0).unwrap();
+            let tensor = Tensor::from_slice(&logits).view([1, 2, 9, 6]);
+            let class = |class: i64| Tensor::from_slice(&[class]);
+            let counted = tensor.narrow(1, 0, 1).isfinite();
+            let gain = Objective::of(Some(&masks), 0).gain(&tensor, &class(0), &class(1), &counted);
+            assert_eq!(gain.double_value(&[]), -lead as f64);
+        }
+    }
+
+    /// The patch lies in the worst window, then in the second, each time with the other one named.
+    #[test]
+    fn places_are_the_two_windows_of_the_pair() {
+        let (geometry, shape) = (geometry(), Shape::new(3, 9, 6).unwrap());
+        let patch = PatchSize::new(2, 2).unwrap();
+        let mut masks = Masks::new(shape, &geometry, Masking::Double, patch).unwrap();
+        let mut random = Random::new(3, 3);
+        let mut both = 0;
+        for _ in 0..40 {
+            let logits = logits(&mut random, 3);
+            let verdict = masks.verdict(&logits).unwrap();
+            let places = masks.places(&verdict, patch);
+            let regions: Vec<CellRect> = places
+                .iter()
+                .map(|place| geometry.affected(patch, place.at).unwrap())
+                .collect();
+            assert!(masks.windows().contains(&regions[0]), "{regions:?}");
+            assert_eq!(places[0].other, verdict.second);
+            if let [first, second] = regions[..] {
+                both += 1;
+                assert_eq!(Some(second), verdict.second);
+                assert_eq!(places[1].other, Some(first));
+            }
+            // Outside both the certificate's least lead is left.
+            let windows = masks.windows();
+            let at = |region| windows.iter().position(|window| *window == region).unwrap();
+            let pair = [at(regions[0]), at(verdict.second.unwrap())];
+            let votes = slowly(&logits, windows, pair);
+            assert_eq!(margin(&votes, verdict.predicted), verdict.slack);
+        }
+        assert!(both > 20, "{both} of 40 have two places");
+    }
+}

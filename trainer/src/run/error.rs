@@ -5,20 +5,19 @@ use std::path::PathBuf;
 use bagcert_certifier::GeometryError;
 use thiserror::Error;
 
-use super::CIFAR10_SIZE;
-use crate::{checkpoint::CheckpointError, data::Cifar10Error, evaluate::EvaluationError};
+use crate::{checkpoint::CheckpointError, data::DataError, evaluate::EvaluationError};
 
 /// Why a run stopped.
 #[derive(Debug, Error)]
 pub enum TrainError {
     /// The images.
     #[error(transparent)]
-    Data(#[from] Cifar10Error),
+    Data(#[from] DataError),
     /// A checkpoint or the log.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     /// The network does not fit the images.
-    #[error("the network does not fit {CIFAR10_SIZE}x{CIFAR10_SIZE} images: {0}")]
+    #[error("the network does not fit its images: {0}")]
     Geometry(#[from] GeometryError),
     /// The validation.
     #[error("validation failed: {0}")]

@@ -12,7 +12,7 @@ use tch::{Device, Kind, Tensor};
 use crate::{
     checkpoint::{self, Checkpoint, Header},
     config::Config,
-    data::{self, Augmentation, Dataset},
+    data::{self, Augmentation, Dataset, Source},
     evaluate::{Accuracy, evaluate},
     loss,
     network::{Mode, Network, Plan},
@@ -27,12 +27,6 @@ pub const CHECKPOINT: &str = "checkpoint.safetensors";
 pub const LOG: &str = "log.jsonl";
 /// Images per forward pass when evaluating.
 pub const EVALUATION_BATCH: i64 = 250;
-/// Mean and standard deviation of CIFAR-10's training images, per channel.
-const CIFAR10_NORMALISATION: [(f32, f32); 3] =
-    [(0.4914, 0.2470), (0.4822, 0.2435), (0.4465, 0.2616)];
-/// Height and width of CIFAR-10's images.
-const CIFAR10_SIZE: u32 = 32;
-
 /// One line of the log.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct EpochLog {
@@ -56,10 +50,10 @@ pub trait Observer {
     fn epoch(&mut self, log: &EpochLog);
 }
 
-/// A CIFAR-10 network by its configuration, with its geometry.
+/// A network by its configuration, with its geometry.
 ///
 /// # Errors
-/// Where the layers do not fit 32x32 images.
+/// Where the layers do not fit the images.
 pub fn build(header: &Header, device: Device) -> Result<(Network, Geometry), GeometryError> {
     let plan = Plan::new(&header.network, 3, header.classes.len() as i64);
     let geometry = plan.geometry(header.image_size)?;
@@ -98,18 +92,25 @@ pub fn train(
 ) -> Result<(), TrainError> {
     let checkpoint_path = folder.join(CHECKPOINT);
     let checkpoint = folder::prepare(config, folder, resume)?;
-    let images = data::read(data_folder, data::Part::Train)?;
-    let (training, validation) = split(&images, config)?;
-    let (training, validation) = (training.to_device(device), validation.to_device(device));
+    let facts = data::facts(&config.data, data_folder)?;
+    let (training, validation) = data::training(&config.data, &facts, data_folder)?;
+    if training.len() < config.training.batch {
+        return Err(TrainError::TooFewImages {
+            images: training.len(),
+            validation: config.data.validation,
+            batch: config.training.batch,
+        });
+    }
+    let training = training.on(device);
 
     tch::manual_seed(config.seed);
     let mut header = Header {
         version: 1,
         network: config.network.clone(),
-        classes: data::CLASS_NAMES.map(String::from).to_vec(),
-        dataset: "CIFAR-10".into(),
-        normalisation: CIFAR10_NORMALISATION.to_vec(),
-        image_size: CIFAR10_SIZE,
+        classes: facts.classes,
+        dataset: facts.name,
+        normalisation: facts.normalisation,
+        image_size: facts.size,
         epoch: 0,
         steps: 0,
         seed: config.seed,
@@ -144,10 +145,10 @@ pub fn train(
         }
         let due = header.epoch.is_multiple_of(config.training.validate_every)
             || header.epoch == config.training.epochs;
-        let accuracy = if due && !validation.is_empty() {
+        let accuracy = if due && validation.count() > 0 {
             Some(evaluate(
                 &network,
-                &validation,
+                &*validation,
                 &geometry,
                 &patches,
                 EVALUATION_BATCH,
@@ -175,19 +176,6 @@ pub fn train(
     Ok(())
 }
 
-fn split(images: &Dataset, config: &Config) -> Result<(Dataset, Dataset), TrainError> {
-    let aside = config.data.validation as i64;
-    let count = images.len() - aside;
-    if count < config.training.batch {
-        return Err(TrainError::TooFewImages {
-            images: images.len(),
-            validation: config.data.validation,
-            batch: config.training.batch,
-        });
-    }
-    Ok((images.slice(0, count), images.slice(count, aside)))
-}
-
 fn validation_patches() -> Result<Vec<PatchSize>, GeometryError> {
     [2, 5, 10]
         .into_iter()
@@ -198,7 +186,7 @@ fn validation_patches() -> Result<Vec<PatchSize>, GeometryError> {
 /// One pass over the training images; the mean loss and the last learning rate.
 fn train_epoch(
     config: &Config,
-    data: &Dataset,
+    data: &Source,
     network: &Network,
     adam: &mut Adam,
     epoch: usize,
@@ -208,25 +196,23 @@ fn train_epoch(
     let steps = data.len() / batch;
     let total = steps * config.training.epochs as i64;
     let warmup = (config.training.warmup_epochs * steps as f64) as i64;
-    let device = data.images.device();
+    let device = data.device();
     let augmentation = Augmentation {
         flip: config.data.flip,
         crop_padding: config.data.crop_padding,
     };
     // A stream of its own for each epoch, whatever was drawn before.
-    tch::manual_seed(
-        config
-            .seed
-            .wrapping_mul(1_000_003)
-            .wrapping_add(epoch as i64 + 1),
-    );
-    let order = Tensor::randperm(data.len(), (Kind::Int64, Device::Cpu)).to_device(device);
+    let seed = config
+        .seed
+        .wrapping_mul(1_000_003)
+        .wrapping_add(epoch as i64 + 1);
+    tch::manual_seed(seed);
+    let order = Tensor::randperm(data.len(), (Kind::Int64, Device::Cpu));
+    let mut batches = data.batches(&order, batch, augmentation, seed)?;
     let mut sum = Tensor::zeros([1], (Kind::Double, device));
     let mut rate = 0.0;
     for step in 0..steps {
-        let chosen = order.narrow(0, step * batch, batch);
-        let images = augmentation.apply(&data.images.index_select(0, &chosen));
-        let labels = data.labels.index_select(0, &chosen);
+        let Dataset { images, labels } = batches.next()?;
         let logits = network.forward(
             &data::to_unit(&images),
             Mode::Train {
