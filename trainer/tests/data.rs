@@ -160,7 +160,7 @@ fn batches_are_decoded_ahead_in_order() {
         .batches(&Tensor::from_slice(&order), 4, augmentation, 3)
         .unwrap();
     for part in order.chunks_exact(4) {
-        let batch = batches.next().unwrap();
+        let batch = batches.next_batch().unwrap();
         let expected = images
             .decode(
                 part,
@@ -174,7 +174,7 @@ fn batches_are_decoded_ahead_in_order() {
         assert_eq!(found, expected.0);
         assert_eq!(Vec::<i64>::try_from(&batch.labels).unwrap(), expected.1);
     }
-    assert!(batches.next().is_err(), "two are left over");
+    assert!(batches.next_batch().is_err(), "two are left over");
     // Dropped with work undone: the thread ends.
     let order = Tensor::arange(18, (Kind::Int64, tch::Device::Cpu));
     drop(source.batches(&order, 1, augmentation, 3).unwrap());

@@ -113,7 +113,7 @@ impl Batches<'_> {
     ///
     /// # Errors
     /// An image that cannot be used, or more batches than there are.
-    pub fn next(&mut self) -> Result<Dataset, DataError> {
+    pub fn next_batch(&mut self) -> Result<Dataset, DataError> {
         let start = self.taken * self.batch;
         self.taken += 1;
         match &self.kind {

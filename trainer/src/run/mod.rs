@@ -212,7 +212,7 @@ fn train_epoch(
     let mut sum = Tensor::zeros([1], (Kind::Double, device));
     let mut rate = 0.0;
     for step in 0..steps {
-        let Dataset { images, labels } = batches.next()?;
+        let Dataset { images, labels } = batches.next_batch()?;
         let logits = network.forward(
             &data::to_unit(&images),
             Mode::Train {
