@@ -84,6 +84,12 @@ impl Layout {
         self.classes
     }
 
+    /// Bytes before the image.
+    #[must_use]
+    pub const fn label_bytes(self) -> usize {
+        self.label_bytes
+    }
+
     /// Bytes of one record.
     #[must_use]
     pub const fn record_len(self) -> usize {

@@ -28,7 +28,7 @@ pub(crate) fn run(args: &EvalArgs) -> Result<usize, Stop> {
     let (model, size) = (loaded.admitted(), loaded.admitted().image_size());
     let patches = args.patches.sizes(size)?;
     let condition = args.patches.condition;
-    check_classes(&args.model, model)?;
+    check_classes(&args.model, model, &args.data)?;
     page::check(args.targets.report.as_deref())?;
     let mut output = Output::open(args.targets.output.as_deref())?;
     let (mut frames, errors) = Frames::open(std::slice::from_ref(&args.data), size);
@@ -134,13 +134,17 @@ pub(crate) fn run(args: &EvalArgs) -> Result<usize, Stop> {
 }
 
 /// A model for other classes would be measured against labels that mean something else.
-pub(crate) fn check_classes(path: &Path, model: &AdmittedModel) -> Result<(), Stop> {
-    let classes = model.shape().classes();
-    if classes == CIFAR10_CLASSES {
+pub(crate) fn check_classes(path: &Path, model: &AdmittedModel, data: &Input) -> Result<(), Stop> {
+    let found = model.shape().classes();
+    let (what, classes) = match data {
+        Input::Records { layout, .. } => ("these records have", layout.classes()),
+        _ => ("CIFAR-10 has", CIFAR10_CLASSES),
+    };
+    if found == classes {
         return Ok(());
     }
     Err(Stop::Usage(format!(
-        "--data: CIFAR-10 has {CIFAR10_CLASSES} classes, but the model {} has {classes}",
+        "--data: {what} {classes} classes, but the model {} has {found}",
         path.display()
     )))
 }
@@ -155,6 +159,10 @@ fn data_name(data: &Input) -> String {
                 Part::Train => "train",
             };
             format!("cifar10:{}:{part}", path.display())
+        }
+        Input::Records { path, layout } => {
+            let (classes, bytes) = (layout.classes(), layout.label_bytes());
+            format!("records:{classes}/{bytes}:{}", path.display())
         }
     }
 }

@@ -30,7 +30,7 @@ pub(crate) struct FigureArgs {
     model: Vec<PathBuf>,
     #[command(flatten)]
     trust: TrustArgs,
-    /// The labelled data, for all kinds but `frame`: cifar10:DIR[:test|:train] or cifar10:FILE.
+    /// The labelled data, for all kinds but `frame`: as `eval --data`.
     #[arg(
         long,
         value_name = "cifar10:DIR",
@@ -119,7 +119,7 @@ pub(crate) fn run(args: &FigureArgs) -> Result<usize, Stop> {
     let mut measured = Vec::with_capacity(models.len());
     let mut failures = 0;
     for (path, model) in &models {
-        check_classes(path, model.admitted())?;
+        check_classes(path, model.admitted(), data)?;
         let (found, failed) = measure(args, kind, &subject, path, model, data)?;
         measured.push(found);
         failures += failed;
