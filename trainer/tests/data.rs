@@ -93,6 +93,22 @@ fn training_images_are_varied_by_seed_and_index_alone() {
         kinds.insert(draw(&[4], seed, true));
     }
     assert!(kinds.len() > 20, "only {} variations", kinds.len());
+    // The same image under twenty indices is cut in other places.
+    let same = tempfile::tempdir().unwrap();
+    write_folder(same.path(), 6);
+    for at in 0..20 {
+        let path = same.path().join(format!("train/ash/same-{at}.png"));
+        picture(0, 40, 40, 0).save(path).unwrap();
+    }
+    let copies = open(same.path(), sizes(40, 16)).unwrap();
+    let indices: Vec<i64> = (6..26).collect();
+    let variation = Some(Variation {
+        seed: 1,
+        flip: true,
+    });
+    let (bytes, _) = copies.decode(&indices, variation).unwrap();
+    let kinds: std::collections::BTreeSet<&[u8]> = bytes.chunks(len).collect();
+    assert!(kinds.len() > 10, "only {} variations of 20", kinds.len());
     // The dark quarter is at the left unless flipped.
     let left_is_darker = |bytes: &[u8], class: usize| {
         let plane = &bytes[class * 256..(class + 1) * 256];

@@ -24,7 +24,7 @@ pub(super) struct EvalArgs {
     /// The folder of the images: the CIFAR-10 binary files, plain or .xz, unless --config says otherwise.
     #[arg(long)]
     data: PathBuf,
-    /// A TOML configuration whose [data] says what the images are.
+    /// A TOML configuration that says under `data` what the images are.
     #[arg(long)]
     config: Option<PathBuf>,
     /// Patch sizes to certify against.

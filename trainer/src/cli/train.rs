@@ -17,7 +17,7 @@ pub(super) struct TrainArgs {
     /// The TOML configuration.
     #[arg(long)]
     config: PathBuf,
-    /// The folder of the images that the configuration's [data] describes; by default the CIFAR-10 binary files,
+    /// The folder of the images that the configuration describes; by default the CIFAR-10 binary files,
     /// plain or .xz.
     #[arg(long)]
     data: PathBuf,
