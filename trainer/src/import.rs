@@ -101,7 +101,7 @@ pub fn import(path: &Path, device: Device) -> Result<(Header, Network, Geometry)
     if let Some(reason) = again.graph.and_then(|graph| difference(file.graph, &graph)) {
         return Err(foreign(reason));
     }
-    network.to_device(device);
+    network.move_to(device);
     Ok((header, network, geometry))
 }
 

@@ -98,8 +98,8 @@ impl Network {
     }
 
     /// Moves all that it holds to `device`.
-    pub fn to_device(&mut self, device: Device) {
-        self.parameters.to_device(device);
+    pub fn move_to(&mut self, device: Device) {
+        self.parameters.move_to(device);
         self.mean = self.mean.to_device(device);
         self.deviation = self.deviation.to_device(device);
     }

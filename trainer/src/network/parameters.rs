@@ -129,7 +129,7 @@ impl Parameters {
     }
 
     /// Moves all of them to `device`.
-    pub(super) fn to_device(&mut self, device: Device) {
+    pub(super) fn move_to(&mut self, device: Device) {
         self.flat = self.flat.detach().to_device(device).set_requires_grad(true);
         self.statistics = self.statistics.to_device(device);
     }
