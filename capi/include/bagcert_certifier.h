@@ -36,11 +36,15 @@
 /* Words of BagcertMemory.table under a masking condition with so many patch sizes. */
 #define BAGCERT_MASKS_LEN(classes, height, width, patches) \
   (8 * (BAGCERT_CHUNKS_(classes) * BAGCERT_CORNERS_(height, width) \
-        + (size_t)(height) * (size_t)(width) \
-        + ((size_t)(width) + 1) * (2 * BAGCERT_BITS_(width) + 8)) \
+        + BAGCERT_MAX_((size_t)(height) * (size_t)(width), BAGCERT_LANE_(height, width)) \
+        + ((size_t)(width) + 1) * (2 * BAGCERT_BITS_(width) + 8) \
+        + BAGCERT_CHUNKS_(height)) \
    + 2 * (size_t)(height) * (size_t)(width) * (size_t)(patches))
 
-#define BAGCERT_CHUNKS_(classes) (((size_t)(classes) + 7) / 8)
+#define BAGCERT_CHUNKS_(number) (((size_t)(number) + 7) / 8)
+#define BAGCERT_LANE_(height, width) \
+  ((3 * (size_t)(height) + 14) * BAGCERT_CHUNKS_(width) + BAGCERT_CHUNKS_(height) + 8)
+#define BAGCERT_MAX_(a, b) ((a) > (b) ? (a) : (b))
 #define BAGCERT_CORNERS_(height, width) (((size_t)(height) + 1) * ((size_t)(width) + 1))
 #define BAGCERT_BIT_(n, i) ((size_t)(((uint64_t)(n) >> (i)) != 0))
 #define BAGCERT_BITS4_(n, i) \

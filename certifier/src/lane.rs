@@ -109,13 +109,18 @@ impl<'m> Lane<'m> {
         let rows = starts.zip(pieces_mut(self.ends, self.stride));
         for (row, (starts, ends)) in (0..).zip(rows) {
             let corners = plane.rows_from(row)?.get(..plane.columns())?;
+            let (starts, ends) = (starts.as_flattened_mut(), ends.as_flattened_mut());
+            // Words beyond the last window are never read for a window.
+            if let Some((start, end)) = windows.side_by_side() {
+                take(corners.get(start)?, lane, starts)?;
+                take(corners.get(end)?, lane, ends)?;
+                continue;
+            }
             let at = |column: u32| {
                 let corner = corners.get(usize::try_from(column).ok()?)?;
                 corner.get(lane).copied()
             };
-            let words = starts.as_flattened_mut().iter_mut();
-            let words = words.zip(ends.as_flattened_mut());
-            // Words beyond the last window are never read for a window.
+            let words = starts.iter_mut().zip(ends);
             for ((start, end), (from, to)) in words.zip(windows.spans()) {
                 (*start, *end) = (at(from)?, at(to)?);
             }
@@ -248,6 +253,14 @@ pub(crate) fn lane(
             each(number, i64::from(*own).saturating_add(beside.into()));
             number = number.saturating_add(1);
         }
+    }
+    Some(())
+}
+
+/// One lane of each vector.
+fn take(vectors: &[Vector], lane: usize, words: &mut [TableWord]) -> Option<()> {
+    for (word, vector) in words.iter_mut().zip(vectors) {
+        *word = *vector.get(lane)?;
     }
     Some(())
 }

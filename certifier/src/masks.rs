@@ -221,7 +221,7 @@ impl<'m> MaskCertifier<'m> {
         let plane = self.sweep.plane(worst.rival / LANES)?;
         let margin = self.margin(worst.rival);
         let lane = worst.rival % LANES;
-        let sum = |cells: Cells| Some(*plane.signed_sums(cells)?.get(lane)?);
+        let sum = |cells: Cells| plane.signed_sum(cells, lane);
         let first = sum(window)?;
         let leaves = |other: &Cells| {
             let both = sum(window.intersection(other));

@@ -100,6 +100,26 @@ impl<'t> Plane<'t> {
         Some(vector::window(a, b, c, d))
     }
 
+    /// One lane of [`signed_sums`](Self::signed_sums).
+    #[inline(always)]
+    pub(crate) fn signed_sum(&self, cells: Cells, lane: usize) -> Option<i64> {
+        if cells.area() > i64::from(TILE_CELLS) {
+            return self.signed_sums(cells)?.get(lane).copied();
+        }
+        let (x, x_end) = (
+            usize::try_from(cells.x).ok()?,
+            usize::try_from(cells.x_end).ok()?,
+        );
+        let (top, bottom) = (self.rows_from(cells.y)?, self.rows_from(cells.y_end)?);
+        let [a, b, c, d] = [
+            *top.get(x)?.get(lane)?,
+            *top.get(x_end)?.get(lane)?,
+            *bottom.get(x)?.get(lane)?,
+            *bottom.get(x_end)?.get(lane)?,
+        ];
+        Some(i64::from(d.wrapping_sub(c).wrapping_sub(b).wrapping_add(a)))
+    }
+
     /// Signed sums over any window, for tables whose cells count -1, 0 or 1.
     pub(crate) fn signed_sums(&self, cells: Cells) -> Option<[i64; LANES]> {
         if cells.area() <= i64::from(TILE_CELLS) {

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use crate::RECORD_LEN;
+use crate::CHECKSUMS;
 
-/// Why a file of the set could not be used. Each message names the file.
+/// Why a file of a set could not be used. Each message names the file.
 #[derive(Debug, thiserror::Error)]
 pub enum Cifar10Error {
     /// The file or folder could not be opened or read.
@@ -35,18 +35,20 @@ pub enum Cifar10Error {
     },
     /// A file that is not a whole number of records.
     #[error(
-        "{}: {len} bytes are not a whole number of CIFAR-10 records of {RECORD_LEN} bytes ({} left over); \
-         the file is cut short or of another kind",
-        path.display(), len % RECORD_LEN
+        "{}: {len} bytes are not a whole number of records of {record_len} bytes ({} left over); \
+         the file is empty, cut short or of another kind",
+        path.display(), len % (*record_len).max(1)
     )]
     OddLength {
         /// The file.
         path: PathBuf,
         /// Its length in bytes, unpacked.
         len: usize,
+        /// Bytes of a record.
+        record_len: usize,
     },
     /// A file larger than any of the set, as it is or unpacked.
-    #[error("{}: has, or unpacks to, more than {limit} bytes, which no CIFAR-10 file does", path.display())]
+    #[error("{}: has, or unpacks to, more than {limit} bytes, which no file of such records does", path.display())]
     TooLong {
         /// The file.
         path: PathBuf,
@@ -55,8 +57,8 @@ pub enum Cifar10Error {
     },
     /// A label byte that is no class.
     #[error(
-        "{}: record {record} has label {label}, but CIFAR-10 has the labels 0 to 9; \
-         the file is damaged or of another kind (CIFAR-100?)", path.display()
+        "{}: record {record} has label {label}, but there are {classes} classes, from 0; \
+         the file is damaged or of another kind (CIFAR-100 where CIFAR-10 is meant?)", path.display()
     )]
     BadLabel {
         /// The file.
@@ -64,6 +66,29 @@ pub enum Cifar10Error {
         /// The record, counted from 0.
         record: usize,
         /// The byte found.
-        label: u8,
+        label: usize,
+        /// How many classes there are.
+        classes: usize,
+    },
+    /// A list of checksums that is none.
+    #[error("{}, line {line}: not a SHA-256 in hexadecimal, two spaces and the name of a file", path.display())]
+    BadChecksums {
+        /// The list.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+    },
+    /// A file that is not the one in the list beside it.
+    #[error(
+        "{}: its SHA-256 is {found}, but {CHECKSUMS} says {expected}; the file is damaged or was changed. \
+         Get it again, or make the list anew if the change was meant", path.display()
+    )]
+    OtherChecksum {
+        /// The file.
+        path: PathBuf,
+        /// What the list says, in hexadecimal.
+        expected: String,
+        /// What it is.
+        found: String,
     },
 }

@@ -1,13 +1,17 @@
-//! The CIFAR-10 binary files (Krizhevsky, 2009): records of one label byte and 3 x 32 x 32 pixel bytes.
+//! The CIFAR-10 binary files (Krizhevsky, 2009): records of one label byte and 3 x 32 x 32 pixel bytes; and
+//! files of the same images under other labels ([`Layout`]), such as CIFAR-100.
 //!
-//! Trainer and runtime both read them through this crate, so that both mean the same images.
+//! Trainer and runtime both read them through this crate, so that both mean the same images. Where a list of
+//! [`Checksums`] lies beside a file, the file must be the one that it names.
 
+mod checksum;
 mod error;
 
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
+pub use checksum::{CHECKSUMS, Checksums};
 pub use error::Cifar10Error;
 use liblzma::read::XzDecoder;
 use liblzma::stream::{CONCATENATED, Stream};
@@ -36,11 +40,66 @@ pub const RECORD_LEN: usize = 1 + IMAGE_LEN;
 
 /// Records in each official file.
 const FILE_RECORDS: usize = 10_000;
-/// Far above the 30.73 MB of an official file; bounds what a hostile archive can unpack to.
-const MAX_LEN: usize = 64_000 * RECORD_LEN;
+/// Far above the 10,000 or 50,000 of an official file; bounds what a hostile archive can unpack to.
+const MAX_RECORDS: usize = 64_000;
 /// What unpacking may take of memory: `xz -9` needs 65 MiB. A file of some bytes can ask for 4 GiB.
 const MAX_XZ_MEMORY: u64 = 128 << 20;
 const XZ_MAGIC: [u8; 6] = [0xFD, b'7', b'z', b'X', b'Z', 0];
+
+/// How records are laid out: some label bytes, of which the last is the class, then the image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    label_bytes: usize,
+    classes: usize,
+}
+
+impl Layout {
+    /// One label of ten classes.
+    pub const CIFAR10: Layout = Layout {
+        label_bytes: 1,
+        classes: CLASSES,
+    };
+    /// A coarse label, which is skipped, and a fine one of a hundred classes.
+    pub const CIFAR100: Layout = Layout {
+        label_bytes: 2,
+        classes: 100,
+    };
+
+    /// Records with `label_bytes` bytes before the image, the last of which is one of `classes` classes.
+    /// `None` for less than 1 or more than 16 bytes, and for less than 2 or more than 256 classes.
+    #[must_use]
+    pub const fn new(label_bytes: usize, classes: usize) -> Option<Layout> {
+        if label_bytes < 1 || label_bytes > 16 || classes < 2 || classes > 256 {
+            return None;
+        }
+        Some(Layout {
+            label_bytes,
+            classes,
+        })
+    }
+
+    /// Number of classes.
+    #[must_use]
+    pub const fn classes(self) -> usize {
+        self.classes
+    }
+
+    /// Bytes before the image.
+    #[must_use]
+    pub const fn label_bytes(self) -> usize {
+        self.label_bytes
+    }
+
+    /// Bytes of one record.
+    #[must_use]
+    pub const fn record_len(self) -> usize {
+        self.label_bytes + IMAGE_LEN
+    }
+
+    const fn max_len(self) -> usize {
+        MAX_RECORDS * self.record_len()
+    }
+}
 
 /// A part of the set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,43 +172,56 @@ pub fn files(path: &Path, part: Part) -> Result<Vec<Batch>, Cifar10Error> {
 /// The records of one file, unpacked and checked.
 #[derive(Clone, Debug)]
 pub struct Records {
+    layout: Layout,
     bytes: Vec<u8>,
 }
 
 impl Records {
+    /// Reads a plain or xz-packed file of CIFAR-10.
+    ///
+    /// # Errors
+    /// As [`read_as`](Records::read_as).
+    pub fn read(path: &Path) -> Result<Records, Cifar10Error> {
+        Records::read_as(path, Layout::CIFAR10)
+    }
+
     /// Reads a plain or xz-packed file. Every label is checked here, so that no record of a damaged
     /// file is ever taken for data.
     ///
     /// # Errors
-    /// Where the file cannot be read or unpacked, is no whole number of records, or has a label
-    /// beyond the ten classes; the error names the file.
-    pub fn read(path: &Path) -> Result<Records, Cifar10Error> {
-        let bytes = read_bytes(path)?;
-        if bytes.is_empty() || !bytes.len().is_multiple_of(RECORD_LEN) {
+    /// Where the file cannot be read or unpacked, is not the one that a list of checksums beside it names,
+    /// is no whole number of records, or has a label beyond its classes; the error names the file.
+    pub fn read_as(path: &Path, layout: Layout) -> Result<Records, Cifar10Error> {
+        checksum::check_beside(path, layout.max_len() as u64)?;
+        let bytes = read_bytes(path, layout)?;
+        let record_len = layout.record_len();
+        if bytes.is_empty() || !bytes.len().is_multiple_of(record_len) {
             return Err(Cifar10Error::OddLength {
                 path: path.to_owned(),
                 len: bytes.len(),
+                record_len,
             });
         }
-        for (record, chunk) in bytes.chunks_exact(RECORD_LEN).enumerate() {
-            match chunk.first() {
-                Some(&label) if usize::from(label) < CLASSES => {}
-                other => {
-                    return Err(Cifar10Error::BadLabel {
-                        path: path.to_owned(),
-                        record,
-                        label: other.copied().unwrap_or_default(),
-                    });
-                }
-            }
+        let records = Records { layout, bytes };
+        let wrong = records
+            .iter()
+            .enumerate()
+            .find(|(_, (label, _))| *label >= layout.classes);
+        if let Some((record, (label, _))) = wrong {
+            return Err(Cifar10Error::BadLabel {
+                path: path.to_owned(),
+                record,
+                label,
+                classes: layout.classes,
+            });
         }
-        Ok(Records { bytes })
+        Ok(records)
     }
 
     /// How many records there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.bytes.len() / RECORD_LEN
+        self.bytes.len() / self.layout.record_len()
     }
 
     /// Whether there are none; never so after [`Records::read`].
@@ -161,10 +233,11 @@ impl Records {
     /// Label and image bytes of record `at`; `None` past the end.
     #[must_use]
     pub fn get(&self, at: usize) -> Option<(usize, &[u8])> {
-        let start = at.checked_mul(RECORD_LEN)?;
-        let record = self.bytes.get(start..start.checked_add(RECORD_LEN)?)?;
-        let (label, image) = record.split_first()?;
-        Some((usize::from(*label), image))
+        let length = self.layout.record_len();
+        let start = at.checked_mul(length)?;
+        let record = self.bytes.get(start..start.checked_add(length)?)?;
+        let (labels, image) = record.split_at_checked(self.layout.label_bytes)?;
+        Some((usize::from(*labels.last()?), image))
     }
 
     /// Label and image bytes of every record, in order.
@@ -173,14 +246,15 @@ impl Records {
     }
 }
 
-fn read_bytes(path: &Path) -> Result<Vec<u8>, Cifar10Error> {
+fn read_bytes(path: &Path, layout: Layout) -> Result<Vec<u8>, Cifar10Error> {
     let unreadable = |source| Cifar10Error::Unreadable {
         path: path.to_owned(),
         source,
     };
+    let max_len = layout.max_len();
     let too_long = || Cifar10Error::TooLong {
         path: path.to_owned(),
-        limit: MAX_LEN,
+        limit: max_len,
     };
     // A pipe would be waited for without end.
     let about = std::fs::metadata(path).map_err(unreadable)?;
@@ -189,7 +263,7 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>, Cifar10Error> {
             "it is not a regular file",
         )));
     }
-    if about.len() > MAX_LEN as u64 {
+    if about.len() > max_len as u64 {
         return Err(too_long());
     }
     let mut file = BufReader::new(File::open(path).map_err(unreadable)?);
@@ -198,10 +272,11 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>, Cifar10Error> {
         .take(XZ_MAGIC.len() as u64)
         .read_to_end(&mut start)
         .map_err(unreadable)?;
-    // No record starts with the first byte of the magic, since no label is 0xFD.
-    let packed = start == XZ_MAGIC || path.extension().is_some_and(|ending| ending == "xz");
+    // Where no label is 0xFD, no record starts with the first byte of the magic.
+    let magic = start == XZ_MAGIC && layout.classes <= usize::from(XZ_MAGIC[0]);
+    let packed = magic || path.extension().is_some_and(|ending| ending == "xz");
     let stream = start.as_slice().chain(file);
-    let limit = MAX_LEN as u64 + 1;
+    let limit = max_len as u64 + 1;
     let mut bytes = Vec::new();
     if packed {
         let bad_xz = |source| Cifar10Error::BadXz {
@@ -220,7 +295,7 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>, Cifar10Error> {
             .read_to_end(&mut bytes)
             .map_err(unreadable)?;
     }
-    if bytes.len() > MAX_LEN {
+    if bytes.len() > max_len {
         return Err(too_long());
     }
     Ok(bytes)

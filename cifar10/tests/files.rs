@@ -5,7 +5,9 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-use bagcert_cifar10::{Cifar10Error, IMAGE_LEN, Part, RECORD_LEN, Records, files};
+use bagcert_cifar10::{
+    CHECKSUMS, Cifar10Error, IMAGE_LEN, Layout, Part, RECORD_LEN, Records, files,
+};
 
 fn bytes(records: usize) -> Vec<u8> {
     let value = |index: usize| (index % 251) as u8;
@@ -132,4 +134,96 @@ fn a_folder_stands_for_its_batches_plain_before_packed() {
     assert_eq!(found[4].first_index, 40_000);
     let error = files(folder.path(), Part::Test).unwrap_err().to_string();
     assert!(error.contains("test_batch.bin"), "{error}");
+}
+
+#[test]
+fn other_layouts_take_the_last_label() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("train.bin");
+    let record = |coarse: u8, fine: u8| {
+        let mut record = vec![coarse, fine];
+        record.extend((0..IMAGE_LEN).map(|at| (at % 7) as u8 + fine));
+        record
+    };
+    let data = [record(3, 99), record(19, 0), record(0, 42)].concat();
+    for content in [data.clone(), packed(&data)] {
+        fs::write(&path, content).unwrap();
+        let records = Records::read_as(&path, Layout::CIFAR100).unwrap();
+        let labels: Vec<usize> = records.iter().map(|(label, _)| label).collect();
+        assert_eq!(labels, [99, 0, 42]);
+        assert_eq!(records.get(2).unwrap().1[..2], [42, 43]);
+    }
+    fs::write(&path, &data).unwrap();
+    let fewer = Records::read_as(&path, Layout::new(2, 99).unwrap()).unwrap_err();
+    assert!(
+        fewer.to_string().contains("record 0 has label 99"),
+        "{fewer}"
+    );
+    let error = Records::read(&path).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Cifar10Error::OddLength {
+                record_len: 3073,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    for (bytes, classes) in [(0, 10), (17, 10), (1, 1), (1, 257)] {
+        assert_eq!(Layout::new(bytes, classes), None);
+    }
+    // With as many classes a label may look like the beginning of a packed file.
+    let mut data = vec![0xFD];
+    data.extend(b"7zXZ\0");
+    data.resize(RECORD_LEN, 1);
+    fs::write(&path, &data).unwrap();
+    let records = Records::read_as(&path, Layout::new(1, 256).unwrap()).unwrap();
+    assert_eq!(records.get(0).unwrap().0, 0xFD);
+}
+
+#[test]
+fn a_file_must_be_the_one_in_the_list_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, list) = (
+        folder.path().join("some.bin"),
+        folder.path().join(CHECKSUMS),
+    );
+    let data = bytes(2);
+    fs::write(&path, &data).unwrap();
+    let other = "0".repeat(64);
+    fs::write(&list, format!("{other}  some.bin\n")).unwrap();
+    let error = Records::read(&path).unwrap_err();
+    let Cifar10Error::OtherChecksum { found, .. } = &error else {
+        panic!("{error}")
+    };
+    let said = error.to_string();
+    assert!(said.contains("some.bin") && said.contains(&other), "{said}");
+    // As it is, in either form of sha256sum, and not listed at all.
+    for line in [
+        format!("{found}  some.bin\n"),
+        format!("{} *some.bin\n\n", found.to_uppercase()),
+        format!("{other}  another.bin\n"),
+    ] {
+        fs::write(&list, line).unwrap();
+        assert_eq!(Records::read(&path).unwrap().len(), 2);
+    }
+    // A single bit.
+    fs::write(&list, format!("{found}  some.bin\n")).unwrap();
+    let mut damaged = data.clone();
+    damaged[1000] ^= 1;
+    fs::write(&path, damaged).unwrap();
+    let error = Records::read(&path).unwrap_err();
+    assert!(
+        matches!(error, Cifar10Error::OtherChecksum { .. }),
+        "{error}"
+    );
+    for bad in ["some.bin\n", "12  some.bin\n", "\u{e9}\n"] {
+        fs::write(&list, format!("{found}  some.bin\n{bad}")).unwrap();
+        let error = Records::read(&path).unwrap_err();
+        assert!(error.to_string().contains("line 2"), "{error}");
+    }
+    fs::write(&list, [0xFF, 0xFE]).unwrap();
+    let error = Records::read(&path).unwrap_err();
+    assert!(matches!(error, Cifar10Error::Unreadable { .. }), "{error}");
 }

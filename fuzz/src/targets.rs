@@ -12,7 +12,7 @@ use bagcert_cifar10::Records;
 use prost::Message;
 
 #[path = "../../trainer/src/config/mod.rs"]
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code, unreachable_pub, unused_imports)]
 mod config;
 #[path = "graph.rs"]
 mod graph_of;

@@ -7,7 +7,7 @@
 //! - [`engine`]: a frame becomes logits, by an engine whose numerics were checked at load;
 //! - [`pipeline`]: logits become verdicts, by the crate `bagcert-certifier`;
 //! - [`integrity`]: all of it only for the very model that is meant, which answers golden frames first;
-//! - [`tally`] and [`report`]: verdicts become figures and a page to read.
+//! - [`tally`], [`report`] and [`results`]: verdicts become figures, a page to read, and charts.
 //!
 //! ```no_run
 //! use std::num::NonZeroU32;
@@ -51,6 +51,7 @@ pub mod integrity;
 pub mod network;
 pub mod pipeline;
 pub mod report;
+pub mod results;
 pub mod tally;
 #[cfg(test)]
 mod typed_graph;

@@ -123,6 +123,31 @@ impl Pipeline {
             .map(|(outcome, ())| outcome)
     }
 
+    /// Runs one frame once and answers every query from the same scores.
+    ///
+    /// # Errors
+    /// As [`judge`](Pipeline::judge).
+    pub fn judge_all(
+        &mut self,
+        image: &[f32],
+        queries: &[Query],
+    ) -> Result<Vec<Outcome>, PipelineError> {
+        let start = Instant::now();
+        let logits = self.engine.logits(image)?;
+        let forward = start.elapsed();
+        let start = Instant::now();
+        let map = ScoreMap::from_logits(self.shape, logits, &mut self.score_memory)?;
+        let binarised = start.elapsed();
+        let mut outcomes = Vec::with_capacity(queries.len());
+        for query in queries {
+            let start = Instant::now();
+            let answer = Answer::new(&map, &self.geometry, &mut self.table_memory, query)?;
+            let certificate = binarised + start.elapsed();
+            outcomes.push(answer.outcome(&map, query, forward, certificate));
+        }
+        Ok(outcomes)
+    }
+
     /// [`judge`](Pipeline::judge), with a look at the score map and the logits it was drawn from.
     pub(crate) fn judge_and<T>(
         &mut self,
@@ -136,33 +161,11 @@ impl Pipeline {
 
         let start = Instant::now();
         let map = ScoreMap::from_logits(self.shape, logits, &mut self.score_memory)?;
-        let answer = match query.condition.masking() {
-            None => by_votes(&map, &self.geometry, &mut self.table_memory, query)?,
-            Some(masking) => {
-                let needed = self.shape.masks_len(query.patches.len());
-                if self.table_memory.len() < needed {
-                    self.table_memory.resize(needed, TableWord::default());
-                }
-                by_masks(&map, &self.geometry, &mut self.table_memory, query, masking)?
-            }
-        };
+        let answer = Answer::new(&map, &self.geometry, &mut self.table_memory, query)?;
         let certificate = start.elapsed();
 
         let seen = look(&map, logits);
-        let outcome = Outcome {
-            predicted: answer.predicted,
-            votes: map.votes().collect(),
-            scores: if query.keep_scores {
-                kept_scores(&map, &answer)
-            } else {
-                Vec::new()
-            },
-            verdicts: answer.verdicts,
-            largest_square: answer.largest_square,
-            forward,
-            certificate,
-        };
-        Ok((outcome, seen))
+        Ok((answer.outcome(&map, query, forward, certificate), seen))
     }
 }
 
@@ -171,6 +174,47 @@ struct Answer {
     predicted: usize,
     verdicts: Vec<Verdict>,
     largest_square: Option<u32>,
+}
+
+impl Answer {
+    /// Asks the predictor that the query names; `memory` grows where it needs more.
+    fn new(
+        map: &ScoreMap<'_>,
+        geometry: &Geometry,
+        memory: &mut Vec<TableWord>,
+        query: &Query,
+    ) -> Result<Answer, Fault> {
+        let Some(masking) = query.condition.masking() else {
+            return by_votes(map, geometry, memory, query);
+        };
+        let needed = map.shape().masks_len(query.patches.len());
+        if memory.len() < needed {
+            memory.resize(needed, TableWord::default());
+        }
+        by_masks(map, geometry, memory, query, masking)
+    }
+
+    fn outcome(
+        self,
+        map: &ScoreMap<'_>,
+        query: &Query,
+        forward: Duration,
+        certificate: Duration,
+    ) -> Outcome {
+        Outcome {
+            predicted: self.predicted,
+            votes: map.votes().collect(),
+            scores: if query.keep_scores {
+                kept_scores(map, &self)
+            } else {
+                Vec::new()
+            },
+            verdicts: self.verdicts,
+            largest_square: self.largest_square,
+            forward,
+            certificate,
+        }
+    }
 }
 
 fn by_votes(

@@ -16,7 +16,13 @@ use std::time::SystemTime;
 /// Where it cannot be built.
 pub fn bagcert() -> Result<PathBuf> {
     let program = beside_tests("bagcert")?;
-    let sources = ["certifier/src", "cifar10/src", "runtime/src", "Cargo.lock"];
+    let sources = [
+        "certifier/src",
+        "charts/src",
+        "cifar10/src",
+        "runtime/src",
+        "Cargo.lock",
+    ];
     let mut newest = SystemTime::UNIX_EPOCH;
     for source in sources {
         newest = newest.max(last_change(&repository::root().join(source))?);

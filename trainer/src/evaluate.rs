@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use self::judge::Outcome;
 use crate::{
-    data::{Dataset, to_unit},
+    data::{DataError, Dataset, Images, to_unit},
     network::{Mode, Network},
 };
 
@@ -69,6 +69,9 @@ pub enum EvaluationError {
         /// What was wrong.
         fault: Fault,
     },
+    /// The images.
+    #[error(transparent)]
+    Data(#[from] DataError),
     /// libtorch failed.
     #[error("libtorch: {0}")]
     Torch(#[from] tch::TchError),
@@ -77,6 +80,8 @@ pub enum EvaluationError {
 /// Where the time of an evaluation went.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Times {
+    /// Having the images: reading and decoding them, where they are not in memory.
+    pub images: Duration,
     /// Waiting for the network: what is left of the forward passes once certifying is taken off, where both go
     /// on at once.
     pub network: Duration,
@@ -88,10 +93,10 @@ pub struct Times {
 /// told how many images are done.
 ///
 /// # Errors
-/// Where a logit is NaN or infinite, or a patch does not fit the images.
+/// Where a logit is NaN or infinite, an image cannot be used, or a patch does not fit the images.
 pub fn evaluate(
     network: &Network,
-    data: &Dataset,
+    data: &dyn Images,
     geometry: &Geometry,
     patches: &[PatchSize],
     batch: i64,
@@ -100,13 +105,14 @@ pub fn evaluate(
     evaluate_timed(network, data, geometry, patches, batch, progress).map(|(accuracy, _)| accuracy)
 }
 
-/// [`evaluate`], and where its time went. A batch is certified on all cores while the device works on the next.
+/// [`evaluate`], and where its time went. While the device works on a batch, the one before is
+/// certified on all cores and the one after is read.
 ///
 /// # Errors
 /// Those of [`evaluate`].
 pub fn evaluate_timed(
     network: &Network,
-    data: &Dataset,
+    data: &dyn Images,
     geometry: &Geometry,
     patches: &[PatchSize],
     batch: i64,
@@ -115,34 +121,52 @@ pub fn evaluate_timed(
     let shape = Judge::new(network, geometry)?.shape();
     let mut tally = Tally::new(patches.len());
     let mut times = Times::default();
+    let device = network.parameters.flat.device();
     let mut ready: Option<Scored> = None;
     let mut start = 0;
-    while start < data.len() || ready.is_some() {
-        let part = data.slice(start, batch);
-        let begun = Instant::now();
+    let mut part = timed(&mut times.images, || next_part(data, start, batch))?;
+    while part.is_some() || ready.is_some() {
         // On a GPU this only says what is to be done.
-        let logits = (!part.is_empty())
-            .then(|| no_grad(|| network.forward(&to_unit(&part.images), Mode::Evaluate)));
-        times.network += begun.elapsed();
+        let logits = timed(&mut times.network, || {
+            part.as_ref().map(|part| {
+                let images = to_unit(&part.images.to_device(device));
+                no_grad(|| network.forward(&images, Mode::Evaluate))
+            })
+        });
         if let Some(scored) = ready.take() {
-            let begun = Instant::now();
-            tally.add(&scored, shape, geometry, patches)?;
-            times.certifier += begun.elapsed();
+            timed(&mut times.certifier, || {
+                tally.add(&scored, shape, geometry, patches)
+            })?;
             progress(scored.start + scored.labels.len() as i64);
         }
-        let begun = Instant::now();
-        ready = match logits {
-            Some(logits) => Some(Scored {
-                start,
-                logits: floats(&logits)?,
-                labels: Vec::<i64>::try_from(part.labels.to_device(Device::Cpu))?,
-            }),
-            None => None,
-        };
-        times.network += begun.elapsed();
-        start += part.len();
+        let len = part.as_ref().map_or(0, Dataset::len);
+        let following = timed(&mut times.images, || next_part(data, start + len, batch))?;
+        if let (Some(part), Some(logits)) = (&part, &logits) {
+            ready = Some(timed(&mut times.network, || {
+                Scored::new(start, logits, &part.labels)
+            })?);
+        }
+        start += len;
+        part = following;
     }
-    Ok((tally.shares(data.len(), patches), times))
+    Ok((tally.shares(start, patches), times))
+}
+
+/// The images from `start` on, at most `batch`; nothing where there are no more.
+fn next_part(data: &dyn Images, start: i64, batch: i64) -> Result<Option<Dataset>, DataError> {
+    if start >= data.count() {
+        return Ok(None);
+    }
+    let part = data.part(start, batch)?;
+    Ok((!part.is_empty()).then_some(part))
+}
+
+/// Does `work` and adds the time it took.
+fn timed<T>(total: &mut Duration, work: impl FnOnce() -> T) -> T {
+    let begun = Instant::now();
+    let result = work();
+    *total += begun.elapsed();
+    result
 }
 
 /// A batch whose logits are there.
@@ -150,6 +174,17 @@ struct Scored {
     start: i64,
     logits: Vec<f32>,
     labels: Vec<i64>,
+}
+
+impl Scored {
+    /// Waits for the device.
+    fn new(start: i64, logits: &Tensor, labels: &Tensor) -> Result<Self, EvaluationError> {
+        Ok(Self {
+            start,
+            logits: floats(logits)?,
+            labels: Vec::<i64>::try_from(labels.to_device(Device::Cpu))?,
+        })
+    }
 }
 
 /// Images counted so far.

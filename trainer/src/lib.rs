@@ -3,7 +3,9 @@
 //! A run is one TOML file ([`config`]): it names the data ([`data`]), the network ([`network`]), the loss of
 //! Section 3.3 ([`loss`]) and the optimiser ([`optimiser`]). [`run::train`] trains it, writes checkpoints
 //! ([`checkpoint`]) and measures clean and certified accuracy after each epoch ([`evaluate`]); [`attack`] is
-//! the patch attack of Section A.2; [`export`] writes the network as ONNX, in which batch normalisation is folded into the convolutions.
+//! the patch attack of Section A.2; [`export`] writes the network as ONNX, in which
+//! batch normalisation is folded into the convolutions, and [`import`] reads such a file back.
+//! [`results`] draws what came of it.
 
 pub mod attack;
 pub mod checkpoint;
@@ -12,7 +14,10 @@ pub mod data;
 pub mod device;
 pub mod evaluate;
 pub mod export;
+pub mod import;
 pub mod loss;
 pub mod network;
 pub mod optimiser;
+mod random;
+pub mod results;
 pub mod run;

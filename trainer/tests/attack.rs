@@ -8,68 +8,22 @@
 
 mod common;
 
-use std::{fs, path::Path, sync::LazyLock};
+use std::{fs, path::Path};
 
-use bagcert_certifier::{Geometry, PatchSize};
+use bagcert_certifier::Geometry;
 use bagcert_trainer::{
     attack::{
         Attack, AttackError, Attacked, Attacker, FoundPatch, Record, Summary,
         figure::{Scene, figure},
     },
-    checkpoint::Header,
-    config::NetworkConfig,
-    data::{self, Dataset, Part},
-    network::{Mode, Network, Plan},
-    run::load,
+    network::{Mode, Network},
 };
-use common::{run, text, write_config, write_dataset};
+use common::{
+    run, text,
+    trained::{TRAINED, checkpoint, options, overflowing, square, test_images, trained},
+};
 use safetensors::SafeTensors;
-use tch::{Device, Kind, Tensor, no_grad};
-use tempfile::TempDir;
-
-/// Images and a trained network, made once for all tests.
-static TRAINED: LazyLock<TempDir> = LazyLock::new(|| {
-    let folder = tempfile::tempdir().unwrap();
-    write_dataset(folder.path(), 160);
-    let config = write_config(folder.path(), 30, "");
-    let output = folder.path().join("run");
-    let arguments = [
-        "train",
-        "--config",
-        text(&config),
-        "--data",
-        text(folder.path()),
-        "--output",
-        text(&output),
-    ];
-    let (result, errors) = run(&arguments);
-    assert!(result.status.success(), "{errors}");
-    folder
-});
-
-fn checkpoint() -> std::path::PathBuf {
-    TRAINED.path().join("run/checkpoint.safetensors")
-}
-
-/// The trained network. On one thread: two would mostly wait for each other on maps so small.
-fn trained() -> (Header, Network, Geometry) {
-    tch::set_num_threads(1);
-    load(&checkpoint(), Device::Cpu).unwrap()
-}
-
-fn square(side: u32) -> PatchSize {
-    PatchSize::new(side, side).unwrap()
-}
-
-fn options(patch: u32, certified: u32) -> Attack {
-    Attack {
-        patch: square(patch),
-        certified: square(certified),
-        steps: 10,
-        step_size: 0.1,
-        seed: 1,
-    }
-}
+use tch::{Kind, Tensor, no_grad};
 
 fn summary(attacked: &[Attacked]) -> Summary {
     attacked.iter().map(|one| &one.record).collect()
@@ -117,10 +71,6 @@ fn check(one: &Attacked, network: &Network, geometry: &Geometry, patch: u32) {
     let lead = votes[own] - others.map(|(_, count)| *count).max().unwrap();
     assert_eq!(lead, attempt.least_lead, "{votes:?}");
     assert_eq!(geometry.x.inputs(), 32);
-}
-
-fn test_images() -> Dataset {
-    data::read(TRAINED.path(), Part::Test).unwrap()
 }
 
 #[test]
@@ -203,32 +153,9 @@ fn the_first_patch_does_not_depend_on_the_batch() {
     assert!(started > 1, "{started} images were attacked");
 }
 
-/// Images of zeros give zeros all the way; any patch drives huge weights past the largest number.
 #[test]
 fn a_patch_that_makes_logits_nan_is_a_fault() {
-    tch::manual_seed(5);
-    let config = NetworkConfig {
-        width: 8,
-        stem_kernel: 3,
-        stem_stride: 1,
-        kernels: vec![3, 1],
-        strides: None,
-        widths: None,
-        paths: 1,
-        shake: false,
-    };
-    let plan = Plan::new(&config, 3, 10);
-    let geometry = plan.geometry(32).unwrap();
-    let mut network = Network::new(plan, vec![(0.0, 1.0); 3], Device::Cpu);
-    for (name, tensor) in network.parameters.named() {
-        if name.ends_with(".weight") {
-            assert!(network.parameters.set(&name, &(tensor * 1e30)));
-        }
-    }
-    let images = Dataset {
-        images: Tensor::zeros([4, 3, 32, 32], (Kind::Uint8, Device::Cpu)),
-        labels: Tensor::zeros([4], (Kind::Int64, Device::Cpu)),
-    };
+    let (network, geometry, images) = overflowing();
     let mut attacker = Attacker::new(&network, &geometry, options(5, 5)).unwrap();
     let result = attacker.images(&images, &[2, 3]);
     let error = result.map(|attacked| summary(&attacked)).unwrap_err();

@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use bagcert::frames::{Input, Size};
 
+use super::figure::FigureArgs;
 use super::manifest::ManifestArgs;
 use super::sign::{SignArgs, VerifyArgs};
 use super::stop::Stop;
@@ -35,6 +36,8 @@ pub(crate) enum Command {
     Certify(CertifyArgs),
     /// Measure clean and certified accuracy on a labelled data set.
     Eval(EvalArgs),
+    /// Draw the paper's tables and figures of results from any number of models.
+    Figure(FigureArgs),
     /// Say what a model is, and whether it can be certified at all.
     Inspect(InspectArgs),
     /// Time the forward pass and the certificate.
@@ -61,7 +64,8 @@ pub(crate) struct CertifyArgs {
     pub(crate) format: RowFormat,
     #[command(flatten)]
     pub(crate) targets: TargetArgs,
-    /// PNG, JPEG or PPM files, folders of them, cifar10:DIR[:test|:train] or cifar10:FILE.
+    /// PNG, JPEG or PPM files, folders of them, cifar10:DIR[:test|:train] or cifar10:FILE, or
+    /// records:CLASSES/BYTES:FILE.
     ///
     /// An image file named <anything>-<class>.<ending>, for example 0003-cat.png, carries its label.
     #[arg(required = true, value_name = "INPUT", value_parser = input_parser())]
@@ -76,6 +80,9 @@ pub(crate) struct EvalArgs {
     #[command(flatten)]
     pub(crate) trust: TrustArgs,
     /// The labelled data: cifar10:DIR[:test|:train] or cifar10:FILE (plain or .xz).
+    ///
+    /// Or records:CLASSES/BYTES:FILE, 32x32 images in CIFAR-10's layout with other labels: the last of so many
+    /// bytes before each image; records:100/2:test.bin for CIFAR-100.
     #[arg(long, value_name = "cifar10:DIR", value_parser = data_parser())]
     pub(crate) data: Input,
     #[command(flatten)]
@@ -267,7 +274,7 @@ pub(crate) fn parse_condition(text: &str) -> Result<Condition, String> {
 /// More threads than this would be a slip of the finger.
 const MAX_THREADS: usize = 1024;
 
-fn parse_threads(text: &str) -> Result<NonZeroUsize, String> {
+pub(crate) fn parse_threads(text: &str) -> Result<NonZeroUsize, String> {
     text.parse()
         .ok()
         .filter(|threads: &NonZeroUsize| threads.get() <= MAX_THREADS)
@@ -278,11 +285,12 @@ fn input_parser() -> impl TypedValueParser<Value = Input> {
     OsStringValueParser::new().map(|argument: OsString| Input::parse(&argument))
 }
 
-fn data_parser() -> impl TypedValueParser<Value = Input> {
+pub(crate) fn data_parser() -> impl TypedValueParser<Value = Input> {
     OsStringValueParser::new().try_map(|argument: OsString| match Input::parse(&argument) {
-        data @ Input::Cifar10 { .. } => Ok(data),
+        data @ (Input::Cifar10 { .. } | Input::Records { .. }) => Ok(data),
         Input::Path(path) => Err(format!(
-            "{}: a data set is written cifar10:DIR, cifar10:DIR:train or cifar10:FILE",
+            "{}: a data set is written cifar10:DIR, cifar10:DIR:train, cifar10:FILE or \
+             records:CLASSES/BYTES:FILE, with 2 to 256 classes and 1 to 16 label bytes",
             path.display()
         )),
     })

@@ -49,7 +49,7 @@ pub(crate) fn run(args: &CertifyArgs) -> Result<usize, Stop> {
         model: &loaded,
         size,
         frames: &frames,
-        query: &query,
+        queries: std::slice::from_ref(&query),
     };
     let mut tally = Tally::new(&patches);
     let mut gallery = args.targets.report.as_ref().map(|_| Gallery::first(SHOWN));

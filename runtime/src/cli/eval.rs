@@ -1,8 +1,9 @@
 //! `bagcert eval`: clean and certified accuracy on labelled data.
 
-use std::num::NonZeroUsize;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
+use bagcert::admission::AdmittedModel;
 use bagcert::frames::{CIFAR10_CLASSES, Frames, Input, Part};
 use bagcert::pipeline::Query;
 use bagcert::report::Gallery;
@@ -15,7 +16,7 @@ use super::output::Output;
 use super::rows::{CSV_HEADER, Row, csv_lines, json, json_lines};
 use super::stop::Stop;
 use super::table::{milliseconds, summary};
-use super::workers::{Job, progress};
+use super::workers::{Job, progress, threads};
 use super::{page, say};
 
 /// Frames of each kind (certified and right, certified and wrong, ...) drawn in a report.
@@ -27,13 +28,7 @@ pub(crate) fn run(args: &EvalArgs) -> Result<usize, Stop> {
     let (model, size) = (loaded.admitted(), loaded.admitted().image_size());
     let patches = args.patches.sizes(size)?;
     let condition = args.patches.condition;
-    let classes = model.shape().classes();
-    if classes != CIFAR10_CLASSES {
-        return Err(Stop::Usage(format!(
-            "--data: CIFAR-10 has {CIFAR10_CLASSES} classes, but the model {} has {classes}",
-            args.model.display()
-        )));
-    }
+    check_classes(&args.model, model, &args.data)?;
     page::check(args.targets.report.as_deref())?;
     let mut output = Output::open(args.targets.output.as_deref())?;
     let (mut frames, errors) = Frames::open(std::slice::from_ref(&args.data), size);
@@ -56,13 +51,9 @@ pub(crate) fn run(args: &EvalArgs) -> Result<usize, Stop> {
         model: &loaded,
         size,
         frames: &frames,
-        query: &query,
+        queries: std::slice::from_ref(&query),
     };
-    let threads = args
-        .threads
-        .or_else(|| std::thread::available_parallelism().ok())
-        .map_or(1, NonZeroUsize::get)
-        .min(frames.len().max(1));
+    let threads = threads(args.threads, frames.len());
     if args.format == EvalFormat::Csv {
         output.begin_with(CSV_HEADER);
     }
@@ -142,6 +133,22 @@ pub(crate) fn run(args: &EvalArgs) -> Result<usize, Stop> {
     Ok(failures)
 }
 
+/// A model for other classes would be measured against labels that mean something else.
+pub(crate) fn check_classes(path: &Path, model: &AdmittedModel, data: &Input) -> Result<(), Stop> {
+    let found = model.shape().classes();
+    let (what, classes) = match data {
+        Input::Records { layout, .. } => ("these records have", layout.classes()),
+        _ => ("CIFAR-10 has", CIFAR10_CLASSES),
+    };
+    if found == classes {
+        return Ok(());
+    }
+    Err(Stop::Usage(format!(
+        "--data: {what} {classes} classes, but the model {} has {found}",
+        path.display()
+    )))
+}
+
 fn data_name(data: &Input) -> String {
     match data {
         Input::Path(path) => path.display().to_string(),
@@ -152,6 +159,10 @@ fn data_name(data: &Input) -> String {
                 Part::Train => "train",
             };
             format!("cifar10:{}:{part}", path.display())
+        }
+        Input::Records { path, layout } => {
+            let (classes, bytes) = (layout.classes(), layout.label_bytes());
+            format!("records:{classes}/{bytes}:{}", path.display())
         }
     }
 }

@@ -4,6 +4,7 @@ mod args;
 mod bench;
 mod certify;
 mod eval;
+mod figure;
 mod inspect;
 mod manifest;
 mod output;
@@ -38,6 +39,7 @@ pub(crate) fn run() -> ExitCode {
     let done = match command {
         Command::Certify(args) => certify::run(&args),
         Command::Eval(args) => eval::run(&args),
+        Command::Figure(args) => figure::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Manifest(args) => manifest::run(&args),

@@ -1,6 +1,7 @@
 //! Frames through one engine per thread, answers in input order.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 
@@ -17,13 +18,20 @@ pub(crate) struct Job<'a> {
     pub(crate) model: &'a LoadedModel,
     pub(crate) size: Size,
     pub(crate) frames: &'a Frames,
-    pub(crate) query: &'a Query,
+    /// All are answered from one forward pass.
+    pub(crate) queries: &'a [Query],
 }
 
 /// A frame and its answer.
 pub(crate) struct Answer {
     pub(crate) frame: Frame,
     pub(crate) outcome: Outcome,
+}
+
+/// A frame and its answers, one for each query.
+pub(crate) struct Answers {
+    pub(crate) frame: Frame,
+    pub(crate) outcomes: Vec<Outcome>,
 }
 
 /// A frame without an answer.
@@ -36,17 +44,17 @@ pub(crate) struct Failure {
 
 /// What a thread hands back: an answer or the frame's failure; or that it cannot work at all.
 enum Message {
-    Frame(usize, Box<Result<Answer, Failure>>),
+    Frame(usize, Box<Result<Answers, Failure>>),
     Stop(Stop),
 }
 
 impl Job<'_> {
     /// Runs all frames on `threads` threads and hands their answers to `each` in input order,
     /// whatever order they are finished in.
-    pub(crate) fn run(
+    pub(crate) fn run_all(
         &self,
         threads: usize,
-        mut each: impl FnMut(Result<Answer, Failure>) -> Result<(), Stop>,
+        mut each: impl FnMut(Result<Answers, Failure>) -> Result<(), Stop>,
     ) -> Result<(), Stop> {
         let threads = threads.min(self.frames.len());
         if threads <= 1 {
@@ -90,6 +98,25 @@ impl Job<'_> {
         })
     }
 
+    /// The same for a single query.
+    pub(crate) fn run(
+        &self,
+        threads: usize,
+        mut each: impl FnMut(Result<Answer, Failure>) -> Result<(), Stop>,
+    ) -> Result<(), Stop> {
+        self.run_all(threads, |answers| {
+            each(answers.and_then(|Answers { frame, outcomes }| {
+                let outcome = outcomes.into_iter().next();
+                // Only a job without a query has none.
+                let outcome = outcome.ok_or_else(|| Failure {
+                    reason: format!("{}: nothing was asked", frame.id),
+                    read: Some(frame.label),
+                })?;
+                Ok(Answer { frame, outcome })
+            }))
+        })
+    }
+
     fn work(&self, next: &AtomicUsize, sender: &SyncSender<Message>) {
         let mut pipeline = match self.pipeline() {
             Ok(pipeline) => pipeline,
@@ -115,7 +142,7 @@ impl Job<'_> {
         Ok(self.model.pipeline()?)
     }
 
-    fn answer(&self, pipeline: &mut Pipeline, at: usize) -> Result<Answer, Failure> {
+    fn answer(&self, pipeline: &mut Pipeline, at: usize) -> Result<Answers, Failure> {
         let frame = self
             .frames
             .load(at, self.size, self.model.admitted().class_names())
@@ -123,14 +150,22 @@ impl Job<'_> {
                 reason: with_causes(&error),
                 read: None,
             })?;
-        match pipeline.judge(frame.picture.planes(), self.query) {
-            Ok(outcome) => Ok(Answer { frame, outcome }),
+        match pipeline.judge_all(frame.picture.planes(), self.queries) {
+            Ok(outcomes) => Ok(Answers { frame, outcomes }),
             Err(error) => Err(Failure {
                 reason: format!("{}: no verdict: {}", frame.id, with_causes(&error)),
                 read: Some(frame.label),
             }),
         }
     }
+}
+
+/// As many threads as were asked for, or as there are cores; no more than frames.
+pub(crate) fn threads(asked: Option<NonZeroUsize>, frames: usize) -> usize {
+    asked
+        .or_else(|| std::thread::available_parallelism().ok())
+        .map_or(1, NonZeroUsize::get)
+        .min(frames.max(1))
 }
 
 /// A progress bar on the standard error where that is a terminal, else nothing at all.

@@ -13,8 +13,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use bagcert_cifar10::{CLASSES as CIFAR10_CLASSES, Part, RECORD_LEN};
-use bagcert_cifar10::{Records, SIDE};
+use bagcert_cifar10::{Batch, Records, SIDE};
+pub use bagcert_cifar10::{CLASSES as CIFAR10_CLASSES, Layout, Part, RECORD_LEN};
 pub use error::FrameError;
 pub(crate) use picture::MAX_FILE;
 pub use picture::{Picture, label_of_file_name};
@@ -46,14 +46,25 @@ pub enum Input {
         /// Which part of the set a folder stands for; a single file is taken whole.
         part: Part,
     },
+    /// A file of 32x32 images in CIFAR-10's layout, but with other labels.
+    Records {
+        /// The file, plain or packed with xz.
+        path: PathBuf,
+        /// How its records are laid out.
+        layout: Layout,
+    },
 }
 
 impl Input {
-    /// Reads `cifar10:PATH`, `cifar10:PATH:test`, `cifar10:PATH:train`, or a plain path.
+    /// Reads `cifar10:PATH`, `cifar10:PATH:test`, `cifar10:PATH:train`, `records:CLASSES/BYTES:FILE` with the
+    /// label bytes before each image, or a plain path.
     ///
     /// A file whose own name starts with `cifar10:` can be given as `./cifar10:...`.
     #[must_use]
     pub fn parse(argument: &OsStr) -> Input {
+        if let Some(records) = argument.to_str().and_then(records_of) {
+            return records;
+        }
         let Some(rest) = argument.to_str().and_then(|a| a.strip_prefix("cifar10:")) else {
             return Input::Path(PathBuf::from(argument));
         };
@@ -67,6 +78,16 @@ impl Input {
             part,
         }
     }
+}
+
+/// `records:CLASSES/BYTES:FILE`.
+fn records_of(argument: &str) -> Option<Input> {
+    let (layout, path) = argument.strip_prefix("records:")?.split_once(':')?;
+    let (classes, label_bytes) = layout.split_once('/')?;
+    Some(Input::Records {
+        layout: Layout::new(label_bytes.parse().ok()?, classes.parse().ok()?)?,
+        path: PathBuf::from(path),
+    })
 }
 
 /// A decoded frame.
@@ -112,21 +133,33 @@ impl Frames {
                     Ok(paths) => frames.entries.extend(paths.into_iter().map(Entry::Image)),
                     Err(error) => failures.push(error),
                 },
-                Input::Cifar10 { path, part } => {
-                    frames.add_cifar(path, *part, size, &mut failures);
+                Input::Cifar10 { path, part } => match bagcert_cifar10::files(path, *part) {
+                    Ok(files) => {
+                        frames.add_records(&files, Layout::CIFAR10, size, &mut failures);
+                    }
+                    Err(error) => failures.push(error.into()),
+                },
+                Input::Records { path, layout } => {
+                    let file = Batch {
+                        path: path.clone(),
+                        first_index: 0,
+                    };
+                    frames.add_records(&[file], *layout, size, &mut failures);
                 }
             }
         }
         (frames, failures)
     }
 
-    fn add_cifar(&mut self, path: &Path, part: Part, size: Size, failures: &mut Vec<FrameError>) {
-        let files = match bagcert_cifar10::files(path, part) {
-            Ok(files) => files,
-            Err(error) => return failures.push(error.into()),
-        };
+    fn add_records(
+        &mut self,
+        files: &[Batch],
+        layout: Layout,
+        size: Size,
+        failures: &mut Vec<FrameError>,
+    ) {
         for file in files {
-            match read_records(&file.path, size) {
+            match read_records(&file.path, layout, size) {
                 Ok(records) => {
                     let records = Arc::new(records);
                     for at in 0..records.len() {
@@ -203,9 +236,9 @@ const CIFAR10_SIZE: Size = Size {
     height: SIDE as u32,
 };
 
-/// The records of one CIFAR-10 file, for a model that takes images of `size` pixels.
-fn read_records(path: &Path, size: Size) -> Result<Records, FrameError> {
-    let records = Records::read(path)?;
+/// The records of one file, for a model that takes images of `size` pixels.
+fn read_records(path: &Path, layout: Layout, size: Size) -> Result<Records, FrameError> {
+    let records = Records::read_as(path, layout)?;
     if size != CIFAR10_SIZE {
         return Err(FrameError::WrongSize {
             path: path.to_owned(),

@@ -274,3 +274,63 @@ fn frames_without_a_verdict_stay_in_the_denominators() {
         table.stdout
     );
 }
+
+/// The images of the sample under two label bytes and twenty classes, for a model of as many.
+#[test]
+fn records_with_other_labels() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = text(&colour_model(folder.path(), 32, 20));
+    let records = folder.path().join("test.bin");
+    let sample = fs::read(sample()).unwrap();
+    let mut other = Vec::new();
+    for record in sample.chunks(3073) {
+        other.extend([7, record[0] + 10]);
+        other.extend(&record[1..]);
+    }
+    fs::write(&records, &other).unwrap();
+    let eval = |data: String| {
+        run([
+            "eval", "--model", &model, "--data", &data, "--patch", "3x3", "--format", "jsonl",
+        ])
+    };
+    let lines = eval(format!("records:20/2:{}", text(&records)))
+        .ended(0)
+        .json();
+    let ten = folder.path().join("ten");
+    fs::create_dir(&ten).unwrap();
+    let ten = text(&colour_model(&ten, 32, 10));
+    let data = sample_data();
+    let plain = run([
+        "eval", "--model", &ten, "--data", &data, "--patch", "3x3", "--format", "jsonl",
+    ]);
+    let plain = plain.ended(0).json();
+    assert_eq!(lines.len(), plain.len());
+    for (line, plain) in lines.iter().zip(&plain) {
+        assert_eq!(
+            line["label"].as_u64().unwrap(),
+            plain["label"].as_u64().unwrap() + 10
+        );
+        assert_eq!(line["predicted"], plain["predicted"]);
+        assert_eq!(line["id"], plain["id"]);
+    }
+    // Other classes than the model's, a label beyond them, and what is no layout.
+    eval(format!("records:10/2:{}", text(&records)))
+        .ended(2)
+        .says(&["10 classes"]);
+    let beyond = folder.path().join("beyond.bin");
+    fs::write(&beyond, [&[1, 20], &other[2..3074]].concat()).unwrap();
+    eval(format!("records:20/2:{}", text(&beyond)))
+        .ended(4)
+        .says(&["label 20"]);
+    eval(format!("records:20/1:{}", text(&records)))
+        .ended(4)
+        .says(&["whole number"]);
+    for layout in [
+        "records:20/0:a",
+        "records:1/1:a",
+        "records:twenty/1:a",
+        "records:a",
+    ] {
+        eval(layout.into()).ended(2).says(&["CLASSES/BYTES"]);
+    }
+}

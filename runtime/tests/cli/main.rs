@@ -13,6 +13,7 @@ mod bad_input;
 mod bench;
 mod certify;
 mod eval;
+mod figure;
 mod inspect;
 mod integrity;
 mod masks;

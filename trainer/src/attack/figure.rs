@@ -5,6 +5,9 @@
 use std::fmt::Write;
 
 use bagcert_certifier::{CellRect, Geometry, PatchSize, Pixel};
+use bagcert_charts::{
+    Colour, NO_VOTE, PATCH, REGION, RIVAL_VOTE, Raster, SIDE, VOTE, drawing, escape,
+};
 
 use super::{Attacked, Attempt, Pictures, Record};
 
@@ -21,8 +24,7 @@ pub struct Scene<'s> {
     pub classes: &'s [String],
 }
 
-/// Side of an image or map, and the gaps around it, in units of the drawing.
-const SIDE: f64 = 150.0;
+/// The gaps around the pictures, in units of the drawing.
 const GAP: f64 = 12.0;
 const LABEL: f64 = 26.0;
 const HEAD: f64 = 68.0;
@@ -32,13 +34,6 @@ const WIDTH: f64 = LABEL + 3.0 * SIDE + 2.0 * GAP;
 const HEIGHT: f64 = HEAD + 2.0 * SIDE + GAP + FOOT;
 const MARGIN: f64 = 20.0;
 const BETWEEN: f64 = 44.0;
-
-/// Colours that stay apart for colour-blind readers (Okabe and Ito 2008), as in the reports of `bagcert`.
-const NO_VOTE: &str = "#ececec";
-const VOTE: &str = "#0072b2";
-const RIVAL_VOTE: &str = "#e69f00";
-const PATCH: &str = "#ffffff";
-const REGION: &str = "#d6002a";
 
 /// One drawing of all `examples` that were attacked, two beside each other.
 #[must_use]
@@ -55,19 +50,14 @@ pub fn figure(scene: &Scene<'_>, examples: &[&Attacked]) -> String {
     let rows = drawn.len().div_ceil(2).max(1) as f64;
     let width = 2.0 * MARGIN + columns * WIDTH + (columns - 1.0) * BETWEEN;
     let height = 2.0 * MARGIN + rows * HEIGHT + (rows - 1.0) * BETWEEN;
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" \
-         font-family=\"system-ui, 'DejaVu Sans', sans-serif\" font-size=\"12.5\" fill=\"#222\">\n\
-         <title>Patch attacks and their effect on region scores</title>\n\
-         <rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n"
-    );
+    let mut body = String::new();
     for (at, example) in drawn.iter().enumerate() {
         let x = MARGIN + (at % 2) as f64 * (WIDTH + BETWEEN);
         let y = MARGIN + (at / 2) as f64 * (HEIGHT + BETWEEN);
-        let _ = writeln!(svg, "<g transform=\"translate({x} {y})\">\n{example}</g>");
+        let _ = writeln!(body, "<g transform=\"translate({x} {y})\">\n{example}</g>");
     }
-    svg.push_str("</svg>\n");
-    svg
+    let title = "Patch attacks and their effect on region scores";
+    drawing(title, width, height, &body)
 }
 
 /// Headline, two rows of three pictures, and the count of votes.
@@ -89,9 +79,9 @@ fn one(scene: &Scene<'_>, record: &Record, attempt: &Attempt, pictures: &Picture
         attempt.y,
     );
     let titles = [
-        ("image".to_owned(), "#222"),
+        ("image".to_owned(), Colour(0x22, 0x22, 0x22)),
         (format!("votes for {own}"), VOTE),
-        (format!("votes for {rival}"), "#a06c00"),
+        (format!("votes for {rival}"), Colour(0xA0, 0x6C, 0x00)),
     ];
     for (column, (title, colour)) in titles.iter().enumerate() {
         let x = LABEL + column as f64 * (SIDE + GAP) + SIDE / 2.0;
@@ -135,7 +125,7 @@ fn one(scene: &Scene<'_>, record: &Record, attempt: &Attempt, pictures: &Picture
 }
 
 /// What the certificate said and what the attack did, and a colour for it.
-fn verdict(scene: &Scene<'_>, record: &Record, attempt: &Attempt) -> (String, &'static str) {
+fn verdict(scene: &Scene<'_>, record: &Record, attempt: &Attempt) -> (String, Colour) {
     let size = scene.certified;
     let right = if record.right() { "" } else { ", though wrong" };
     if record.broken() {
@@ -148,16 +138,19 @@ fn verdict(scene: &Scene<'_>, record: &Record, attempt: &Attempt) -> (String, &'
     match (record.certified, attempt.flipped) {
         (true, _) => (
             format!("Certified at {size}{right}: the attack fails"),
-            "#00664f",
+            Colour(0x00, 0x66, 0x4F),
         ),
-        (false, None) => ("Not certified: this attack fails".into(), "#555"),
+        (false, None) => (
+            "Not certified: this attack fails".into(),
+            Colour(0x55, 0x55, 0x55),
+        ),
         (false, Some(flip)) => (
             match flip.step {
                 0 => "Not certified: flipped by noise".into(),
                 1 => "Not certified: flipped after 1 step".into(),
                 steps => format!("Not certified: flipped after {steps} steps"),
             },
-            "#a3001f",
+            Colour(0xA3, 0x00, 0x1F),
         ),
     }
 }
@@ -198,84 +191,28 @@ fn signed(votes: i64) -> String {
     format!("{votes:+}").replace('-', "\u{2212}")
 }
 
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-}
-
 /// The logits of one class.
 fn plane<'l>(scene: &Scene<'_>, logits: &'l [f32], class: usize) -> &'l [f32] {
     let cells = scene.geometry.x.outputs() as usize * scene.geometry.y.outputs() as usize;
     logits.chunks(cells.max(1)).nth(class).unwrap_or_default()
 }
 
-/// Squares of one colour as one path; `squares` are columns and rows.
-fn path(squares: impl Iterator<Item = (usize, usize)>, colour: &str) -> String {
-    let mut d = String::new();
-    for (x, y) in squares {
-        let _ = write!(d, "M{x} {y}h1v1h-1z");
-    }
-    format!("<path fill=\"{colour}\" d=\"{d}\"/>\n")
-}
-
-/// Opens a picture of `columns` x `rows` squares at (x, y) of the drawing.
-fn frame(x: f64, y: f64, columns: u32, rows: u32) -> String {
-    let unit = SIDE / f64::from(columns.max(rows).max(1));
-    format!(
-        "<g transform=\"translate({x} {y}) scale({unit})\" shape-rendering=\"crispEdges\">\n\
-         <rect width=\"{columns}\" height=\"{rows}\" fill=\"{NO_VOTE}\"/>\n"
-    )
-}
-
-/// A line around a rectangle of squares, none of which it covers; `unit` squares are one unit of the drawing.
-/// Light or coloured inside, dark outside, so that it shows on any ground.
-fn outline(x: f64, y: f64, width: f64, height: f64, unit: f64, colour: &str) -> String {
-    let rect = |colour: &str, thick: f64, out: f64| {
-        let out = (out + thick / 2.0) * unit;
-        format!(
-            "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"{}\" shape-rendering=\"auto\"/>\n",
-            x - out,
-            y - out,
-            width + 2.0 * out,
-            height + 2.0 * out,
-            thick * unit
-        )
-    };
-    rect(colour, 1.8, 0.0) + &rect("#000", 0.8, 1.8)
-}
-
 fn photo(scene: &Scene<'_>, image: &[f32], x: f64, y: f64, patch: Option<Pixel>) -> String {
     let (columns, rows) = (scene.geometry.x.inputs(), scene.geometry.y.inputs());
-    let pixels = columns as usize * rows as usize;
-    let mut svg = frame(x, y, columns, rows);
-    for at in 0..pixels {
-        let byte = |channel: usize| {
-            let value = image.get(channel * pixels + at).copied().unwrap_or(0.0);
-            (value.clamp(0.0, 1.0) * 255.0).round() as u8
-        };
-        let colour = format!("#{:02x}{:02x}{:02x}", byte(0), byte(1), byte(2));
-        let place = (at % columns as usize, at / columns as usize);
-        svg += &path(std::iter::once(place), &colour);
-    }
+    let mut picture = Raster::new(x, y, columns, rows, NO_VOTE);
+    picture.photo(image, columns as usize);
     if let Some(at) = patch {
-        svg += &outline(
-            f64::from(at.x),
-            f64::from(at.y),
-            f64::from(scene.patch.width()),
-            f64::from(scene.patch.height()),
-            f64::from(columns.max(rows)) / SIDE,
-            PATCH,
-        );
+        let (width, height) = (scene.patch.width(), scene.patch.height());
+        picture.outline(at.x, at.y, width, height, PATCH);
     }
-    svg + "</g>\n"
+    picture.finish()
 }
 
 fn score_map(
     scene: &Scene<'_>,
     logits: &[f32],
     class: usize,
-    colour: &str,
+    colour: Colour,
     x: f64,
     y: f64,
     region: Option<&CellRect>,
@@ -286,16 +223,16 @@ fn score_map(
         .enumerate()
         .filter(|(_, logit)| **logit >= 0.0)
         .map(|(at, _)| (at % columns as usize, at / columns as usize));
-    let mut svg = frame(x, y, columns, rows) + &path(votes, colour);
-    if let Some(region) = region {
-        svg += &outline(
-            f64::from(region.x.first),
-            f64::from(region.y.first),
-            f64::from(region.x.last - region.x.first + 1),
-            f64::from(region.y.last - region.y.first + 1),
-            f64::from(columns.max(rows)) / SIDE,
+    let mut picture = Raster::new(x, y, columns, rows, NO_VOTE);
+    picture.squares(votes, colour);
+    if let Some(CellRect { x, y }) = region {
+        picture.outline(
+            x.first,
+            y.first,
+            x.last - x.first + 1,
+            y.last - y.first + 1,
             REGION,
         );
     }
-    svg + "</g>\n"
+    picture.finish()
 }

@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use bagcert_certifier::Condition;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -14,7 +15,7 @@ use super::Record;
 /// What a journal's results depend on; its first line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
-    /// SHA-256 of the checkpoint.
+    /// SHA-256 of the checkpoint, or of the exported model.
     pub checkpoint: String,
     /// The data set's name.
     pub dataset: String,
@@ -22,12 +23,19 @@ pub struct Settings {
     pub patch: [u32; 2],
     /// Width and height of the patch that images are certified against.
     pub certified: [u32; 2],
+    /// What certifies. Journals from before there was a choice are of Condition 3.2.
+    #[serde(default = "condition_32")]
+    pub condition: String,
     /// Steps of gradient ascent.
     pub steps: usize,
     /// Size of a step in pixel values.
     pub step_size: f64,
     /// The seed.
     pub seed: i64,
+}
+
+fn condition_32() -> String {
+    Condition::SumWindow32.to_string()
 }
 
 /// Why a journal could not be used.
@@ -103,31 +111,15 @@ impl Journal {
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(failed("read")(error)),
         };
-        let whole = found.rfind('\n').map_or(0, |end| end + 1);
-        let mut lines = found.get(..whole).unwrap_or_default().lines();
-        let parse_error = |line, source| JournalError::Line {
-            path: path.into(),
-            line,
-            source,
-        };
-        let first = lines.next();
-        if let Some(first) = first {
-            let found: Settings =
-                serde_json::from_str(first).map_err(|error| parse_error(1, error))?;
-            if found != *settings {
-                return Err(JournalError::OtherSettings {
-                    path: path.into(),
-                    found: Box::new(found),
-                    asked: Box::new(settings.clone()),
-                });
-            }
+        let (first, records, whole) = parse(path, &found)?;
+        let new = first.is_none();
+        if let Some(found) = first.filter(|found| found != settings) {
+            return Err(JournalError::OtherSettings {
+                path: path.into(),
+                found: Box::new(found),
+                asked: Box::new(settings.clone()),
+            });
         }
-        let records = lines
-            .enumerate()
-            .map(|(at, line)| {
-                serde_json::from_str(line).map_err(|error| parse_error(at + 2, error))
-            })
-            .collect::<Result<Vec<Record>, _>>()?;
         let file = OpenOptions::new()
             .create(true)
             .append(true)
@@ -138,10 +130,29 @@ impl Journal {
             file,
             path: path.into(),
         };
-        if first.is_none() {
+        if new {
             journal.write(&[settings])?;
         }
         Ok((journal, records))
+    }
+
+    /// The settings and records of a journal, as far as it has come.
+    ///
+    /// # Errors
+    /// Where it cannot be read, is empty, or has a line that is no record.
+    pub fn read(path: &Path) -> Result<(Settings, Vec<Record>), JournalError> {
+        let text = fs::read_to_string(path).map_err(|source| JournalError::File {
+            what: "read",
+            path: path.into(),
+            source,
+        })?;
+        let (settings, records, _) = parse(path, &text)?;
+        let settings = settings.ok_or_else(|| JournalError::File {
+            what: "read",
+            path: path.into(),
+            source: io::Error::other("it has no line, so it is no journal of an attack"),
+        })?;
+        Ok((settings, records))
     }
 
     /// Adds `records`, a line each, all in one write.
@@ -170,6 +181,26 @@ impl Journal {
     }
 }
 
+/// Settings, where there is a whole line, records, and how many bytes the whole lines are.
+fn parse(path: &Path, text: &str) -> Result<(Option<Settings>, Vec<Record>, usize), JournalError> {
+    let whole = text.rfind('\n').map_or(0, |end| end + 1);
+    let mut lines = text.get(..whole).unwrap_or_default().lines();
+    let parse_error = |line, source| JournalError::Line {
+        path: path.into(),
+        line,
+        source,
+    };
+    let settings = lines
+        .next()
+        .map(|first| serde_json::from_str(first).map_err(|error| parse_error(1, error)))
+        .transpose()?;
+    let records = lines
+        .enumerate()
+        .map(|(at, line)| serde_json::from_str(line).map_err(|error| parse_error(at + 2, error)))
+        .collect::<Result<Vec<Record>, _>>()?;
+    Ok((settings, records, whole))
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests {
@@ -181,6 +212,7 @@ mod tests {
             dataset: "CIFAR-10".into(),
             patch: [5, 5],
             certified: [5, 5],
+            condition: "3.2".into(),
             steps: 100,
             step_size: 0.025,
             seed: 1,

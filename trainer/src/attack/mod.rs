@@ -1,17 +1,21 @@
 //! The heuristic patch attack of Section A.2: an upper bound on robustness, and a check of the certificate.
+//! It goes against the plain vote, or against a masking predictor by that predictor's own answers.
 //!
 //! [`Attacker`] attacks images batch by batch; [`Journal`] keeps a line per image in a file, so that a run
 //! can be stopped and resumed; [`Summary`] counts; [`figure`] draws what happened, as in the paper's Figure 6.
 
+mod areas;
 pub mod figure;
 mod journal;
-mod masks;
+mod objective;
 mod pgd;
+mod predictor;
 mod record;
+mod table;
 mod weakest;
 
-use bagcert_certifier::{Condition, Fault, Geometry, PatchSize, Pixel, ShapeError, Verdict};
-use tch::{Device, Kind, Tensor, no_grad};
+use bagcert_certifier::{Condition, Fault, Geometry, PatchSize, ShapeError, Verdict};
+use tch::{Device, Tensor, no_grad};
 use thiserror::Error;
 
 use crate::{
@@ -23,6 +27,8 @@ use crate::{
 pub use journal::{Journal, JournalError, Settings};
 pub use record::{Attempt, Flip, FoundPatch, Record, Summary};
 
+use predictor::{Masks, Place};
+
 /// How hard the attack tries, and what it is held against.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Attack {
@@ -31,6 +37,9 @@ pub struct Attack {
     /// The patch that images are certified against. The same as `patch`; a smaller one makes certificates
     /// that the attack must be able to break, which is how it is put to the test.
     pub certified: PatchSize,
+    /// What certifies, and by that which predictor answers: one of the plain vote or of a masking predictor,
+    /// whose windows are those of `certified`.
+    pub condition: Condition,
     /// Steps of projected gradient ascent; 100 in the paper.
     pub steps: usize,
     /// Size of a step in pixel values; 0.025 in the paper.
@@ -45,6 +54,9 @@ pub enum AttackError {
     /// The network's output is no score map.
     #[error("the network's output cannot be a score map: {0}")]
     Shape(#[from] ShapeError),
+    /// No predictor can answer, or none for these patches.
+    #[error("nothing can be certified here: {0}")]
+    Predictor(#[from] Fault),
     /// An image without a patch has no verdict.
     #[error("image {image}: {fault}")]
     Clean {
@@ -121,6 +133,8 @@ pub struct Attacker<'n> {
     network: &'n Network,
     geometry: &'n Geometry,
     judge: Judge<'n>,
+    /// Nothing where the plain vote answers.
+    masks: Option<Masks<'n>>,
     attack: Attack,
 }
 
@@ -133,7 +147,8 @@ struct Candidate {
     label: i64,
     verdict: Verdict,
     rival: usize,
-    at: Pixel,
+    /// Where the patch is tried, one place after the other.
+    places: Vec<Place>,
     logits: Vec<f32>,
 }
 
@@ -141,16 +156,22 @@ impl<'n> Attacker<'n> {
     /// For `network`, whose cells read the pixels that `geometry` says.
     ///
     /// # Errors
-    /// Where its output cannot be a score map.
+    /// Where its output cannot be a score map, or the certified patch does not fit the images of a masking
+    /// predictor.
     pub fn new(
         network: &'n Network,
         geometry: &'n Geometry,
         attack: Attack,
     ) -> Result<Self, AttackError> {
+        let judge = Judge::new(network, geometry)?;
+        let masking = attack.condition.masking();
+        let masks =
+            masking.map(|masking| Masks::new(judge.shape(), geometry, masking, attack.certified));
         Ok(Self {
             network,
             geometry,
-            judge: Judge::new(network, geometry)?,
+            judge,
+            masks: masks.transpose()?,
             attack,
         })
     }
@@ -158,10 +179,16 @@ impl<'n> Attacker<'n> {
     /// Attacks those images of `data` at `indices` that are classified rightly or certified, all at once; one
     /// result for each index, in order.
     ///
-    /// The patch lies where Section A.2 says, and goes for the rival that it says: both are those of the least
-    /// lead outside the affected region. From a random patch, `steps` steps of projected gradient ascent go
-    /// against the lead over that rival (L_R with M = 1, which never clips). An image counts as flipped if any
-    /// step changed its class, to whatever other; its attack then ends.
+    /// Against the plain vote, the patch lies where Section A.2 says, and goes for the rival that it says: both
+    /// are those of the least lead outside the affected region. From a random patch, `steps` steps of projected
+    /// gradient ascent go against the lead over that rival (L_R with M = 1, which never clips).
+    ///
+    /// Against a masking predictor, rival and place are those of the certificate's worst case. For double
+    /// masking that is a pair of windows: the patch is put into one, then into the other. Ten steps go against
+    /// the predictor's own lead (that outside the other window of the pair, or the aggregator's), ten against
+    /// the plain one, and so on in turn.
+    ///
+    /// An image counts as flipped if any step changed its class, to whatever other; its attack then ends.
     ///
     /// # Errors
     /// Where a logit is NaN or infinite, with a patch or without, or the patch does not fit the images.
@@ -179,42 +206,34 @@ impl<'n> Attacker<'n> {
 
         let mut attacked = Vec::with_capacity(indices.len());
         let mut candidates = Vec::new();
-        for (((place, &image), &label), logits) in (0i64..)
-            .zip(indices)
-            .zip(&labels)
-            .zip(self.judge.images(&logits))
-        {
+        let each: Vec<&[f32]> = self.judge.images(&logits).collect();
+        for (((place, &image), &label), logits) in (0i64..).zip(indices).zip(&labels).zip(each) {
             let clean = |fault| AttackError::Clean { image, fault };
-            let asked = [(self.attack.certified, Condition::SumWindow32)];
-            let (predicted, verdicts) = self.judge.verdicts(logits, &asked).map_err(clean)?;
-            let verdict = verdicts.first().copied();
-            let certified = verdict.filter(|verdict| verdict.certified);
-            attacked.push(Attacked {
-                record: Record {
-                    image,
-                    label,
-                    predicted,
-                    certified: certified.is_some(),
-                    slack: verdict.map_or(0, |verdict| verdict.slack),
-                    attack: None,
-                },
-                pictures: None,
-            });
-            let right = usize::try_from(label) == Ok(predicted);
-            if let Some(verdict) = verdict.filter(|verdict| right || verdict.certified) {
-                let (rival, at) =
-                    weakest::weakest(logits, self.geometry, predicted, self.attack.patch)
-                        .map_err(clean)?;
+            let verdict = self.verdict(logits).map_err(clean)?;
+            let record = Record {
+                image,
+                label,
+                predicted: verdict.predicted,
+                certified: verdict.certified,
+                slack: verdict.slack,
+                attack: None,
+            };
+            if record.right() || record.certified {
+                let (rival, places) = self.places(logits, &verdict).map_err(clean)?;
                 candidates.push(Candidate {
                     place,
                     image,
                     label,
                     verdict,
                     rival,
-                    at,
+                    places,
                     logits: logits.to_vec(),
                 });
             }
+            attacked.push(Attacked {
+                record,
+                pictures: None,
+            });
         }
         if !candidates.is_empty() {
             for (place, found) in self.attack(&images, candidates)? {
@@ -226,65 +245,163 @@ impl<'n> Attacker<'n> {
         Ok(attacked)
     }
 
+    fn verdict(&mut self, logits: &[f32]) -> Result<Verdict, Fault> {
+        if let Some(masks) = &mut self.masks {
+            return masks.verdict(logits);
+        }
+        let asked = [(self.attack.certified, self.attack.condition)];
+        let (_, verdicts) = self.judge.verdicts(logits, &asked)?;
+        verdicts.first().copied().ok_or(Fault::NoPatch)
+    }
+
+    /// The rival to lift, and where to put the patch.
+    fn places(&self, logits: &[f32], verdict: &Verdict) -> Result<(usize, Vec<Place>), Fault> {
+        let patch = self.attack.patch;
+        // The patch that comes must fit, whatever is certified.
+        let (rival, at) = weakest::weakest(logits, self.geometry, verdict.predicted, patch)?;
+        Ok(match &self.masks {
+            Some(masks) => (verdict.rival, masks.places(verdict, patch)),
+            None => (rival, vec![Place { at, other: None }]),
+        })
+    }
+
     /// The attacks on `candidates`, each with its place in the batch.
     fn attack(
-        &self,
+        &mut self,
         images: &Tensor,
         candidates: Vec<Candidate>,
     ) -> Result<Vec<(usize, Attacked)>, AttackError> {
+        let rows = |places: &[i64]| Tensor::from_slice(places).to_device(images.device());
         let places: Vec<i64> = candidates.iter().map(|candidate| candidate.place).collect();
-        let images =
-            images.index_select(0, &Tensor::from_slice(&places).to_device(images.device()));
-        let targets: Vec<pgd::Target> = candidates
-            .iter()
-            .map(|candidate| pgd::Target {
-                image: candidate.image,
-                own: candidate.verdict.predicted,
-                rival: candidate.rival,
-                at: candidate.at,
-                region: self.geometry.affected(self.attack.patch, candidate.at),
-            })
-            .collect();
-        let ascent = pgd::ascend(self.network, &images, &targets, &self.attack)?;
-        let logits = no_grad(|| self.network.forward(&ascent.best, Mode::Evaluate));
-        let (logits, clean, best) = (
-            floats(&logits)?,
-            floats(&images)?,
-            floats(&ascent.best.to_kind(Kind::Float))?,
-        );
+        let images = images.index_select(0, &rows(&places));
+        let mut best: Vec<Option<Found>> = candidates.iter().map(|_| None).collect();
+        let tries = candidates.iter().map(|candidate| candidate.places.len());
+        for attempt in 0..tries.max().unwrap_or(0) {
+            let open: Vec<(i64, pgd::Target)> = (0i64..)
+                .zip(&candidates)
+                .zip(&best)
+                .filter(|(_, found)| {
+                    found
+                        .as_ref()
+                        .is_none_or(|found| found.attempt.flipped.is_none())
+                })
+                .filter_map(|((row, candidate), _)| {
+                    let place = *candidate.places.get(attempt)?;
+                    Some((row, self.target(candidate, place)))
+                })
+                .collect();
+            let (places, targets): (Vec<i64>, Vec<pgd::Target>) = open.into_iter().unzip();
+            if targets.is_empty() {
+                break;
+            }
+            let attack = Attack {
+                seed: self.attack.seed.wrapping_add(attempt as i64),
+                ..self.attack
+            };
+            let images = images.index_select(0, &rows(&places));
+            let ascent = pgd::ascend(
+                self.network,
+                &images,
+                &targets,
+                &attack,
+                self.masks.as_mut(),
+            )?;
+            let pixels = floats(&ascent.best)?;
+            let len = pixels.len() / targets.len();
+            for (((row, target), end), attacked) in places
+                .iter()
+                .zip(&targets)
+                .zip(ascent.ends)
+                .zip(pixels.chunks(len.max(1)))
+            {
+                if let Some(best) = best.get_mut(*row as usize) {
+                    Found::better(best, target, &end, attacked);
+                }
+            }
+        }
+        let clean = floats(&images)?;
         let pixels = clean.len() / candidates.len().max(1);
-        Ok(candidates
-            .into_iter()
-            .zip(ascent.ends)
-            .zip(clean.chunks(pixels).zip(best.chunks(pixels)))
-            .zip(self.judge.images(&logits))
-            .map(|(((candidate, end), (clean, best)), logits)| {
-                let record = Record {
-                    image: candidate.image,
-                    label: candidate.label,
-                    predicted: candidate.verdict.predicted,
-                    certified: candidate.verdict.certified,
-                    slack: candidate.verdict.slack,
-                    attack: Some(Attempt {
-                        x: candidate.at.x,
-                        y: candidate.at.y,
-                        rival: candidate.rival,
-                        least_lead: end.least_lead,
-                        flipped: end.flipped,
-                        outside_changed: end.outside_changed,
-                    }),
-                };
-                let pictures = Some(Pictures {
-                    clean: clean.to_vec(),
-                    attacked: best.to_vec(),
-                    clean_logits: candidate.logits,
-                    attacked_logits: logits.to_vec(),
-                });
-                (
-                    usize::try_from(candidate.place).unwrap_or(usize::MAX),
-                    Attacked { record, pictures },
-                )
-            })
-            .collect())
+        let attacked = candidates.into_iter().zip(best).zip(clean.chunks(pixels));
+        attacked
+            .filter_map(|((candidate, best), clean)| Some((candidate, best?, clean)))
+            .map(|(candidate, best, clean)| self.show(candidate, best, clean))
+            .collect()
+    }
+
+    fn target(&self, candidate: &Candidate, place: Place) -> pgd::Target {
+        pgd::Target {
+            image: candidate.image,
+            own: candidate.verdict.predicted,
+            rival: candidate.rival,
+            at: place.at,
+            region: self.geometry.affected(self.attack.patch, place.at),
+            other: place.other,
+        }
+    }
+
+    /// One image with all that is told of it.
+    fn show(
+        &self,
+        candidate: Candidate,
+        best: Found,
+        clean: &[f32],
+    ) -> Result<(usize, Attacked), AttackError> {
+        let Geometry { x, y } = self.geometry;
+        let (height, width) = (i64::from(y.inputs()), i64::from(x.inputs()));
+        let image = Tensor::from_slice(&best.pixels)
+            .view([1, -1, height, width])
+            .to_device(self.network.parameters.flat.device());
+        let logits = floats(&no_grad(|| self.network.forward(&image, Mode::Evaluate)))?;
+        let verdict = candidate.verdict;
+        let record = Record {
+            image: candidate.image,
+            label: candidate.label,
+            predicted: verdict.predicted,
+            certified: verdict.certified,
+            slack: verdict.slack,
+            attack: Some(best.attempt),
+        };
+        let pictures = Pictures {
+            clean: clean.to_vec(),
+            attacked: best.pixels,
+            clean_logits: candidate.logits,
+            attacked_logits: logits,
+        };
+        let place = usize::try_from(candidate.place).unwrap_or(usize::MAX);
+        let pictures = Some(pictures);
+        Ok((place, Attacked { record, pictures }))
+    }
+}
+
+/// The strongest patch so far.
+struct Found {
+    attempt: Attempt,
+    /// The image with it, 3 x H x W.
+    pixels: Vec<f32>,
+}
+
+impl Found {
+    /// Keeps whichever leaves less lead; a flip above all.
+    fn better(best: &mut Option<Self>, target: &pgd::Target, end: &pgd::End, pixels: &[f32]) {
+        let earlier = best.as_ref().map(|found| found.attempt);
+        let outside = earlier.is_some_and(|earlier| earlier.outside_changed);
+        let least = earlier.map_or(i64::MAX, |earlier| earlier.least_lead);
+        if end.flipped.is_some() || end.least_lead < least || earlier.is_none() {
+            *best = Some(Self {
+                attempt: Attempt {
+                    x: target.at.x,
+                    y: target.at.y,
+                    rival: target.rival,
+                    least_lead: end.least_lead,
+                    flipped: end.flipped,
+                    outside_changed: false,
+                },
+                pixels: pixels.to_vec(),
+            });
+        }
+        if let Some(best) = best {
+            best.attempt.least_lead = best.attempt.least_lead.min(least);
+            best.attempt.outside_changed = outside || end.outside_changed;
+        }
     }
 }

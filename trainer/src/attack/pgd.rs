@@ -1,19 +1,22 @@
 //! Projected gradient ascent on patches, many images at once.
 
-use bagcert_certifier::{CellRect, Pixel};
+use bagcert_certifier::{CellRect, Fault, Pixel};
 use tch::{Device, Kind, Tensor, no_grad};
 
 use super::{
     Attack, AttackError, Flip,
-    masks::{patches, regions},
+    areas::{patches, regions},
+    objective::Objective,
+    predictor::Masks,
 };
 use crate::{
-    config::Scores,
-    loss,
+    evaluate::floats,
     network::{Mode, Network},
+    random::Random,
 };
 
-/// Steps between two looks at which images have flipped; those are then left out.
+/// Steps between two looks at which images have flipped; those are then left out. Against a masking predictor
+/// the objective changes from round to round.
 const ROUND: usize = 10;
 
 /// What to attack in one image.
@@ -28,6 +31,8 @@ pub(super) struct Target {
     pub(super) at: Pixel,
     /// The cells it affects.
     pub(super) region: Option<CellRect>,
+    /// Cells that the predictor leaves out beside those, where it is double masking.
+    pub(super) other: Option<CellRect>,
 }
 
 /// How one attack ended.
@@ -45,12 +50,14 @@ pub(super) struct Ascent {
     pub(super) ends: Vec<End>,
 }
 
-/// Attacks each of `images` (N x 3 x H x W) as the target of the same place says.
+/// Attacks each of `images` (N x 3 x H x W) as the target of the same place says. Who answers is `masks`, or
+/// the plain vote where there is none.
 pub(super) fn ascend(
     network: &Network,
     images: &Tensor,
     targets: &[Target],
     attack: &Attack,
+    mut masks: Option<&mut Masks<'_>>,
 ) -> Result<Ascent, AttackError> {
     let mut state = State::new(network, images, targets, attack)?;
     let mut step = 0;
@@ -61,8 +68,9 @@ pub(super) fn ascend(
             break;
         }
         let mut part = state.select(&open);
+        let objective = Objective::of(masks.as_deref(), step / ROUND);
         for step in step..last {
-            part.step(network, step, attack)?;
+            part.step(network, step, attack, &objective, masks.as_deref_mut())?;
         }
         state.put_back(&open, &part);
         state.check_finite(targets)?;
@@ -79,6 +87,8 @@ struct State {
     inside: Tensor,
     /// N x 1 x h x w: true outside the affected region.
     outside: Tensor,
+    /// N x 1 x h x w: true outside the other window of the weakest pair.
+    counted: Tensor,
     /// N x C x h x w: the votes without a patch.
     votes: Tensor,
     /// N classes each.
@@ -120,7 +130,8 @@ impl State {
         Ok(Self {
             images: images.copy(),
             inside: patches(images, targets, attack.patch),
-            outside: regions(&clean, targets).logical_not(),
+            outside: regions(&clean, targets, |target| target.region).logical_not(),
+            counted: regions(&clean, targets, |target| target.other).logical_not(),
             votes: clean.ge(0.0),
             own: column(&|target| target.own as i64),
             rival: column(&|target| target.rival as i64),
@@ -137,11 +148,12 @@ impl State {
         })
     }
 
-    fn fields(&self) -> [&Tensor; 14] {
+    fn fields(&self) -> [&Tensor; 15] {
         [
             &self.images,
             &self.inside,
             &self.outside,
+            &self.counted,
             &self.votes,
             &self.own,
             &self.rival,
@@ -162,6 +174,7 @@ impl State {
             images,
             inside,
             outside,
+            counted,
             votes,
             own,
             rival,
@@ -178,6 +191,7 @@ impl State {
             images,
             inside,
             outside,
+            counted,
             votes,
             own,
             rival,
@@ -200,7 +214,14 @@ impl State {
     }
 
     /// Looks at the patches as they are and, but for the last time, moves them one step.
-    fn step(&mut self, network: &Network, step: usize, attack: &Attack) -> Result<(), AttackError> {
+    fn step(
+        &mut self,
+        network: &Network,
+        step: usize,
+        attack: &Attack,
+        objective: &Objective,
+        masks: Option<&mut Masks<'_>>,
+    ) -> Result<(), AttackError> {
         let moves = step < attack.steps;
         let leaf = self.patch.detach().set_requires_grad(moves);
         let attacked = leaf.where_self(&self.inside, &self.images);
@@ -209,14 +230,15 @@ impl State {
         } else {
             no_grad(|| network.forward(&attacked, Mode::Evaluate))
         };
-        no_grad(|| self.look(&attacked.detach(), &logits.detach(), step));
+        let (class, lead) = match masks {
+            Some(masks) => self.masked_answers(&logits, masks)?,
+            None => no_grad(|| self.answers(&logits.detach())),
+        };
+        no_grad(|| self.look(&attacked.detach(), &logits.detach(), step, &class, &lead));
         if !moves {
             return Ok(());
         }
-        let mean = loss::mean_scores(&loss::scores(&logits, Scores::Heaviside));
-        let of = |class: &Tensor| mean.gather(1, &class.unsqueeze(1), false);
-        // Each image's own: no other's depends on its patch.
-        let gain = (of(&self.rival) - of(&self.own)).sum(Kind::Float);
+        let gain = objective.gain(&logits, &self.own, &self.rival, &self.counted);
         let gradients = Tensor::f_run_backward(&[&gain], &[&leaf], false, false)?;
         let gradient = gradients.first().map_or_else(Tensor::new, Tensor::detach);
         self.finite_gradient = self.finite_gradient.logical_and(&all_finite(&gradient));
@@ -224,17 +246,55 @@ impl State {
         Ok(())
     }
 
-    /// Takes note of what the patches do. `attacked` has them in place, `logits` are N x C x h x w.
-    fn look(&mut self, attacked: &Tensor, logits: &Tensor, step: usize) {
+    /// The class with most votes of each image, and the lead of `own` over its strongest rival. `logits` are
+    /// N x C x h x w.
+    fn answers(&self, logits: &Tensor) -> (Tensor, Tensor) {
         let votes = logits.ge(0.0);
         let counts = votes.sum_dim_intlist([2i64, 3].as_slice(), false, Kind::Int64);
-        let class = winners(&counts);
         let own = self.own.unsqueeze(1);
         let strongest = counts
             .scatter_value(1, &own, -1)
             .amax([1i64].as_slice(), false);
         let lead = counts.gather(1, &own, false).squeeze_dim(1) - strongest;
+        (winners(&counts), lead)
+    }
 
+    /// The same from a masking predictor.
+    fn masked_answers(
+        &self,
+        logits: &Tensor,
+        masks: &mut Masks<'_>,
+    ) -> Result<(Tensor, Tensor), AttackError> {
+        let own = Vec::<i64>::try_from(self.own.to_device(Device::Cpu))?;
+        let logits = floats(logits)?;
+        let each = logits.chunks((logits.len() / own.len().max(1)).max(1));
+        let mut answers = (Vec::with_capacity(own.len()), Vec::with_capacity(own.len()));
+        for (&own, logits) in own.iter().zip(each) {
+            let found = masks.answer(logits, usize::try_from(own).unwrap_or(usize::MAX));
+            let (class, lead) = match found {
+                Ok((class, lead)) => (class as i64, lead),
+                // Told with the index of its image, from the flags.
+                Err(Fault::NonFinite { .. }) => (own, i64::MAX),
+                Err(fault) => return Err(fault.into()),
+            };
+            answers.0.push(class);
+            answers.1.push(lead);
+        }
+        let tensor = |values: &[i64]| Tensor::from_slice(values).to_device(self.own.device());
+        Ok((tensor(&answers.0), tensor(&answers.1)))
+    }
+
+    /// Takes note of what the patches do. `attacked` has them in place, `logits` are N x C x h x w, `class` and
+    /// `lead` what the predictor makes of them.
+    fn look(
+        &mut self,
+        attacked: &Tensor,
+        logits: &Tensor,
+        step: usize,
+        class: &Tensor,
+        lead: &Tensor,
+    ) {
+        let votes = logits.ge(0.0);
         let open = self.flip_step.lt(0);
         let flips = class.ne_tensor(&self.own).logical_and(&open);
         // Where the lead is level, the step that flips counts.
@@ -298,19 +358,11 @@ impl State {
     }
 }
 
-/// Values in [0, 1) that depend on the seed and the image alone, not on what was drawn before: a resumed attack
-/// starts each image from the same patch (SplitMix64 by Steele, Lea and Flood, 2014).
+/// Values in [0, 1) that depend on the seed and the image alone: a resumed attack starts each image from the
+/// same patch.
 fn noise(seed: i64, image: i64) -> impl Iterator<Item = f32> {
-    let mixed = |state: u64| {
-        let z = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    };
-    let mut state = mixed(seed as u64) ^ mixed(!(image as u64));
-    std::iter::repeat_with(move || {
-        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        (mixed(state) >> 40) as f32 / (1u64 << 24) as f32
-    })
+    let mut random = Random::new(seed, image);
+    std::iter::repeat_with(move || random.unit())
 }
 
 /// N: whether all numbers of a row are finite.

@@ -20,7 +20,8 @@ pub struct Attempt {
     pub y: u32,
     /// The rival it went for, c*.
     pub rival: usize,
-    /// The least lead of the clean prediction over its strongest rival, in votes, after any step.
+    /// The least lead of the clean prediction over its strongest rival, in votes, after any step. Under masks,
+    /// the lead in the masking predictor.
     pub least_lead: i64,
     /// Whether it succeeded.
     pub flipped: Option<Flip>,
@@ -50,7 +51,7 @@ pub struct Record {
     pub label: i64,
     /// The class predicted without a patch.
     pub predicted: usize,
-    /// Whether that is certified (Condition 3.2).
+    /// Whether that is certified, by the condition of the attack.
     pub certified: bool,
     /// The certificate's slack in votes.
     pub slack: i64,

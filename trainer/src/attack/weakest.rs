@@ -1,6 +1,8 @@
 //! Where to put the patch, and for which rival: l*, c* of Section A.2.
 
-use bagcert_certifier::{CellRect, Fault, Geometry, GeometryError, PatchSize, Pixel};
+use bagcert_certifier::{Fault, Geometry, GeometryError, PatchSize, Pixel};
+
+use super::table::Table;
 
 /// The rival and the top-left pixel at which the votes of `predicted` outside the affected region lead least:
 /// the arguments of the minimum, over c and l, of the sum of D_c outside R(l). Of equals the lowest class,
@@ -57,43 +59,6 @@ pub(super) fn weakest(
         }
     }
     least.map_or(Err(too_large.into()), |(_, rival, at)| Ok((rival, at)))
-}
-
-/// A summed-area table (Crow 1984), with a row and a column of zeros before the first.
-struct Table {
-    sums: Vec<i64>,
-    columns: usize,
-}
-
-impl Table {
-    fn new(values: &[i64], columns: usize) -> Self {
-        let mut sums = vec![0; columns + 1];
-        for (row, values) in values.chunks(columns).enumerate() {
-            let mut along = 0;
-            sums.push(0);
-            for (column, value) in values.iter().enumerate() {
-                along += value;
-                let above = row * (columns + 1) + column + 1;
-                sums.push(along + sums.get(above).copied().unwrap_or(0));
-            }
-        }
-        Self { sums, columns }
-    }
-
-    fn at(&self, row: u32, column: u32) -> i64 {
-        let index = row as usize * (self.columns + 1) + column as usize;
-        self.sums.get(index).copied().unwrap_or(0)
-    }
-
-    fn total(&self) -> i64 {
-        self.sums.last().copied().unwrap_or(0)
-    }
-
-    fn sum(&self, region: &CellRect) -> i64 {
-        let (top, bottom) = (region.y.first, region.y.last + 1);
-        let (left, right) = (region.x.first, region.x.last + 1);
-        self.at(bottom, right) - self.at(top, right) - self.at(bottom, left) + self.at(top, left)
-    }
 }
 
 #[cfg(test)]

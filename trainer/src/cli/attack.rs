@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use bagcert_certifier::Geometry;
+use bagcert_certifier::{Condition, Geometry, Masking, UnknownCondition};
 use bagcert_trainer::{
     attack::{
         Attack, Attacked, Attacker, Journal, Record, Settings, Summary,
@@ -15,11 +15,14 @@ use bagcert_trainer::{
     },
     checkpoint::{Header, write_whole},
     data::{self, Dataset, Part},
+    import::import,
+    network::Network,
     run,
 };
 use clap::Args;
 use safetensors::{Dtype, tensor::TensorView};
 use sha2::{Digest, Sha256};
+use tch::Device;
 
 use super::{DeviceName, bar, parse_patch};
 
@@ -28,9 +31,8 @@ pub(super) const BROKEN: u8 = 5;
 
 #[derive(Args)]
 pub(super) struct AttackArgs {
-    /// The checkpoint.
-    #[arg(long)]
-    checkpoint: PathBuf,
+    #[command(flatten)]
+    network: NetworkArgs,
     /// The folder of the CIFAR-10 binary files, plain or .xz.
     #[arg(long)]
     data: PathBuf,
@@ -41,6 +43,10 @@ pub(super) struct AttackArgs {
     /// the attack can break them.
     #[arg(long, value_name = "WxH")]
     certify_patch: Option<String>,
+    /// What certifies: 3.2 or 3.3 the plain vote; mask or double-mask a predictor of their own, which then is
+    /// what must be turned.
+    #[arg(long, default_value = "3.2", value_parser = parse_condition)]
+    condition: Condition,
     /// Steps of projected gradient ascent.
     #[arg(long, default_value_t = 100)]
     steps: usize,
@@ -85,6 +91,37 @@ pub(super) struct AttackArgs {
     device: DeviceName,
 }
 
+/// Where the network is.
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct NetworkArgs {
+    /// The checkpoint.
+    #[arg(long)]
+    checkpoint: Option<PathBuf>,
+    /// An ONNX file that `bagcert-train export` wrote.
+    #[arg(long, value_name = "M.onnx")]
+    model: Option<PathBuf>,
+}
+
+impl NetworkArgs {
+    fn path(&self) -> &Path {
+        let given = self.checkpoint.as_deref().or(self.model.as_deref());
+        given.unwrap_or(Path::new(""))
+    }
+
+    fn load(&self, device: Device) -> Result<(Header, Network, Geometry)> {
+        Ok(match &self.model {
+            Some(path) => import(path, device)?,
+            None => run::load(self.path(), device)?,
+        })
+    }
+}
+
+fn parse_condition(text: &str) -> Result<Condition, String> {
+    text.parse()
+        .map_err(|error: UnknownCondition| error.to_string())
+}
+
 /// Whether every certificate held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Certificates {
@@ -106,11 +143,12 @@ pub(super) fn attack(args: &AttackArgs) -> Result<Certificates> {
         );
     }
     let device = args.device.open()?;
-    let (header, network, geometry) = run::load(&args.checkpoint, device)?;
+    let (header, network, geometry) = args.network.load(device)?;
     let data = data::read(&args.data, Part::Test)?.to_device(device);
     let attack = Attack {
         patch,
         certified,
+        condition: args.condition,
         steps: args.steps,
         step_size: args.step_size,
         seed: header.seed,
@@ -207,14 +245,16 @@ fn open_journal(
     let Some(path) = &args.output else {
         return Ok((None, vec![]));
     };
-    let checkpoint = fs::read(&args.checkpoint)
-        .with_context(|| format!("cannot read {}", args.checkpoint.display()))?;
+    let network = args.network.path();
+    let checkpoint =
+        fs::read(network).with_context(|| format!("cannot read {}", network.display()))?;
     let hash = Sha256::digest(checkpoint);
     let settings = Settings {
         checkpoint: hash.iter().map(|byte| format!("{byte:02x}")).collect(),
         dataset: header.dataset.clone(),
         patch: [attack.patch.width(), attack.patch.height()],
         certified: [attack.certified.width(), attack.certified.height()],
+        condition: attack.condition.to_string(),
         steps: attack.steps,
         step_size: attack.step_size,
         seed: attack.seed,
@@ -323,6 +363,14 @@ fn save_broken(folder: &Path, one: &Attacked, scene: &Scene<'_>) -> Result<()> {
     Ok(())
 }
 
+fn named(condition: Condition) -> String {
+    match condition.masking() {
+        None => format!("Condition {condition}"),
+        Some(Masking::Single) => "the mask aggregator".into(),
+        Some(Masking::Double) => "double masking".into(),
+    }
+}
+
 fn print(summary: &Summary, header: &Header, args: &AttackArgs, attack: &Attack) {
     println!(
         "{} test images of {}, patch {}, {} steps of {}",
@@ -333,7 +381,7 @@ fn print(summary: &Summary, header: &Header, args: &AttackArgs, attack: &Attack)
     };
     line("clean accuracy    ", summary.right, "");
     line("attacked accuracy ", summary.held, "");
-    let condition = format!(", Condition 3.2 at {}", attack.certified);
+    let condition = format!(", {} at {}", named(attack.condition), attack.certified);
     line("certified accuracy", summary.certified_right, &condition);
     println!(
         "certified images attacked: {} ({} of them classified wrongly); certificates broken: {}",

@@ -2,10 +2,11 @@
 
 use std::{path::PathBuf, time::Instant};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use bagcert_trainer::{
     checkpoint::Header,
-    data::{self, Part},
+    config::Config,
+    data::{self, DataError, Dataset, Images, Part},
     evaluate::{Accuracy, evaluate_timed},
     network::Compute,
     run,
@@ -20,9 +21,12 @@ pub(super) struct EvalArgs {
     /// The checkpoint.
     #[arg(long)]
     checkpoint: PathBuf,
-    /// The folder of the CIFAR-10 binary files, plain or .xz.
+    /// The folder of the images: the CIFAR-10 binary files, plain or .xz, unless --config says otherwise.
     #[arg(long)]
     data: PathBuf,
+    /// A TOML configuration that says under `data` what the images are.
+    #[arg(long)]
+    config: Option<PathBuf>,
     /// Patch sizes to certify against.
     #[arg(long = "patch", value_name = "WxH", default_values = ["2x2", "5x5", "10x10"])]
     patches: Vec<String>,
@@ -65,18 +69,15 @@ pub(super) fn eval(args: &EvalArgs) -> Result<()> {
         },
         channels_last: args.channels_last,
     };
-    let images = data::read(&args.data, Part::Test)?;
-    let images = images
-        .slice(0, args.limit.unwrap_or(i64::MAX))
-        .to_device(device);
+    let images = images(args, &header)?;
     let bar = bar(
-        images.len() as u64,
+        images.count() as u64,
         "{bar:40} {pos}/{len} images, {eta} left",
     );
     let begun = Instant::now();
     let (accuracy, times) = evaluate_timed(
         &network,
-        &images,
+        &*images,
         &geometry,
         &patches,
         args.batch,
@@ -85,12 +86,52 @@ pub(super) fn eval(args: &EvalArgs) -> Result<()> {
     bar.finish_and_clear();
     print_accuracy(&header, &accuracy);
     println!(
-        "{:.2} s: {:.2} s waiting for the network, {:.2} s certifying",
+        "{:.2} s: {:.2} s for the images, {:.2} s waiting for the network, {:.2} s certifying",
         begun.elapsed().as_secs_f64(),
+        times.images.as_secs_f64(),
         times.network.as_secs_f64(),
         times.certifier.as_secs_f64()
     );
     Ok(())
+}
+
+fn images(args: &EvalArgs, header: &Header) -> Result<Box<dyn Images>> {
+    let limit = args.limit.unwrap_or(i64::MAX);
+    let Some(path) = &args.config else {
+        let images = data::read(&args.data, Part::Test)?;
+        return Ok(Box::new(images.slice(0, limit)));
+    };
+    let config = Config::read(path)?;
+    let facts = data::facts(&config.data, &args.data)?;
+    if facts.classes != header.classes || facts.size != header.image_size {
+        bail!(
+            "{} holds {} classes in images of {} pixels, the checkpoint is for {} classes in {}, or their names \
+             differ",
+            args.data.display(),
+            facts.classes.len(),
+            facts.size,
+            header.classes.len(),
+            header.image_size
+        );
+    }
+    let images = data::test(&config.data, &facts, &args.data)?;
+    Ok(Box::new(First { images, limit }))
+}
+
+/// The first images of others.
+struct First {
+    images: Box<dyn Images>,
+    limit: i64,
+}
+
+impl Images for First {
+    fn count(&self) -> i64 {
+        self.images.count().min(self.limit)
+    }
+
+    fn part(&self, start: i64, count: i64) -> Result<Dataset, DataError> {
+        self.images.part(start, count.min(self.count() - start))
+    }
 }
 
 fn print_accuracy(header: &Header, accuracy: &Accuracy) {

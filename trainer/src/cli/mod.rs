@@ -1,6 +1,7 @@
 //! The arguments of `bagcert-train`.
 
 mod attack;
+mod figure;
 mod measure;
 mod train;
 
@@ -13,6 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use attack::{AttackArgs, Certificates};
+use figure::FigureArgs;
 use measure::EvalArgs;
 use train::TrainArgs;
 
@@ -32,8 +34,11 @@ enum Command {
     Export(ExportArgs),
     /// Clean and certified accuracy of a checkpoint, in libtorch.
     Eval(EvalArgs),
-    /// Attack a checkpoint with optimised patches (Section A.2); no certified image may flip.
+    /// Attack a checkpoint or an exported model with optimised patches (Section A.2); no certified image may
+    /// flip.
     Attack(AttackArgs),
+    /// Draw the paper's Figures 7 and 8 from attacks and runs.
+    Figure(FigureArgs),
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -76,6 +81,7 @@ pub(crate) fn run() -> Result<ExitCode> {
             );
         }
         Command::Eval(args) => measure::eval(&args)?,
+        Command::Figure(args) => figure::figure(&args)?,
         Command::Attack(args) => {
             if attack::attack(&args)? == Certificates::Broken {
                 return Ok(ExitCode::from(attack::BROKEN));

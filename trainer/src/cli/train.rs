@@ -17,7 +17,8 @@ pub(super) struct TrainArgs {
     /// The TOML configuration.
     #[arg(long)]
     config: PathBuf,
-    /// The folder of the CIFAR-10 binary files, plain or .xz.
+    /// The folder of the images that the configuration describes; by default the CIFAR-10 binary files,
+    /// plain or .xz.
     #[arg(long)]
     data: PathBuf,
     /// Where checkpoints and the log go.

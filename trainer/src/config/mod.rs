@@ -1,6 +1,7 @@
 //! What a TOML configuration may say. Unknown keys are errors.
 
 mod augmentation;
+mod data;
 mod distillation;
 mod loss;
 mod training;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use augmentation::AugmentationConfig;
+pub use data::{DataConfig, DataKind};
 pub use distillation::{DistillationConfig, Targets};
 pub use loss::{LossConfig, MarginKind, Patch, PatchShape, Scores};
 pub use training::{Precision, TrainingConfig};
@@ -37,21 +39,6 @@ pub struct Config {
     pub distillation: Option<DistillationConfig>,
     /// Optimiser, schedule and length.
     pub training: TrainingConfig,
-}
-
-/// The images and how they are varied.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DataConfig {
-    /// How many of the last training images are kept aside for choosing.
-    #[serde(default = "default_validation")]
-    pub validation: usize,
-    /// Random crops after padding by this many pixels (0: none).
-    #[serde(default = "default_crop_padding")]
-    pub crop_padding: i64,
-    /// Random horizontal flips.
-    #[serde(default = "default_true")]
-    pub flip: bool,
 }
 
 /// A residual network whose receptive field is set by which blocks have kernel size 3 (Section A.1).
@@ -82,12 +69,6 @@ pub struct NetworkConfig {
     pub shake: bool,
 }
 
-fn default_validation() -> usize {
-    5_000
-}
-fn default_crop_padding() -> i64 {
-    4
-}
 fn default_true() -> bool {
     true
 }
@@ -190,12 +171,7 @@ impl Config {
     pub fn check(&self) -> Result<(), ConfigError> {
         let network = &self.network;
         let blocks = network.kernels.len();
-        require(
-            (0..=16).contains(&self.data.crop_padding),
-            "data.crop_padding",
-            self.data.crop_padding.to_string(),
-            "it must be from 0 to 16",
-        )?;
+        self.data.check()?;
         require(
             (1..=8192).contains(&network.width),
             "network.width",

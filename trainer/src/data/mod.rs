@@ -1,12 +1,20 @@
 //! Images and labels, and how they are varied while training.
 
 mod augment;
-mod cifar10;
+mod batches;
+mod error;
+mod folder;
+mod open;
+mod records;
 mod strong;
 
 pub use augment::Augmentation;
 pub use bagcert_cifar10::{CLASS_NAMES, Cifar10Error, Part};
-pub use cifar10::read;
+pub use batches::{Batches, Source};
+pub use error::DataError;
+pub use folder::{Folder, Sizes, Variation};
+pub use open::{Facts, facts, test, training};
+pub use records::{read, read_files};
 pub use strong::vary;
 
 use tch::Tensor;
@@ -46,6 +54,28 @@ impl Dataset {
             images: self.images.to_device(device),
             labels: self.labels.to_device(device),
         }
+    }
+}
+
+/// Labelled images that can be had part by part, in order.
+pub trait Images {
+    /// How many there are.
+    fn count(&self) -> i64;
+
+    /// The images `start .. start + count`, as far as they exist, on the device that they are meant for.
+    ///
+    /// # Errors
+    /// An image that cannot be used.
+    fn part(&self, start: i64, count: i64) -> Result<Dataset, DataError>;
+}
+
+impl Images for Dataset {
+    fn count(&self) -> i64 {
+        self.len()
+    }
+
+    fn part(&self, start: i64, count: i64) -> Result<Dataset, DataError> {
+        Ok(self.slice(start, count))
     }
 }
 

@@ -55,8 +55,8 @@ impl<'g> Judge<'g> {
         }
     }
 
-    /// The score maps that it is for.
-    pub(super) fn shape(&self) -> Shape {
+    /// Extents of the score maps.
+    pub(crate) fn shape(&self) -> Shape {
         self.shape
     }
 

@@ -97,6 +97,13 @@ impl Network {
         }
     }
 
+    /// Moves all that it holds to `device`.
+    pub fn move_to(&mut self, device: Device) {
+        self.parameters.move_to(device);
+        self.mean = self.mean.to_device(device);
+        self.deviation = self.deviation.to_device(device);
+    }
+
     fn with_parameters(plan: Plan, normalisation: Vec<(f32, f32)>, parameters: Parameters) -> Self {
         let channel = |pick: fn(&(f32, f32)) -> f32| {
             let values: Vec<f32> = normalisation.iter().map(pick).collect();

@@ -93,7 +93,10 @@ impl Parameters {
             };
             Tensor::full(shape.as_slice(), value, options)
         });
-        let statistics = Tensor::cat(&statistics.collect::<Vec<_>>(), 0).to_device(device);
+        // A folded network has none.
+        let empty = Tensor::zeros([0i64], options);
+        let statistics: Vec<Tensor> = std::iter::once(empty).chain(statistics).collect();
+        let statistics = Tensor::cat(&statistics, 0).to_device(device);
         Self {
             flat: flat.to_device(device).set_requires_grad(true),
             statistics,
@@ -123,6 +126,12 @@ impl Parameters {
     /// Views of the statistics: mean and variance in turn.
     pub fn statistics(&self) -> Vec<Tensor> {
         split(&self.statistics, &self.layout.statistics)
+    }
+
+    /// Moves all of them to `device`.
+    pub(super) fn move_to(&mut self, device: Device) {
+        self.flat = self.flat.detach().to_device(device).set_requires_grad(true);
+        self.statistics = self.statistics.to_device(device);
     }
 
     /// Every tensor with its name, detached: what a checkpoint holds.

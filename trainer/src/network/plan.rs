@@ -86,6 +86,19 @@ impl Plan {
         Self { stem, blocks, head }
     }
 
+    /// The same layers with a bias in each convolution and no batch normalisation: what an export holds.
+    #[must_use]
+    pub fn folded(mut self) -> Self {
+        let blocks = self
+            .blocks
+            .iter_mut()
+            .flat_map(|block| block.paths.iter_mut().flatten().chain(&mut block.shortcut));
+        for c in std::iter::once(&mut self.stem).chain(blocks) {
+            c.normalised = false;
+        }
+        self
+    }
+
     /// Every convolution, in the order of evaluation.
     pub fn convolutions(&self) -> impl Iterator<Item = &Convolution> {
         let blocks = self

@@ -5,7 +5,7 @@ use tch::{Device, Kind, Tensor};
 use super::{Observer, TrainError, teacher::Teacher};
 use crate::{
     config::Config,
-    data::{self, Augmentation, Dataset},
+    data::{self, Augmentation, Dataset, Source},
     loss::{self, Margin, Margins},
     network::{Mode, Network},
     optimiser::{Training, clip_norm, learning_rate},
@@ -17,7 +17,7 @@ const CHECK_EVERY: i64 = 500;
 /// What an epoch needs to know.
 pub(super) struct Epoch<'r> {
     pub(super) config: &'r Config,
-    pub(super) images: &'r Dataset,
+    pub(super) images: &'r Source,
     pub(super) margins: &'r Margins,
     pub(super) teacher: Option<&'r Teacher>,
     /// From 0.
@@ -37,22 +37,21 @@ impl Epoch<'_> {
         let steps = data.len() / batch;
         let total = steps * config.training.epochs as i64;
         let warmup = (config.training.warmup_epochs * steps as f64) as i64;
-        let device = data.images.device();
         let augmentation = Augmentation {
             flip: config.data.flip,
             crop_padding: config.data.crop_padding,
         };
         // A stream of its own for each epoch, whatever was drawn before.
         let stream = config.seed.wrapping_mul(1_000_003);
-        tch::manual_seed(stream.wrapping_add(self.number as i64 + 1));
-        let order = Tensor::randperm(data.len(), (Kind::Int64, Device::Cpu)).to_device(device);
-        let mut sum = Tensor::zeros([1], (Kind::Double, device));
+        let seed = stream.wrapping_add(self.number as i64 + 1);
+        tch::manual_seed(seed);
+        let order = Tensor::randperm(data.len(), (Kind::Int64, Device::Cpu));
+        let mut batches = data.batches(&order, batch, augmentation, seed)?;
+        let mut sum = Tensor::zeros([1], (Kind::Double, data.device()));
         let mut rate = 0.0;
         for step in 0..steps {
-            let chosen = order.narrow(0, step * batch, batch);
-            let images = augmentation.apply(&data.images.index_select(0, &chosen));
+            let Dataset { images, labels } = batches.next_batch()?;
             let images = data::vary(&data::to_unit(&images), &config.augmentation);
-            let labels = data.labels.index_select(0, &chosen);
             let shake = config.network.shake;
             let logits = network.forward(&images, Mode::Train { shake });
             let margin = if self.number < config.loss.paper_epochs {

@@ -5,9 +5,8 @@ use std::path::PathBuf;
 use bagcert_certifier::GeometryError;
 use thiserror::Error;
 
-use super::CIFAR10_SIZE;
 use crate::{
-    checkpoint::CheckpointError, data::Cifar10Error, evaluate::EvaluationError, loss::WindowError,
+    checkpoint::CheckpointError, data::DataError, evaluate::EvaluationError, loss::WindowError,
 };
 
 /// Why a run stopped.
@@ -15,12 +14,12 @@ use crate::{
 pub enum TrainError {
     /// The images.
     #[error(transparent)]
-    Data(#[from] Cifar10Error),
+    Data(#[from] DataError),
     /// A checkpoint or the log.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     /// The network does not fit the images.
-    #[error("the network does not fit {CIFAR10_SIZE}x{CIFAR10_SIZE} images: {0}")]
+    #[error("the network does not fit its images: {0}")]
     Geometry(#[from] GeometryError),
     /// The patches to train against.
     #[error(transparent)]
@@ -60,15 +59,15 @@ pub enum TrainError {
         /// The loss.
         loss: f64,
     },
-    /// Fewer images than the validation split or a batch needs.
+    /// Fewer images than a batch needs.
     #[error(
-        "the data set has {images} training images, too few for data.validation = {validation} and training.batch = {batch}"
+        "the data set has {images} images to train on beside {validation} for validation, too few for training.batch = {batch}; lower it, or data.validation"
     )]
     TooFewImages {
-        /// Images found.
+        /// Images to train on.
         images: i64,
-        /// Images to keep aside.
-        validation: usize,
+        /// Images kept aside.
+        validation: i64,
         /// Images per step.
         batch: i64,
     },

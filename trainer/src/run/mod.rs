@@ -14,7 +14,7 @@ use tch::Device;
 use crate::{
     checkpoint::{self, Checkpoint, Header},
     config::Config,
-    data::{self, Dataset},
+    data,
     evaluate::{Accuracy, evaluate},
     loss::Margins,
     network::{Compute, Network, Plan},
@@ -32,11 +32,6 @@ pub const CHECKPOINT: &str = "checkpoint.safetensors";
 pub const LOG: &str = "log.jsonl";
 /// Images per forward pass when evaluating.
 pub const EVALUATION_BATCH: i64 = 250;
-/// Mean and standard deviation of CIFAR-10's training images, per channel.
-const CIFAR10_NORMALISATION: [(f32, f32); 3] =
-    [(0.4914, 0.2470), (0.4822, 0.2435), (0.4465, 0.2616)];
-/// Height and width of CIFAR-10's images.
-const CIFAR10_SIZE: u32 = 32;
 
 /// One line of the log.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -68,10 +63,10 @@ pub trait Observer {
     fn epoch(&mut self, log: &EpochLog);
 }
 
-/// A CIFAR-10 network by its configuration, with its geometry.
+/// A network by its configuration, with its geometry.
 ///
 /// # Errors
-/// Where the layers do not fit 32x32 images.
+/// Where the layers do not fit the images.
 pub fn build(header: &Header, device: Device) -> Result<(Network, Geometry), GeometryError> {
     let plan = Plan::new(&header.network, 3, header.classes.len() as i64);
     let geometry = plan.geometry(header.image_size)?;
@@ -110,19 +105,26 @@ pub fn train(
 ) -> Result<(), TrainError> {
     let checkpoint_path = folder.join(CHECKPOINT);
     let checkpoint = folder::prepare(config, folder, resume)?;
-    let images = data::read(data_folder, data::Part::Train)?;
-    let (images, validation) = split(&images, config)?;
-    // All images stay on the device, and are varied there.
-    let (images, validation) = (images.to_device(device), validation.to_device(device));
+    let facts = data::facts(&config.data, data_folder)?;
+    let (images, validation) = data::training(&config.data, &facts, data_folder)?;
+    if images.len() < config.training.batch {
+        return Err(TrainError::TooFewImages {
+            images: images.len(),
+            validation: validation.count(),
+            batch: config.training.batch,
+        });
+    }
+    // What is in memory stays on the device, and is varied there.
+    let images = images.on(device);
 
     tch::manual_seed(config.seed);
     let mut header = Header {
         version: 1,
         network: config.network.clone(),
-        classes: data::CLASS_NAMES.map(String::from).to_vec(),
-        dataset: "CIFAR-10".into(),
-        normalisation: CIFAR10_NORMALISATION.to_vec(),
-        image_size: CIFAR10_SIZE,
+        classes: facts.classes,
+        dataset: facts.name,
+        normalisation: facts.normalisation,
+        image_size: facts.size,
         epoch: 0,
         steps: 0,
         seed: config.seed,
@@ -165,10 +167,10 @@ pub fn train(
             let numbers = &network.parameters;
             network.with(numbers.with(&average.parameters, &average.statistics))
         });
-        let accuracy = if due && !validation.is_empty() {
+        let accuracy = if due && validation.count() > 0 {
             Some(evaluate(
                 averaged.as_ref().unwrap_or(&network),
-                &validation,
+                &*validation,
                 &geometry,
                 &patches,
                 EVALUATION_BATCH,
@@ -201,19 +203,6 @@ pub fn train(
         checkpoint::save(&checkpoint_path, &header, &network, Some(&training))?;
     }
     Ok(())
-}
-
-fn split(images: &Dataset, config: &Config) -> Result<(Dataset, Dataset), TrainError> {
-    let aside = config.data.validation as i64;
-    let count = images.len() - aside;
-    if count < config.training.batch {
-        return Err(TrainError::TooFewImages {
-            images: images.len(),
-            validation: config.data.validation,
-            batch: config.training.batch,
-        });
-    }
-    Ok((images.slice(0, count), images.slice(count, aside)))
 }
 
 fn validation_patches() -> Result<Vec<PatchSize>, GeometryError> {

@@ -1,6 +1,9 @@
 //! A made-up data set in CIFAR-10's layout, small enough to train on in a second.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+pub(crate) mod trained;
+pub(crate) mod trees;
+
 use std::{
     fs,
     path::{Path, PathBuf},

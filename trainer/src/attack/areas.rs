@@ -1,6 +1,6 @@
 //! Which pixels and cells an attack is about, as tensors.
 
-use bagcert_certifier::PatchSize;
+use bagcert_certifier::{CellRect, PatchSize};
 use tch::{Kind, Tensor};
 
 use super::pgd::Target;
@@ -15,10 +15,14 @@ pub(super) fn patches(images: &Tensor, targets: &[Target], patch: PatchSize) -> 
     })
 }
 
-/// N x 1 x h x w: true inside the affected region of each.
-pub(super) fn regions(logits: &Tensor, targets: &[Target]) -> Tensor {
+/// N x 1 x h x w: true inside the cells that `region` names for each.
+pub(super) fn regions(
+    logits: &Tensor,
+    targets: &[Target],
+    region: impl Fn(&Target) -> Option<CellRect>,
+) -> Tensor {
     rectangles(logits, targets, |target| {
-        let region = target.region?;
+        let region = region(target)?;
         Some([
             (region.x.first, region.x.last + 1),
             (region.y.first, region.y.last + 1),

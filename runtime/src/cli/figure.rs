@@ -1,0 +1,272 @@
+//! `bagcert figure`: the tables and figures of the paper's results, as CSV and SVG.
+
+use std::fs;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use bagcert::frames::{Frames, Input};
+use bagcert::integrity::LoadedModel;
+use bagcert::results::{Drawing, Example, Kind, Measured, Score, Subject};
+use bagcert_certifier::{Condition, PatchSize};
+use clap::{Args, ValueEnum};
+
+use super::args::{check_fits, data_parser, parse_condition, parse_patch, parse_threads};
+use super::eval::check_classes;
+use super::output::Output;
+use super::say;
+use super::stop::Stop;
+use super::trust::TrustArgs;
+use super::workers::{Job, progress, threads};
+
+#[derive(Debug, Args)]
+pub(crate) struct FigureArgs {
+    /// What to draw.
+    #[arg(value_enum)]
+    kind: FigureKind,
+    /// A model, an ONNX file; repeat it to compare several.
+    #[arg(long, value_name = "M.onnx", required = true)]
+    model: Vec<PathBuf>,
+    #[command(flatten)]
+    trust: TrustArgs,
+    /// The labelled data, for all kinds but `frame`: as `eval --data`.
+    #[arg(
+        long,
+        value_name = "cifar10:DIR",
+        value_parser = data_parser(),
+        required_unless_present = "frame"
+    )]
+    data: Option<Input>,
+    /// The image file that `frame` is about.
+    #[arg(
+        long,
+        value_name = "FILE",
+        required_if_eq("kind", "frame"),
+        conflicts_with = "data"
+    )]
+    frame: Option<PathBuf>,
+    /// The patch of `speed`, `conditions` and `frame`.
+    #[arg(long, value_name = "WxH", default_value = "5x5", value_parser = parse_patch)]
+    patch: PatchSize,
+    /// A condition of `squares` and `shapes`; may be repeated. Under mask and double-mask each patch has a
+    /// predictor to itself.
+    #[arg(long, default_value = "3.2", value_parser = parse_condition)]
+    condition: Vec<Condition>,
+    /// The largest side in `squares`.
+    #[arg(long, value_name = "N", default_value = "12", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    largest: u32,
+    /// Pixels of the patches in `shapes`.
+    #[arg(long, value_name = "N", default_value = "24", value_parser = clap::value_parser!(u32).range(1..))]
+    area: u32,
+    /// Mark what the paper states of its own models on CIFAR-10, apart from what is measured.
+    #[arg(long)]
+    paper: bool,
+    /// Use the first N frames only.
+    #[arg(long, value_name = "N")]
+    limit: Option<NonZeroUsize>,
+    /// Threads, each with its own engine; the accuracies do not depend on it [default: all cores].
+    #[arg(long, value_name = "T", value_parser = parse_threads)]
+    threads: Option<NonZeroUsize>,
+    /// The folder for KIND.csv and KIND.svg; it is made where it is not there.
+    #[arg(long, value_name = "DIR")]
+    output: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum FigureKind {
+    /// Table 1: time and parameters against the receptive field.
+    Speed,
+    /// Figure 2: clean against certified accuracy, by every condition.
+    Conditions,
+    /// Figure 3: certified accuracy against squares of growing size.
+    Squares,
+    /// Figure 4: certified accuracy against the shapes of one area, and against all of them at once.
+    Shapes,
+    /// Figure 5: how one frame is certified.
+    Frame,
+}
+
+/// Runs the command; the number of inputs that could not be used.
+pub(crate) fn run(args: &FigureArgs) -> Result<usize, Stop> {
+    let models = args
+        .model
+        .iter()
+        .map(|path| Ok((path.as_path(), args.trust.load(path)?)))
+        .collect::<Result<Vec<_>, Stop>>()?;
+    for (_, model) in &models {
+        check_fits(args.patch, model.admitted().image_size())?;
+    }
+    let kind = match args.kind {
+        FigureKind::Speed => Kind::Speed,
+        FigureKind::Conditions => Kind::Conditions,
+        FigureKind::Squares => Kind::Squares,
+        FigureKind::Shapes => Kind::Shapes,
+        FigureKind::Frame => return frame(args, &models),
+    };
+    let Some(data) = &args.data else {
+        return Err(Stop::Usage(
+            "--frame is for `bagcert figure frame`; give --data".into(),
+        ));
+    };
+    let subject = Subject {
+        patch: args.patch,
+        conditions: args.condition.clone(),
+        largest: args.largest,
+        area: args.area,
+        paper: args.paper,
+    };
+    let mut measured = Vec::with_capacity(models.len());
+    let mut failures = 0;
+    for (path, model) in &models {
+        check_classes(path, model.admitted(), data)?;
+        let (found, failed) = measure(args, kind, &subject, path, model, data)?;
+        measured.push(found);
+        failures += failed;
+    }
+    let drawing = kind.draw(&subject, &measured).map_err(failed)?;
+    write(&args.output, kind.name(), &drawing)?;
+    Ok(failures)
+}
+
+/// All answers of one model, and the number of inputs that could not be used.
+fn measure(
+    args: &FigureArgs,
+    kind: Kind,
+    subject: &Subject,
+    path: &Path,
+    model: &LoadedModel,
+    data: &Input,
+) -> Result<(Measured, usize), Stop> {
+    let admitted = model.admitted();
+    let size = admitted.image_size();
+    let queries = kind.queries(subject, size);
+    if queries.iter().all(|query| query.patches.is_empty()) {
+        return Err(Stop::Usage(format!(
+            "--area {}: no rectangle of {} pixels fits an image of {size} pixels",
+            subject.area, subject.area
+        )));
+    }
+    let (mut frames, errors) = Frames::open(std::slice::from_ref(data), size);
+    for error in &errors {
+        say(&format!("bagcert: {error}"));
+    }
+    let mut failures = errors.len();
+    if let Some(limit) = args.limit {
+        frames.truncate(limit.get());
+    }
+    let job = Job {
+        model,
+        size,
+        frames: &frames,
+        queries: &queries,
+    };
+    let threads = threads(args.threads, frames.len());
+    let mut scores: Vec<Score> = queries.iter().cloned().map(Score::new).collect();
+    let (mut forward, mut certificate) = (Duration::ZERO, Duration::ZERO);
+    let bar = progress(frames.len());
+    let start = Instant::now();
+    job.run_all(threads, |answers| {
+        bar.inc(1);
+        match answers {
+            Ok(answers) => {
+                for (score, outcome) in scores.iter_mut().zip(&answers.outcomes) {
+                    score.add(answers.frame.label, outcome);
+                }
+                if let Some(first) = answers.outcomes.first() {
+                    forward += first.forward;
+                    certificate += first.certificate;
+                }
+            }
+            Err(failure) => {
+                failures += 1;
+                if let Some(label) = failure.read {
+                    for score in &mut scores {
+                        score.tally.add_fault(label);
+                    }
+                }
+                bar.suspend(|| say(&format!("bagcert: {}", failure.reason)));
+            }
+        }
+        Ok(())
+    })?;
+    bar.finish_and_clear();
+    let stem = path.file_stem().unwrap_or(path.as_os_str());
+    let measured = Measured {
+        name: stem.to_string_lossy().into_owned(),
+        parameters: admitted.parameters(),
+        macs: admitted.macs(),
+        geometry: admitted.geometry(),
+        scores,
+        forward,
+        certificate,
+        whole: start.elapsed(),
+        threads,
+    };
+    Ok((measured, failures))
+}
+
+/// Figure 5, of one frame and the first model.
+fn frame(args: &FigureArgs, models: &[(&Path, LoadedModel)]) -> Result<usize, Stop> {
+    let (Some(file), Some((_, model))) = (&args.frame, models.first()) else {
+        return Err(Stop::Usage("figure frame: give --frame FILE".into()));
+    };
+    let admitted = model.admitted();
+    let size = admitted.image_size();
+    let names = admitted.class_names();
+    let input = |error: &dyn std::error::Error| Stop::Input(super::stop::with_causes(error));
+    let (frames, errors) = Frames::open(&[Input::Path(file.clone())], size);
+    if let Some(error) = errors.first() {
+        return Err(input(error));
+    }
+    let frame = frames.load(0, size, names).map_err(|error| input(&error))?;
+    let queries = [Condition::SumGlobal33, Condition::SumWindow32].map(|condition| {
+        bagcert::pipeline::Query {
+            patches: vec![args.patch],
+            condition,
+            mask_step: std::num::NonZeroU32::MIN,
+            largest_square: false,
+            keep_scores: true,
+        }
+    });
+    let mut pipeline = model.pipeline()?;
+    let outcomes = pipeline
+        .judge_all(frame.picture.planes(), &queries)
+        .map_err(|error| Stop::Input(format!("{}: no verdict: {error}", frame.id)))?;
+    let [global, window] = outcomes.as_slice() else {
+        return Err(failed("the frame has no answers"));
+    };
+    let example = Example {
+        frame: &frame,
+        global,
+        window,
+        geometry: &admitted.geometry(),
+        class_names: names,
+    };
+    let drawing = example
+        .draw()
+        .ok_or_else(|| failed("the frame has no verdicts"))?;
+    write(&args.output, "frame", &drawing)?;
+    Ok(0)
+}
+
+fn write(folder: &Path, name: &str, drawing: &Drawing) -> Result<(), Stop> {
+    fs::create_dir_all(folder).with_context(|| {
+        format!(
+            "{}: this folder cannot be made; choose another --output",
+            folder.display()
+        )
+    })?;
+    for (ending, text) in [("csv", &drawing.csv), ("svg", &drawing.svg)] {
+        let path = folder.join(format!("{name}.{ending}"));
+        let mut output = Output::open(Some(&path))?;
+        output.write(text)?;
+        output.finish()?;
+        say(&format!("written: {}", path.display()));
+    }
+    Ok(())
+}
+
+fn failed(error: impl std::fmt::Display) -> Stop {
+    Stop::Failed(anyhow::anyhow!("{error}"))
+}

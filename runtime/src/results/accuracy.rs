@@ -1,0 +1,312 @@
+//! Figures 2, 3 and 4: clean and certified accuracy.
+
+use bagcert_certifier::{Condition, PatchSize};
+use bagcert_charts::{
+    Chart, ChartError, Drawing, GREY, Line, Marker, Point, Scale, Series, Table, colour,
+};
+
+use super::{Measured, Score, Subject, named, number};
+
+/// The conditions of Figure 2, from the weakest to the strongest.
+pub(super) const CONDITIONS: [Condition; 4] = [
+    Condition::SumGlobal33,
+    Condition::SumWindow32,
+    Condition::Mask,
+    Condition::DoubleMask,
+];
+
+/// What the paper states in figures of CIFAR-10 at 5x5: clean, certified, and what it is.
+const STATED: [(f64, f64, &str); 2] = [(86.0, 60.0, "BagCert, Condition 3.2"), (47.8, 30.3, "IBP")];
+/// The least that the paper's model certifies of each shape of 24 pixels.
+const STATED_SHAPES: f64 = 40.0;
+
+/// A model has one colour, a condition one marker; they are joined in the order of the conditions.
+pub(super) fn conditions(subject: &Subject, models: &[Measured]) -> Result<Drawing, ChartError> {
+    let mut table = Table::new(&[
+        "model",
+        "patch",
+        "condition",
+        "frames",
+        "clean",
+        "certified",
+    ]);
+    let mut series = Vec::new();
+    for (at, model) in models.iter().enumerate() {
+        let mut joined = Vec::new();
+        for score in &model.scores {
+            for (patch, certified) in score.certified() {
+                table.row(&[
+                    model.name.clone(),
+                    patch.to_string(),
+                    score.query.condition.to_string(),
+                    score.tally.labelled.to_string(),
+                    number(score.clean()),
+                    number(certified),
+                ]);
+                joined.push((score, Point::new(score.clean(), certified)));
+            }
+        }
+        let of = |name: String, marker, line, points| Series {
+            name,
+            colour: colour(at),
+            marker,
+            line,
+            points,
+        };
+        let line = joined.iter().map(|(_, point)| point.clone()).collect();
+        series.push(of(model.name.clone(), Marker::None, Line::Solid, line));
+        for (score, mut point) in joined {
+            // With several models the legend says it.
+            if models.len() == 1 {
+                point.label = named(score.query.condition);
+            }
+            let marker = marker(score.query.condition);
+            series.push(of(String::new(), marker, Line::None, vec![point]));
+        }
+    }
+    if models.len() > 1 {
+        series.extend(CONDITIONS.map(|condition| Series {
+            name: named(condition),
+            colour: GREY,
+            marker: marker(condition),
+            line: Line::None,
+            points: vec![],
+        }));
+    }
+    if subject.paper {
+        let points = STATED.map(|(clean, certified, what)| Point {
+            label: what.into(),
+            ..Point::new(clean, certified)
+        });
+        series.push(Series {
+            name: "stated in the paper".into(),
+            colour: GREY,
+            marker: Marker::Cross,
+            line: Line::None,
+            points: points.into(),
+        });
+    }
+    let all: Vec<Point> = series.iter().flat_map(|one| one.points.clone()).collect();
+    let step = |wide: bool| if wide { 5.0 } else { 1.0 };
+    let chart = Chart {
+        title: format!("Clean against certified accuracy at {}", subject.patch),
+        x: Scale::percent(
+            "clean accuracy, %",
+            all.iter().map(|point| point.x),
+            step(subject.paper),
+        ),
+        y: Scale::percent(
+            &format!("certified accuracy at {}, %", subject.patch),
+            all.iter().map(|point| point.y),
+            5.0,
+        ),
+        series,
+    };
+    Drawing::new(&table, &chart)
+}
+
+fn marker(condition: Condition) -> Marker {
+    match condition {
+        Condition::SumGlobal33 => Marker::Ring,
+        Condition::Mask => Marker::Triangle,
+        Condition::DoubleMask => Marker::Square,
+        Condition::SumWindow32 | Condition::WorstCase31 => Marker::Disc,
+    }
+}
+
+/// A line for each model and condition, from the clean accuracy at side 0.
+pub(super) fn squares(subject: &Subject, models: &[Measured]) -> Result<Drawing, ChartError> {
+    let mut table = Table::new(&["model", "condition", "side", "clean", "certified"]);
+    let mut series = Vec::new();
+    for (model, condition, scores) in lines(subject, models) {
+        let mut points = Vec::new();
+        for score in scores {
+            for (patch, certified) in score.certified() {
+                if points.is_empty() && condition.masking().is_none() {
+                    points.push(Point::new(0.0, score.clean()));
+                }
+                table.row(&[
+                    model.name.clone(),
+                    condition.to_string(),
+                    patch.width().to_string(),
+                    number(score.clean()),
+                    number(certified),
+                ]);
+                points.push(Point::new(f64::from(patch.width()), certified));
+            }
+        }
+        series.push(line(models, model, condition, series.len(), points));
+    }
+    if subject.paper {
+        let points = vec![Point::new(0.0, 86.0), Point::new(5.0, 60.0)];
+        series.push(Series {
+            name: "stated in the paper".into(),
+            colour: GREY,
+            marker: Marker::Cross,
+            line: Line::None,
+            points,
+        });
+    }
+    let chart = Chart {
+        title: "Certified accuracy against square patches".into(),
+        x: Scale::new(
+            "side of the patch, pixels",
+            -0.5,
+            f64::from(subject.largest) + 0.5,
+        ),
+        y: Scale::new("certified accuracy, %", 0.0, 100.0),
+        series,
+    };
+    Drawing::new(&table, &chart)
+}
+
+/// A line for each model and condition over the shapes, and a dashed one for all shapes at once.
+pub(super) fn shapes(subject: &Subject, models: &[Measured]) -> Result<Drawing, ChartError> {
+    let mut table = Table::new(&[
+        "model",
+        "condition",
+        "patch",
+        "predictor",
+        "clean",
+        "certified",
+    ]);
+    let mut series: Vec<Series> = Vec::new();
+    let names = shape_names(models);
+    for (model, condition, scores) in lines(subject, models) {
+        let mut points = Vec::new();
+        let mut together = None;
+        for score in scores {
+            let alone = score.query.patches.len() == 1 || condition.masking().is_none();
+            let predictor = match (condition.masking(), alone) {
+                (None, _) => "votes",
+                (Some(_), true) => "of the shape",
+                (Some(_), false) => "of all shapes",
+            };
+            for (patch, certified) in score.certified() {
+                table.row(&[
+                    model.name.as_str(),
+                    &condition.to_string(),
+                    &patch.to_string(),
+                    predictor,
+                    &number(score.clean()),
+                    &number(certified),
+                ]);
+                let place = names.iter().position(|name| *name == patch.to_string());
+                if let Some(place) = place.filter(|_| alone) {
+                    points.push(Point::new(place as f64, certified));
+                }
+            }
+            if score.query.patches.len() > 1 || names.len() == 1 {
+                let all = score.percent(score.all_certified_right);
+                table.row(&[
+                    model.name.as_str(),
+                    &condition.to_string(),
+                    "all at once",
+                    predictor,
+                    &number(score.clean()),
+                    &number(all),
+                ]);
+                together = Some(all);
+            }
+        }
+        let one = line(models, model, condition, colours(&series), points);
+        let ends = |all: f64| {
+            vec![
+                Point::new(-0.5, all),
+                Point::new(names.len() as f64 - 0.5, all),
+            ]
+        };
+        let all = together.map(|all| Series {
+            name: format!("{}, all at once", one.name),
+            marker: Marker::None,
+            line: Line::Dashed,
+            points: ends(all),
+            ..one.clone()
+        });
+        series.push(one);
+        series.extend(all);
+    }
+    if subject.paper {
+        let points = (0..names.len()).map(|place| Point::new(place as f64, STATED_SHAPES));
+        series.push(Series {
+            name: "the paper's least, stated".into(),
+            colour: GREY,
+            marker: Marker::Cross,
+            line: Line::None,
+            points: points.collect(),
+        });
+    }
+    let values = series.iter().flat_map(|one| &one.points);
+    let most = values.map(|point| point.y).fold(10.0, f64::max);
+    let chart = Chart {
+        title: format!(
+            "Certified accuracy against patches of {} pixels",
+            subject.area
+        ),
+        x: Scale::named("shape of the patch, width x height", names),
+        y: Scale::new(
+            "certified accuracy, %",
+            0.0,
+            ((most / 10.0).ceil() + 0.5) * 10.0,
+        ),
+        series,
+    };
+    Drawing::new(&table, &chart)
+}
+
+/// The scores of each model and condition.
+fn lines<'m>(
+    subject: &Subject,
+    models: &'m [Measured],
+) -> impl Iterator<Item = (&'m Measured, Condition, Vec<&'m Score>)> {
+    let conditions = subject.conditions.clone();
+    models.iter().flat_map(move |model| {
+        let of = move |condition| {
+            let scores = model.scores.iter();
+            let scores = scores.filter(|score| score.query.condition == condition);
+            (model, condition, scores.collect())
+        };
+        conditions.clone().into_iter().map(of)
+    })
+}
+
+fn line(
+    models: &[Measured],
+    model: &Measured,
+    condition: Condition,
+    at: usize,
+    points: Vec<Point>,
+) -> Series {
+    let condition_name = named(condition);
+    let name = if models.len() == 1 {
+        condition_name
+    } else {
+        format!("{}, {condition_name}", model.name)
+    };
+    Series {
+        name,
+        colour: colour(at),
+        marker: Marker::Disc,
+        line: Line::Solid,
+        points,
+    }
+}
+
+/// Colours used so far: a dashed line has that of its whole one.
+fn colours(series: &[Series]) -> usize {
+    let whole = series.iter().filter(|one| one.line == Line::Solid);
+    whole.count()
+}
+
+/// Every shape that was asked for, from tall to wide.
+fn shape_names(models: &[Measured]) -> Vec<String> {
+    let mut shapes: Vec<PatchSize> = Vec::new();
+    let scores = models.iter().flat_map(|model| &model.scores);
+    for patch in scores.flat_map(|score| &score.query.patches) {
+        if !shapes.contains(patch) {
+            shapes.push(*patch);
+        }
+    }
+    shapes.sort_by_key(|patch| patch.width());
+    shapes.iter().map(ToString::to_string).collect()
+}

@@ -1,0 +1,212 @@
+//! `figure`: its numbers are those of `eval`, and its files are whole.
+
+use std::fs;
+use std::path::Path;
+
+use crate::model::colour_model;
+use crate::{Ran, run, sample, text};
+
+fn data() -> String {
+    format!("cifar10:{}", text(&sample()))
+}
+
+fn figure(model: &str, output: &Path, kind: &str, more: &[&str]) -> Ran {
+    let (data, output) = (data(), text(output));
+    let common = [
+        "figure", kind, "--model", model, "--data", &data, "--output", &output,
+    ];
+    run(common.iter().chain(more))
+}
+
+/// The rows of a CSV file, without the header.
+fn rows(path: &Path) -> Vec<Vec<String>> {
+    let text = fs::read_to_string(path).unwrap();
+    let rows = text.lines().skip(1);
+    rows.map(|row| row.split(',').map(str::to_owned).collect())
+        .collect()
+}
+
+/// Clean and certified accuracy in per cent by `eval`, for one patch and condition.
+fn eval(model: &str, patch: &str, condition: &str) -> (String, String) {
+    let data = data();
+    let mut arguments = vec![
+        "eval", "--model", model, "--data", &data, "--format", "json",
+    ];
+    arguments.extend(["--patch", patch, "--condition", condition]);
+    let summary = &run(arguments).ended(0).json()[0];
+    let percent = |share: &serde_json::Value| format!("{:.2}", 100.0 * share.as_f64().unwrap());
+    let certified = &summary["patches"][0]["certified_accuracy"];
+    (percent(&summary["clean_accuracy"]), percent(certified))
+}
+
+/// An SVG file that is whole, and has as many circles, at least.
+fn drawn(path: &Path, circles: usize) -> String {
+    let svg = fs::read_to_string(path).unwrap();
+    assert!(svg.starts_with("<svg ") && svg.trim_end().ends_with("</svg>"));
+    let found = svg.matches("<circle").count();
+    assert!(found >= circles, "{found} circles in {}", path.display());
+    svg
+}
+
+#[test]
+fn conditions_are_those_of_eval() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = text(&colour_model(folder.path(), 32, 10));
+    let output = folder.path().join("new/figures");
+    figure(
+        &model,
+        &output,
+        "conditions",
+        &["--patch", "3x3", "--paper"],
+    )
+    .ended(0)
+    .says(&["conditions.csv", "conditions.svg"]);
+    let found = rows(&output.join("conditions.csv"));
+    assert_eq!(found.len(), 4);
+    let mut values = std::collections::BTreeSet::new();
+    for (row, condition) in found.iter().zip(["3.3", "3.2", "mask", "double-mask"]) {
+        assert_eq!(row[1..4], ["3x3", condition, "100"]);
+        let (clean, certified) = eval(&model, "3x3", condition);
+        assert_eq!(row[4..], [clean, certified.clone()]);
+        values.insert(certified);
+    }
+    assert!(values.len() > 1, "all conditions alike: {values:?}");
+    let svg = drawn(&output.join("conditions.svg"), 2);
+    for word in ["double masking", "Condition 3.3", "stated in the paper"] {
+        assert!(svg.contains(word), "{word}");
+    }
+}
+
+#[test]
+fn squares_and_shapes_are_those_of_eval() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = text(&colour_model(folder.path(), 32, 10));
+    let output = folder.path().join("figures");
+    let both = ["--condition", "3.2", "--condition", "double-mask"];
+    let more = [&both[..], &["--largest", "4"]].concat();
+    figure(&model, &output, "squares", &more).ended(0);
+    let found = rows(&output.join("squares.csv"));
+    assert_eq!(found.len(), 8);
+    for row in &found {
+        let patch = format!("{}x{}", row[2], row[2]);
+        let (clean, certified) = eval(&model, &patch, &row[1]);
+        assert_eq!(row[3..], [clean, certified]);
+    }
+    drawn(&output.join("squares.svg"), 8);
+
+    let more = [&both[..], &["--area", "6", "--threads", "3"]].concat();
+    figure(&model, &output, "shapes", &more).ended(0);
+    let found = rows(&output.join("shapes.csv"));
+    let of = |condition: &str, predictor: &str| -> Vec<&Vec<String>> {
+        let matching = |row: &&Vec<String>| row[1] == condition && row[3] == predictor;
+        found.iter().filter(matching).collect()
+    };
+    let (votes, own) = (of("3.2", "votes"), of("double-mask", "of the shape"));
+    assert_eq!((votes.len(), own.len()), (5, 4));
+    for row in votes
+        .iter()
+        .chain(&own)
+        .filter(|row| row[2] != "all at once")
+    {
+        let (clean, certified) = eval(&model, &row[2], &row[1]);
+        assert_eq!(row[4..], [clean, certified], "{row:?}");
+    }
+    // No more than against the worst of them.
+    let share = |row: &Vec<String>| row[5].parse::<f64>().unwrap();
+    for rows in [votes, of("double-mask", "of all shapes")] {
+        assert_eq!(rows.len(), 5);
+        let (all, each) = rows.split_last().unwrap();
+        assert_eq!(all[2], "all at once");
+        let least = each.iter().map(|row| share(row)).fold(100.0, f64::min);
+        assert!(share(all) <= least, "{rows:?}");
+    }
+    let svg = drawn(&output.join("shapes.svg"), 8);
+    for word in ["1x6", "2x3", "3x2", "6x1", "double masking, all at once"] {
+        assert!(svg.contains(word), "{word}");
+    }
+}
+
+#[test]
+fn two_models_are_compared_in_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = ["a", "b"].map(|name| folder.path().join(name));
+    let models = names.map(|folder| {
+        fs::create_dir(&folder).unwrap();
+        text(&colour_model(&folder, 32, 10))
+    });
+    let output = folder.path().join("figures");
+    figure(
+        &models[0],
+        &output,
+        "speed",
+        &["--model", &models[1], "--limit", "20"],
+    )
+    .ended(0);
+    let found = rows(&output.join("speed.csv"));
+    assert_eq!(found.len(), 2);
+    for row in &found {
+        assert_eq!(row[6], "20");
+        assert!(row[9].parse::<f64>().unwrap() > 0.0, "{row:?}");
+    }
+    drawn(&output.join("speed.svg"), 2);
+}
+
+#[test]
+fn a_frame_shows_its_two_reckonings() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let model = text(&root.join("models/cifar10-rf8.onnx"));
+    let frame = text(&root.join("models/frames/0002-ship.png"));
+    let folder = tempfile::tempdir().unwrap();
+    let output = text(folder.path());
+    run([
+        "figure", "frame", "--model", &model, "--frame", &frame, "--output", &output,
+    ])
+    .ended(0);
+    let found = rows(&folder.path().join("frame.csv"));
+    // 72 votes ahead; 36 cells of 256 in reach.
+    assert_eq!(
+        found[0][1..],
+        ["3.3", "ship", "automobile", "72", "0", "false"]
+    );
+    assert_eq!(
+        found[1][1..],
+        ["3.2", "ship", "automobile", "72", "7", "true"]
+    );
+    let svg = drawn(&folder.path().join("frame.svg"), 0);
+    // 169 votes are drawn above; below, those outside the region.
+    let votes: Vec<usize> = svg
+        .split("<path fill=\"#0072b2\" d=\"")
+        .skip(1)
+        .map(|rest| rest.split('"').next().unwrap().matches('M').count())
+        .collect();
+    assert_eq!(votes[0], 169);
+    assert!(votes[1] < votes[0]);
+}
+
+#[test]
+fn what_cannot_be_drawn_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = text(&colour_model(folder.path(), 32, 10));
+    let taken = folder.path().join("file");
+    fs::write(&taken, "mine").unwrap();
+    figure(&model, &taken, "conditions", &[])
+        .ended(1)
+        .says(&["file"]);
+    assert_eq!(fs::read_to_string(&taken).unwrap(), "mine");
+    let output = folder.path().join("figures");
+    figure(&model, &output, "conditions", &["--patch", "33x1"]).ended(2);
+    figure(&model, &output, "shapes", &["--area", "1031"])
+        .ended(2)
+        .says(&["1031"]);
+    figure(&model, &output, "frame", &[])
+        .ended(2)
+        .says(&["--frame"]);
+    figure(&model, &output, "pie", &[]).ended(2);
+    let other = folder.path().join("other");
+    fs::create_dir(&other).unwrap();
+    let three = text(&colour_model(&other, 32, 3));
+    figure(&three, &output, "conditions", &[])
+        .ended(2)
+        .says(&["10 classes"]);
+    assert!(!output.exists(), "nothing was drawn");
+}

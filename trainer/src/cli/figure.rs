@@ -1,0 +1,47 @@
+//! `bagcert-train figure`.
+
+use std::{fs, path::PathBuf};
+
+use anyhow::{Context, Result};
+use bagcert_trainer::{checkpoint::write_whole, results};
+use clap::{Args, ValueEnum};
+
+#[derive(Args)]
+pub(super) struct FigureArgs {
+    /// What to draw.
+    #[arg(value_enum)]
+    kind: FigureKind,
+    /// For `attacked`: a file that `attack --output` wrote; may be repeated.
+    #[arg(long, value_name = "FILE", required_if_eq("kind", "attacked"))]
+    journal: Vec<PathBuf>,
+    /// For `scores`: the folder of a run; may be repeated.
+    #[arg(long, value_name = "DIR", required_if_eq("kind", "scores"))]
+    run: Vec<PathBuf>,
+    /// The folder for KIND.csv and KIND.svg; it is made where it is not there.
+    #[arg(long, value_name = "DIR")]
+    output: PathBuf,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum FigureKind {
+    /// Figure 7: accuracy under attack, beside clean and certified accuracy.
+    Attacked,
+    /// Figure 8: Heaviside, sigmoid and softmax scores in training, over seeds.
+    Scores,
+}
+
+/// Draws, and says where.
+pub(super) fn figure(args: &FigureArgs) -> Result<()> {
+    let (name, drawing) = match args.kind {
+        FigureKind::Attacked => ("attacked", results::attacked(&args.journal)?),
+        FigureKind::Scores => ("scores", results::scores(&args.run)?),
+    };
+    fs::create_dir_all(&args.output)
+        .with_context(|| format!("cannot make {}", args.output.display()))?;
+    for (ending, text) in [("csv", &drawing.csv), ("svg", &drawing.svg)] {
+        let path = args.output.join(format!("{name}.{ending}"));
+        write_whole(&path, text.as_bytes())?;
+        eprintln!("written: {}", path.display());
+    }
+    Ok(())
+}

@@ -1,0 +1,138 @@
+//! The table `[data]`.
+
+use serde::{Deserialize, Serialize};
+
+use super::{ConfigError, default_true, require};
+
+/// The images and how they are varied.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataConfig {
+    /// Where the images are.
+    #[serde(default)]
+    pub kind: DataKind,
+    /// How many of the last training images are kept aside for choosing. An image folder has a part of its own
+    /// for that.
+    #[serde(default = "default_validation")]
+    pub validation: usize,
+    /// Image folders: length that the shorter side is scaled to.
+    #[serde(default = "default_resize")]
+    pub resize: u32,
+    /// Image folders: side of the square that is cut out.
+    #[serde(default = "default_crop")]
+    pub crop: u32,
+    /// Records: number of classes.
+    #[serde(default = "default_labels")]
+    pub labels: usize,
+    /// Records: bytes before the image; the last of them is the class.
+    #[serde(default = "default_label_bytes")]
+    pub label_bytes: usize,
+    /// Records: the files to train on, plain or with .xz after their names.
+    #[serde(default = "default_train")]
+    pub train: Vec<String>,
+    /// Records: the files to test on.
+    #[serde(default = "default_test")]
+    pub test: Vec<String>,
+    /// Mean and standard deviation of each channel in [0, 1]; those of CIFAR-10, or for image folders of
+    /// ImageNet, where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub normalisation: Option<Vec<(f32, f32)>>,
+    /// Random crops after padding by this many pixels (0: none), but of image folders, which are cropped anyway.
+    #[serde(default = "default_crop_padding")]
+    pub crop_padding: i64,
+    /// Random horizontal flips.
+    #[serde(default = "default_true")]
+    pub flip: bool,
+}
+
+/// Where images are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DataKind {
+    /// The official binary files of CIFAR-10.
+    #[default]
+    Cifar10,
+    /// Record files of 32x32 images with other labels, such as CIFAR-100.
+    Records,
+    /// `train/CLASS/IMAGE` and `val/CLASS/IMAGE`, as ImageNet is laid out.
+    Folder,
+}
+
+fn default_validation() -> usize {
+    5_000
+}
+fn default_resize() -> u32 {
+    256
+}
+fn default_crop() -> u32 {
+    224
+}
+fn default_labels() -> usize {
+    10
+}
+fn default_label_bytes() -> usize {
+    1
+}
+fn default_train() -> Vec<String> {
+    vec!["train.bin".into()]
+}
+fn default_test() -> Vec<String> {
+    vec!["test.bin".into()]
+}
+fn default_crop_padding() -> i64 {
+    4
+}
+
+impl DataConfig {
+    /// Checks that every value is in its range.
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        require(
+            (0..=16).contains(&self.crop_padding),
+            "data.crop_padding",
+            self.crop_padding,
+            "it must be from 0 to 16",
+        )?;
+        require(
+            (1..=4096).contains(&self.crop),
+            "data.crop",
+            self.crop,
+            "it must be from 1 to 4096",
+        )?;
+        require(
+            (self.crop..=8192).contains(&self.resize),
+            "data.resize",
+            self.resize,
+            "it must be from data.crop to 8192",
+        )?;
+        require(
+            (2..=256).contains(&self.labels),
+            "data.labels",
+            self.labels,
+            "it must be from 2 to 256",
+        )?;
+        require(
+            (1..=16).contains(&self.label_bytes),
+            "data.label_bytes",
+            self.label_bytes,
+            "it must be from 1 to 16",
+        )?;
+        require(
+            !self.train.is_empty() && !self.test.is_empty(),
+            "data.train, data.test",
+            format!("{:?}, {:?}", self.train, self.test),
+            "each must name one file or more",
+        )?;
+        let channels = self.normalisation.as_ref();
+        require(
+            channels.is_none_or(|channels| {
+                let valid = |(mean, deviation): &(f32, f32)| {
+                    mean.is_finite() && *deviation > 0.0 && deviation.is_finite()
+                };
+                channels.len() == 3 && channels.iter().all(valid)
+            }),
+            "data.normalisation",
+            format!("{channels:?}"),
+            "it must list mean and standard deviation (above 0) of three channels",
+        )
+    }
+}

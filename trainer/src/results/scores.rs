@@ -1,0 +1,127 @@
+//! Figure 8: what stands for the binary score in training, compared over seeds.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use bagcert_charts::{Chart, Drawing, Line, Marker, Point, Scale, Series, Table, colour};
+use serde::Deserialize;
+
+use super::ResultsError;
+use crate::{
+    config::{Config, Scores},
+    run::LOG,
+};
+
+/// The patch whose certified accuracy is drawn.
+const PATCH: [u32; 2] = [5, 5];
+
+/// What is taken of a line of a log.
+#[derive(Deserialize)]
+struct Entry {
+    epoch: usize,
+    validation: Option<Validation>,
+}
+
+#[derive(Deserialize)]
+struct Validation {
+    clean: f64,
+    patches: Vec<Certified>,
+}
+
+#[derive(Deserialize)]
+struct Certified {
+    patch: [u32; 2],
+    certified: f64,
+}
+
+/// Clean and certified accuracy (Condition 3.2, 5x5) on the validation images, epoch by epoch, of every run
+/// whose folder is named; one colour for each kind of scores.
+///
+/// # Errors
+/// A folder without the configuration or the log of a run, or a log with a line that is none.
+pub fn scores(runs: &[PathBuf]) -> Result<Drawing, ResultsError> {
+    let mut table = Table::new(&["run", "scores", "seed", "epoch", "clean", "certified"]);
+    let mut series: Vec<Series> = Vec::new();
+    let mut kinds: Vec<Scores> = Vec::new();
+    let mut last = 1;
+    for folder in runs {
+        let config = Config::read(&folder.join("config.toml"))?;
+        let kind = config.loss.scores;
+        let known = kinds.iter().position(|other| *other == kind);
+        let at = known.unwrap_or(kinds.len());
+        if known.is_none() {
+            kinds.push(kind);
+        }
+        let (mut clean, mut certified) = (Vec::new(), Vec::new());
+        for (epoch, ours, theirs) in log(&folder.join(LOG))? {
+            last = last.max(epoch);
+            let stem = folder.file_name().unwrap_or(folder.as_os_str());
+            table.row(&[
+                stem.to_string_lossy().into_owned(),
+                named(kind).into(),
+                config.seed.to_string(),
+                epoch.to_string(),
+                format!("{ours:.2}"),
+                theirs
+                    .map(|value| format!("{value:.2}"))
+                    .unwrap_or_default(),
+            ]);
+            clean.push(Point::new(epoch as f64, ours));
+            certified.extend(theirs.map(|value| Point::new(epoch as f64, value)));
+        }
+        for (what, line, points) in [
+            ("clean", Line::Dashed, clean),
+            ("certified", Line::Solid, certified),
+        ] {
+            // The legend has a line for each kind, not for each run.
+            let name = known.map_or_else(|| format!("{}, {what}", named(kind)), |_| String::new());
+            series.push(Series {
+                name,
+                colour: colour(at),
+                marker: Marker::None,
+                line,
+                points,
+            });
+        }
+    }
+    let chart = Chart {
+        title: "Scores in training, on the validation images".into(),
+        x: Scale::new("epochs", 0.0, last as f64),
+        y: Scale::new("accuracy, %", 0.0, 100.0),
+        series,
+    };
+    Ok(Drawing::new(&table, &chart)?)
+}
+
+/// Epoch, clean and certified accuracy in per cent, for every line that has a validation.
+fn log(path: &Path) -> Result<Vec<(usize, f64, Option<f64>)>, ResultsError> {
+    let text = fs::read_to_string(path).map_err(|source| ResultsError::Log {
+        path: path.into(),
+        source,
+    })?;
+    let mut found = Vec::new();
+    for (at, line) in text.lines().enumerate() {
+        let entry: Entry = serde_json::from_str(line).map_err(|error| ResultsError::Line {
+            path: path.into(),
+            line: at + 1,
+            reason: error.to_string(),
+        })?;
+        if let Some(validation) = entry.validation {
+            let mut patches = validation.patches.iter();
+            let certified = patches.find(|patch| patch.patch == PATCH);
+            let certified = certified.map(|patch| 100.0 * patch.certified);
+            found.push((entry.epoch, 100.0 * validation.clean, certified));
+        }
+    }
+    Ok(found)
+}
+
+fn named(scores: Scores) -> &'static str {
+    match scores {
+        Scores::Heaviside => "Heaviside",
+        Scores::Sigmoid => "sigmoid",
+        Scores::Softmax => "softmax",
+    }
+}
