@@ -87,8 +87,8 @@ use worst::Worst;
 /// with more than 4095 rows or columns, or more than 8191 cells in the rows of a window, pairs are
 /// looked at one by one.
 ///
-/// With [`Work::Least`] a rival costs a pass only where bounds leave it a chance, in most frames one or
-/// two of them. With [`Work::Constant`] every map of a shape costs the same.
+/// With [`Work::Least`] a rival costs a pass only where bounds leave it a chance. With
+/// [`Work::Constant`] every map of a shape costs the same.
 pub struct MaskCertifier<'m> {
     map: &'m ScoreMap<'m>,
     set: MaskSet<'m>,
