@@ -1,7 +1,7 @@
 //! Table 1: time and parameters against the receptive field.
 
 use bagcert_charts::{
-    Chart, ChartError, Drawing, Line, Marker, Point, Scale, Series, Table, colour,
+    COLOURS, Chart, ChartError, Drawing, Line, Marker, Point, Scale, Series, Table, colour,
 };
 
 use super::{Measured, Subject};
@@ -21,8 +21,9 @@ pub(super) fn draw(subject: &Subject, models: &[Measured]) -> Result<Drawing, Ch
         "forward_ms",
         "certificate_us",
     ]);
-    let mut points = Vec::new();
-    for model in models {
+    let mut series = Vec::new();
+    let (mut most, mut last) = (1e-3_f64, 1.0_f64);
+    for (at, model) in models.iter().enumerate() {
         let frames = model.scores.first().map_or(0, |score| score.tally.frames);
         let each = |time: std::time::Duration| time.as_secs_f64() / frames.max(1) as f64;
         let axis = model.geometry.x;
@@ -41,27 +42,37 @@ pub(super) fn draw(subject: &Subject, models: &[Measured]) -> Result<Drawing, Ch
             format!("{:.3}", 1e3 * each(model.forward)),
             format!("{:.1}", 1e6 * each(model.certificate)),
         ]);
-        points.push(Point {
-            label: format!("{}: {:.2} M", model.name, model.parameters as f64 / 1e6),
-            ..Point::new(f64::from(axis.receptive_field()), seconds)
+        let field = f64::from(axis.receptive_field());
+        (most, last) = (most.max(seconds), last.max(field));
+        series.push(Series {
+            name: format!("{}: {} parameters", model.name, short(model.parameters)),
+            colour: colour(at),
+            // Colours come again after the last one; a ring is then another model than a disc.
+            marker: match at / COLOURS.len() % 2 {
+                0 => Marker::Disc,
+                _ => Marker::Ring,
+            },
+            line: Line::None,
+            points: vec![Point::new(field, seconds)],
         });
     }
-    points.sort_by(|a, b| a.x.total_cmp(&b.x));
-    let most = points.iter().map(|point| point.y).fold(0.0, f64::max);
-    let last = points.iter().map(|point| point.x).fold(1.0, f64::max);
     let frames = models.first().and_then(|model| model.scores.first());
     let frames = frames.map_or(0, |score| score.tally.frames);
     let chart = Chart {
         title: format!("Time to classify and certify {frames} frames"),
         x: Scale::new("receptive field, pixels", 0.0, last + 2.0),
-        y: Scale::new("time, seconds", 0.0, 1.2 * most.max(1e-3)),
-        series: vec![Series {
-            name: String::new(),
-            colour: colour(0),
-            marker: Marker::Disc,
-            line: Line::Solid,
-            points,
-        }],
+        y: Scale::new("time, seconds", 0.0, 1.2 * most),
+        series,
     };
     Drawing::new(&table, &chart)
+}
+
+/// A number in three or four digits, such as 17.4 k and 38.2 M.
+fn short(number: u64) -> String {
+    let value = number as f64;
+    match number {
+        0..1_000 => number.to_string(),
+        1_000..1_000_000 => format!("{:.1} k", value / 1e3),
+        _ => format!("{:.1} M", value / 1e6),
+    }
 }
