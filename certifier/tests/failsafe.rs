@@ -336,6 +336,36 @@ fn frames_out_of_order_too_old_or_late() {
     }
 }
 
+/// A limit that lets any number of frames be lost lets none come twice.
+#[test]
+fn a_counter_that_goes_back_is_never_in_order() {
+    let forward = u32::MAX / 2;
+    for max_lost in [forward, u32::MAX - 1, u32::MAX] {
+        let limits = Limits {
+            max_lost,
+            good_cycles: NonZeroU8::MIN,
+            ..limits()
+        };
+        let steps = [
+            (0, Event::FrameFault),
+            (1, Event::Confirmed),
+            (forward, Event::Confirmed),
+            (forward + 1, Event::FrameFault),
+            (u32::MAX, Event::FrameFault),
+        ];
+        for (step, event) in steps {
+            let mut bench = Bench::new();
+            bench.logic = FailSafe::new(limits, SelfTest::Passed).unwrap();
+            bench.step(CERTIFIED, Some(3));
+            let output = bench.with(|input| {
+                input.frame.as_mut().unwrap().counter = 1u32.wrapping_add(step);
+            });
+            assert_eq!(output.event, event, "{step} of {max_lost}");
+            assert_eq!(output.trust.is_certified(), event.is_certified());
+        }
+    }
+}
+
 #[test]
 fn every_flipped_bit_of_its_own_memory_is_a_safe_stop_for_good() {
     let words = Bench::nominal().logic.words_mut().count();

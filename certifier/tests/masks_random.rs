@@ -113,6 +113,41 @@ fn predictions_and_verdicts_match_the_definitions() {
     assert!(certified.iter().all(|n| *n >= 50), "{certified:?}");
 }
 
+/// Several vectors to a row of windows, ranges of many neighbours, more classes than eight vectors hold,
+/// sizes listed twice or as large as the image, steps that leave few windows or one.
+#[test]
+fn maps_wider_than_a_vector() {
+    let mut random = Random(17);
+    let (mut overridden, mut certified, mut widest) = (0, 0, 0);
+    for turn in 0..120 {
+        let mut axes = [random.axis(60, 48), random.axis(8, 4)];
+        axes.rotate_left(turn % 2);
+        let [x, y] = axes;
+        let mut sizes = patches(&mut random, x, y, 1);
+        for _ in 0..random.range(0, 4) * random.range(0, 1) {
+            let any = (random.range(1, x.inputs), random.range(1, y.inputs));
+            sizes.push([any, sizes[0]][usize::from(random.range(0, 3) == 0)]);
+        }
+        let step = [1, 1, random.range(2, 12)][turn % 3] as u32;
+        let classes = if sizes.len() > 1 { 9 } else { 70 };
+        let classes = random.range(2, classes) as usize;
+        let scores = random.scores(classes, y.outputs, x.outputs);
+        let case = Case { x, y, scores };
+        let deployment = Deployment::new(&case, &sizes, step);
+        let mut masked = Masked::new(case.shape(), sizes.len());
+        let answers = check(&mut masked, &case, &bits(&case), &deployment);
+        let plain = Case::argmax(&Case::votes(&case.scores));
+        overridden += u32::from(answers[1].0 != plain);
+        certified += answers[1].1.iter().filter(|certified| **certified).count();
+        widest = widest.max(deployment.set().windows().count());
+    }
+    println!("{overridden} overridden, {certified} certified, up to {widest} windows");
+    assert!(
+        overridden >= 5 && certified >= 50 && widest >= 100,
+        "{overridden} {certified} {widest}"
+    );
+}
+
 /// Writes into the affected region what may hurt: the predicted class nothing, one rival
 /// everything, the others at random; or noise.
 fn write(random: &mut Random, planes: &mut [Bits], region: &Bits, predicted: usize) {

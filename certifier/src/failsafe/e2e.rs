@@ -185,7 +185,8 @@ pub struct Receiver {
 
 impl Receiver {
     /// Allows the counter to move on by `max_delta` at most; 1 allows no loss. A `max_delta` of 0
-    /// counts as 1.
+    /// counts as 1. Keep it far below 65,535: the counter wraps, so that of an old message has moved on too,
+    /// by as much as is left of its range.
     ///
     /// It waits for the counter 0: a stream that has long begun is a wrong sequence once.
     pub const fn new(data_id: u32, max_delta: u16) -> Self {

@@ -17,7 +17,8 @@ pub struct Limits {
     pub classes: usize,
     /// The oldest that a frame may be at its step.
     pub max_age: Duration,
-    /// The most frames that may be lost between two that are used.
+    /// The most frames that may be lost between two that are used. Whatever it is, a counter that stands
+    /// still, or goes back by less than half of its range, is out of order.
     pub max_lost: u32,
     /// Good cycles in a row that end `Init`, and that heal `Degraded`.
     pub good_cycles: NonZeroU8,

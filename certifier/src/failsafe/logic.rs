@@ -142,6 +142,9 @@ fn classify(kept: &mut Kept, input: &Input) -> (Event, Option<usize>) {
     (event, Some(class))
 }
 
+/// Steps of the wrapping counter that count as forward: half of its range.
+const FORWARD: u32 = u32::MAX / 2;
+
 /// Whether the alive counter has moved on, by no more than allowed. It is taken over also where it has
 /// not, so that a restarted camera costs one cycle and not all of them.
 fn order(kept: &mut Kept, input: &Input) -> bool {
@@ -151,8 +154,8 @@ fn order(kept: &mut Kept, input: &Input) -> bool {
     let before = kept.counter.replace(mark.counter);
     before.is_none_or(|before| {
         let lost = mark.counter.wrapping_sub(before).wrapping_sub(1);
-        // A counter that stands still has lost 2^32 - 1.
-        lost <= kept.limits.max_lost
+        // A counter that stands still has lost 2^32 - 1, one that goes back at least half of its range.
+        lost < FORWARD && lost <= kept.limits.max_lost
     })
 }
 

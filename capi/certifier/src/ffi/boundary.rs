@@ -27,6 +27,16 @@ impl Region {
         name: c"",
     };
 
+    /// What the one item behind a pointer covers, which need not lead anywhere. It is only read.
+    #[must_use]
+    pub fn of<T>(pointer: *const T) -> Self {
+        Self {
+            start: pointer.addr(),
+            bytes: size_of::<T>(),
+            name: c"",
+        }
+    }
+
     fn meets(&self, other: &Region) -> bool {
         // No region reaches past the end of the address space: nothing here overflows.
         self.start < other.start.saturating_add(other.bytes)

@@ -55,6 +55,9 @@ pub unsafe extern "C" fn bagcert_memory_len(
 ) -> BagcertStatus {
     let work = || {
         let needed = Array::new(needed.cast_const(), 1, c"needed")?;
+        // Before anything is written, as in `run`.
+        // SAFETY: says the caller.
+        let given = unsafe { (read_shape(shape), read_query(query)) };
         // SAFETY: says the caller; nothing is borrowed of it.
         unsafe {
             needed.fill(BagcertMemoryLen {
@@ -62,8 +65,7 @@ pub unsafe extern "C" fn bagcert_memory_len(
                 table_len: usize::MAX,
             });
         }
-        // SAFETY: says the caller.
-        let (shape, (question, _)) = unsafe { (read_shape(shape)?, read_query(query)?) };
+        let (shape, (question, _)) = (given.0?, given.1?);
         let found = question.memory_len(&shape)?;
         // SAFETY: as above.
         unsafe { needed.fill(found) };
@@ -109,10 +111,12 @@ pub unsafe extern "C" fn bagcert_max_affected_cells(
 ) -> BagcertStatus {
     let work = || {
         let cells = Array::new(cells.cast_const(), 1, c"cells")?;
+        // Before anything is written, as in `run`.
+        // SAFETY: says the caller.
+        let given = unsafe { (read_geometry(geometry), read(patch, c"patch")) };
         // SAFETY: says the caller; nothing is borrowed of it.
         unsafe { cells.fill(u32::MAX) };
-        // SAFETY: says the caller.
-        let (geometry, patch) = unsafe { (read_geometry(geometry)?, read(patch, c"patch")?) };
+        let (geometry, patch) = (given.0?, given.1?);
         let found = geometry.max_affected_cells(patch.try_into()?)?;
         // SAFETY: as above.
         unsafe { cells.fill(found) };
@@ -211,19 +215,22 @@ unsafe fn run<F: FnOnce() -> Frame<'static>>(
     output: *const BagcertOutput,
     open: impl FnOnce() -> Result<(Region, F), Failure>,
 ) -> BagcertStatus {
+    // Before anything is written: were an answer's place inside one of these, they would be read as
+    // another question. All of it is copied: nothing stays borrowed.
+    // SAFETY: says the caller.
+    let given = unsafe { read_call(shape, geometry, query, memory) };
+    let structs = [
+        Region::of(shape),
+        Region::of(geometry),
+        Region::of(query),
+        Region::of(memory),
+        Region::of(output),
+    ];
     // SAFETY: says the caller.
     let output = unsafe { Output::open(output) };
     let work = || {
         let written = output.check()?;
-        // SAFETY: says the caller. All of it is copied: nothing stays borrowed.
-        let (shape, geometry, (question, patches), memory) = unsafe {
-            (
-                read_shape(shape)?,
-                read_geometry(geometry)?,
-                read_query(query)?,
-                read(memory, c"memory")?,
-            )
-        };
+        let (shape, geometry, (question, patches), memory) = given?;
         let scores = Array::new(memory.scores, memory.scores_len, c"memory.scores")?;
         let table = Array::new(memory.table, memory.table_len, c"memory.table")?;
         let (frame_region, frame) = open()?;
@@ -236,7 +243,8 @@ unsafe fn run<F: FnOnce() -> Frame<'static>>(
             square,
             detail,
         ];
-        check_disjoint(&written, &[frame_region, patches])?;
+        let [a, b, c, d, e] = structs;
+        check_disjoint(&written, &[frame_region, patches, a, b, c, d, e])?;
         // SAFETY: says the caller; nothing that is written overlaps anything, as just checked.
         let (scores, table, mut answers) = unsafe {
             (
@@ -258,6 +266,28 @@ unsafe fn run<F: FnOnce() -> Frame<'static>>(
     let outcome = work();
     // SAFETY: says the caller; what was borrowed above is gone.
     unsafe { output.close(outcome) }
+}
+
+/// What [`run`] reads but for the frame.
+type Given = (Shape, Geometry, (Question, Region), BagcertMemory);
+
+/// # Safety
+/// As of [`read`], for each, and also for the patch sizes.
+unsafe fn read_call(
+    shape: *const BagcertShape,
+    geometry: *const BagcertGeometry,
+    query: *const BagcertQuery,
+    memory: *const BagcertMemory,
+) -> Result<Given, Failure> {
+    // SAFETY: says the caller.
+    unsafe {
+        Ok((
+            read_shape(shape)?,
+            read_geometry(geometry)?,
+            read_query(query)?,
+            read(memory, c"memory")?,
+        ))
+    }
 }
 
 fn status(outcome: Result<(), Failure>) -> BagcertStatus {

@@ -1,10 +1,11 @@
 //! Pointers and lengths of memory that cannot be.
 
+use std::mem::offset_of;
 use std::ptr;
 
-use bagcert_certifier_c::{BagcertStatus, BagcertVerdict};
+use bagcert_certifier_c::{BagcertAxis, BagcertGeometry, BagcertStatus, BagcertVerdict};
 
-use crate::call::{CELLS, Call, KINDS, Kind, Pointers, refused_pointers};
+use crate::call::{self, CELLS, Call, KINDS, Kind, Pointers, refused_pointers};
 
 #[test]
 fn null_pointers() {
@@ -145,4 +146,37 @@ fn memory_that_overlaps() {
         given.memory.table_len = 4000;
     });
     assert_eq!(status, BagcertStatus::Ok);
+}
+
+/// "No verdict" is written before the work: over the question, it would be another one.
+#[test]
+fn answers_over_the_question() {
+    for kind in KINDS {
+        let refused = |spoil: &dyn Fn(&mut Pointers) -> *mut u32| {
+            let mut call = Call::new();
+            let status = call.with(kind, |given| given.output.largest_square = spoil(given));
+            let found = (status, call.argument());
+            assert_eq!(found, (BagcertStatus::Overlap, "output.largest_square"));
+            assert!(call.verdicts.iter().all(|verdict| !verdict.certified));
+        };
+        // A receptive field that begins at the cell, and not before it: fewer cells to reach.
+        let mut geometry = BagcertGeometry {
+            x: call::axis(9),
+            y: call::axis(8),
+        };
+        let place = &raw mut geometry;
+        refused(&|given| {
+            given.geometry = place;
+            place.wrapping_byte_add(offset_of!(BagcertAxis, lo)).cast()
+        });
+        let mut shape = call::SHAPE;
+        let place = &raw mut shape;
+        refused(&|given| {
+            given.shape = place;
+            place.cast()
+        });
+        refused(&|given| &raw mut given.query.mask_step);
+        refused(&|given| (&raw mut given.memory.table_len).cast());
+        refused(&|given| (&raw mut given.output.votes_len).cast());
+    }
 }
