@@ -3,7 +3,7 @@
 use std::ffi::{CStr, c_char};
 use std::path::PathBuf;
 
-use bagcert_certifier_c::boundary::{Array, check_disjoint};
+use bagcert_certifier_c::boundary::{Array, Region, check_disjoint};
 use bagcert_certifier_c::output::Output;
 use bagcert_certifier_c::{
     Answers, BagcertOutput, BagcertQuery, BagcertStatus, Failure, Question, read_query,
@@ -226,17 +226,21 @@ unsafe fn certify<T: Copy>(
     times: *mut BagcertTimes,
     work: impl FnOnce(&[T], &Question, &mut Answers<'_>) -> Result<BagcertTimes, Problem>,
 ) -> BagcertModelStatus {
+    // Before anything is written: were an answer's place inside the query, another one would be read.
+    // SAFETY: says the caller; all of it is copied, nothing stays borrowed.
+    let given = unsafe { read_query(query) };
+    let structs = [Region::of(query), Region::of(output)];
     // SAFETY: says the caller.
     let output = unsafe { Output::open(output) };
     let outcome = contained(|| {
         let written = output.check()?;
         let times = Array::optional(times.cast_const(), c"times")?;
         let image = Array::new(image, image_len, c"image")?;
-        // SAFETY: says the caller.
-        let (question, patches) = unsafe { read_query(query) }?;
+        let (question, patches) = given?;
         let [verdicts, votes, square, detail] = written;
         let written = [verdicts, votes, square, detail, times.region()];
-        check_disjoint(&written, &[image.region(), patches])?;
+        let [query, output_struct] = structs;
+        check_disjoint(&written, &[image.region(), patches, query, output_struct])?;
         // SAFETY: says the caller; nothing that is written overlaps anything, as just checked.
         let (image, mut answers) = unsafe { (image.as_slice(), output.answers()) };
         let found = work(image, &question, &mut answers)?;

@@ -125,14 +125,15 @@ impl Call {
         };
         spoil(&mut query, &mut output);
         let (model, times) = (self.model, &raw mut self.times);
+        let (query, output) = (&raw const query, &raw const output);
         // SAFETY: good pointers into this call, or such as the functions must refuse.
         unsafe {
             if rgb8 {
                 let (bytes, len) = (self.bytes.as_ptr(), self.bytes.len());
-                bagcert_model_certify_rgb8(model, &query, bytes, len, &output, times)
+                bagcert_model_certify_rgb8(model, query, bytes, len, output, times)
             } else {
                 let (image, len) = (self.image.as_ptr(), self.image.len());
-                bagcert_model_certify(model, &query, image, len, &output, times)
+                bagcert_model_certify(model, query, image, len, output, times)
             }
         }
     }
@@ -235,6 +236,25 @@ fn wrong_arguments() {
         assert_eq!(status, Status::BadArgument);
         assert!(last_error().contains("overlaps"), "{}", last_error());
         assert!(!call.verdicts[0].certified);
+    }
+}
+
+/// An answer's place inside what is asked would ask something else.
+#[test]
+fn answers_over_the_question() {
+    for rgb8 in [false, true] {
+        let refused = |spoil: &dyn Fn(&mut BagcertQuery, &mut BagcertOutput)| {
+            let mut call = Call::new();
+            let status = call.with(rgb8, |query, output| spoil(query, output));
+            assert_eq!(status, BagcertModelStatus::BadArgument);
+            let said = last_error();
+            assert!(said.contains("output.largest_square"), "{said}");
+            assert!(said.contains("overlaps"), "{said}");
+            assert!(call.verdicts.iter().all(|verdict| !verdict.certified));
+        };
+        refused(&|query, output| output.largest_square = &raw mut query.condition);
+        refused(&|query, output| output.largest_square = (&raw mut query.patches).cast());
+        refused(&|_, output| output.largest_square = (&raw mut output.votes_len).cast());
     }
 }
 
