@@ -1,6 +1,7 @@
 //! Clean and certified accuracy, by the same certifier that runs on the vehicle.
 
 mod judge;
+mod relaxed;
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,9 @@ use thiserror::Error;
 
 use self::judge::Outcome;
 use crate::{
+    config::Scores,
     data::{DataError, Dataset, Images, to_unit},
+    loss,
     network::{Mode, Network},
 };
 
@@ -40,8 +43,9 @@ pub struct PatchAccuracy {
     pub certified_wrong: f64,
     /// Right and certified by Condition 3.3.
     pub certified_33: f64,
-    /// The same scores read by double masking with the windows of this size alone.
-    pub double_mask: MaskAccuracy,
+    /// The same scores read by double masking with the windows of this size alone; only where scores are votes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub double_mask: Option<MaskAccuracy>,
 }
 
 /// Shares of images by a masking predictor, which may name another class than the plain vote.
@@ -89,7 +93,7 @@ pub struct Times {
     pub certifier: Duration,
 }
 
-/// Evaluates `network` on all of `data`. `geometry` says which inputs each output cell reads; `progress` is
+/// Evaluates `network` on all of `data`, its logits read as votes. `geometry` says which inputs each output cell reads; `progress` is
 /// told how many images are done.
 ///
 /// # Errors
@@ -102,16 +106,20 @@ pub fn evaluate(
     batch: i64,
     progress: &mut dyn FnMut(i64),
 ) -> Result<Accuracy, EvaluationError> {
-    evaluate_timed(network, data, geometry, patches, batch, progress).map(|(accuracy, _)| accuracy)
+    let votes = Scores::Heaviside;
+    evaluate_timed(network, votes, data, geometry, patches, batch, progress)
+        .map(|(accuracy, _)| accuracy)
 }
 
-/// [`evaluate`], and where its time went. While the device works on a batch, the one before is
+/// [`evaluate`] by any kind of scores, and where its time went. Heaviside scores are votes, judged by the
+/// certifier of the vehicle; others are numbers in [0, 1], as in the comparison of Section A.3. While the device works on a batch, the one before is
 /// certified on all cores and the one after is read.
 ///
 /// # Errors
 /// Those of [`evaluate`].
 pub fn evaluate_timed(
     network: &Network,
+    scores: Scores,
     data: &dyn Images,
     geometry: &Geometry,
     patches: &[PatchSize],
@@ -130,12 +138,18 @@ pub fn evaluate_timed(
         let logits = timed(&mut times.network, || {
             part.as_ref().map(|part| {
                 let images = to_unit(&part.images.to_device(device));
-                no_grad(|| network.forward(&images, Mode::Evaluate))
+                no_grad(|| {
+                    let logits = network.forward(&images, Mode::Evaluate);
+                    match scores {
+                        Scores::Heaviside => logits,
+                        relaxed => loss::scores(&logits.to_kind(Kind::Float), relaxed),
+                    }
+                })
             })
         });
         if let Some(scored) = ready.take() {
             timed(&mut times.certifier, || {
-                tally.add(&scored, shape, geometry, patches)
+                tally.add(&scored, scores, shape, geometry, patches)
             })?;
             progress(scored.start + scored.labels.len() as i64);
         }
@@ -169,10 +183,10 @@ fn timed<T>(total: &mut Duration, work: impl FnOnce() -> T) -> T {
     result
 }
 
-/// A batch whose logits are there.
+/// A batch whose logits, or relaxed scores, are there.
 struct Scored {
     start: i64,
-    logits: Vec<f32>,
+    values: Vec<f32>,
     labels: Vec<i64>,
 }
 
@@ -181,7 +195,7 @@ impl Scored {
     fn new(start: i64, logits: &Tensor, labels: &Tensor) -> Result<Self, EvaluationError> {
         Ok(Self {
             start,
-            logits: floats(logits)?,
+            values: floats(logits)?,
             labels: Vec::<i64>::try_from(labels.to_device(Device::Cpu))?,
         })
     }
@@ -190,6 +204,8 @@ impl Scored {
 /// Images counted so far.
 struct Tally {
     right: u64,
+    /// Some image has a verdict by double masking.
+    masked: bool,
     /// For each patch: certified, certified and wrong, certified by Condition 3.3; for double masking right,
     /// certified, certified and wrong.
     patches: Vec<[u64; 6]>,
@@ -199,6 +215,7 @@ impl Tally {
     fn new(patches: usize) -> Self {
         Self {
             right: 0,
+            masked: false,
             patches: vec![[0; 6]; patches],
         }
     }
@@ -207,20 +224,24 @@ impl Tally {
     fn add(
         &mut self,
         scored: &Scored,
+        scores: Scores,
         shape: Shape,
         geometry: &Geometry,
         patches: &[PatchSize],
     ) -> Result<(), EvaluationError> {
         let outcomes: Vec<Result<Outcome, EvaluationError>> = scored
-            .logits
+            .values
             .par_chunks(shape.classes() * shape.cells())
             .enumerate()
             .map_init(
                 || Judge::of(shape, geometry),
-                |judge, (index, logits)| {
+                |judge, (index, values)| {
                     let image = scored.start + index as i64;
-                    let fault = |fault| EvaluationError::Fault { image, fault };
-                    judge.outcome(logits, patches).map_err(fault)
+                    let outcome = match scores {
+                        Scores::Heaviside => judge.outcome(values, patches),
+                        _ => relaxed::outcome(values, shape, geometry, patches),
+                    };
+                    outcome.map_err(|fault| EvaluationError::Fault { image, fault })
                 },
             )
             .collect();
@@ -230,14 +251,17 @@ impl Tally {
             let right = is_right(outcome.predicted);
             self.right += u64::from(right);
             for (patch, counts) in outcome.patches.iter().zip(&mut self.patches) {
-                let masked = is_right(patch.masked);
+                let (class, certified) = patch.double_mask.unzip();
+                let masked = class.is_some_and(is_right);
+                let certified = certified.unwrap_or(false);
+                self.masked |= class.is_some();
                 let found = [
                     right && patch.window,
                     !right && patch.window,
                     right && patch.global,
                     masked,
-                    masked && patch.double_mask,
-                    !masked && patch.double_mask,
+                    masked && certified,
+                    !masked && certified,
                 ];
                 for (count, found) in counts.iter_mut().zip(found) {
                     *count += u64::from(found);
@@ -263,11 +287,11 @@ impl Tally {
                 certified,
                 certified_wrong,
                 certified_33,
-                double_mask: MaskAccuracy {
+                double_mask: self.masked.then_some(MaskAccuracy {
                     clean,
                     certified: masked,
                     certified_wrong: masked_wrong,
-                },
+                }),
             }
         });
         Accuracy {

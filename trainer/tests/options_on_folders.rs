@@ -11,7 +11,7 @@ use std::{
 
 use bagcert_certifier::PatchSize;
 use bagcert_trainer::{
-    config::Config,
+    config::{Config, Scores},
     data::{DataError, Folder, Images, Sizes},
     evaluate::{EvaluationError, evaluate, evaluate_timed},
     export::onnx_bytes,
@@ -173,6 +173,7 @@ fn images_read_as_they_are_needed_are_evaluated_as_those_in_memory() {
         let mut done = Vec::new();
         let (read, times) = evaluate_timed(
             &network,
+            Scores::Heaviside,
             &images,
             &geometry,
             &patches,

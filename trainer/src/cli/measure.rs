@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Instant};
 use anyhow::{Result, bail};
 use bagcert_trainer::{
     checkpoint::Header,
-    config::Config,
+    config::{Config, Scores},
     data::{self, DataError, Dataset, Images, Part},
     evaluate::{Accuracy, evaluate_timed},
     network::Compute,
@@ -77,6 +77,8 @@ pub(super) fn eval(args: &EvalArgs) -> Result<()> {
     let begun = Instant::now();
     let (accuracy, times) = evaluate_timed(
         &network,
+        // What the export will be read as.
+        Scores::Heaviside,
         &*images,
         &geometry,
         &patches,
@@ -148,7 +150,9 @@ fn print_accuracy(header: &Header, accuracy: &Accuracy) {
             100.0 * patch.certified_33,
             100.0 * patch.certified_wrong
         );
-        let masked = &patch.double_mask;
+        let Some(masked) = &patch.double_mask else {
+            continue;
+        };
         println!(
             "{width}x{height}, double masking: clean {:.2} %, certified and right {:.2} %, certified and wrong {:.2} %",
             100.0 * masked.clean,

@@ -76,20 +76,24 @@ impl Observer for Progress {
     }
 
     fn epoch(&mut self, log: &EpochLog) {
-        let validation = log.validation.as_ref().and_then(|value| {
-            let patch = value.get("patches")?.get(1)?;
-            let masked = patch.get("double_mask")?.get("certified")?.as_f64()?;
-            let certified = patch.get("certified")?.as_f64()?;
-            Some((value.get("clean")?.as_f64()?, certified, masked))
-        });
-        let measured = validation.map_or_else(String::new, |(clean, certified, masked)| {
-            format!(
-                ", validation: clean {:.2} %, certified at 5x5 {:.2} % (Condition 3.2), {:.2} % (double masking)",
-                100.0 * clean,
-                100.0 * certified,
-                100.0 * masked
-            )
-        });
+        let measured = log
+            .validation
+            .as_ref()
+            .and_then(|value| {
+                let patch = value.get("patches")?.get(1)?;
+                let clean = 100.0 * value.get("clean")?.as_f64()?;
+                let certified = 100.0 * patch.get("certified")?.as_f64()?;
+                let masked = patch
+                    .get("double_mask")
+                    .and_then(|masked| masked.get("certified")?.as_f64());
+                let masked = masked.map_or_else(String::new, |masked| {
+                    format!(", {:.2} % (double masking)", 100.0 * masked)
+                });
+                Some(format!(
+                    ", validation: clean {clean:.2} %, certified at 5x5 {certified:.2} % (Condition 3.2){masked}"
+                ))
+            })
+            .unwrap_or_default();
         let share = log.share_of_peak.map_or_else(String::new, |share| {
             format!(" ({:.1} % of the peak)", 100.0 * share)
         });

@@ -30,10 +30,8 @@ pub(super) struct PatchOutcome {
     pub(super) window: bool,
     /// Certified by Condition 3.3.
     pub(super) global: bool,
-    /// The class by double masking.
-    pub(super) masked: usize,
-    /// That class is certified.
-    pub(super) double_mask: bool,
+    /// The class by double masking, and whether it is certified; only where scores are votes.
+    pub(super) double_mask: Option<(usize, bool)>,
 }
 
 impl<'g> Judge<'g> {
@@ -95,8 +93,7 @@ impl<'g> Judge<'g> {
             found.push(PatchOutcome {
                 window: certifier.certify(*patch, Condition::SumWindow32)?.certified,
                 global: certifier.certify(*patch, Condition::SumGlobal33)?.certified,
-                masked: masks.predicted(),
-                double_mask: masks.certify(*patch)?.certified,
+                double_mask: Some((masks.predicted(), masks.certify(*patch)?.certified)),
             });
         }
         Ok(Outcome {

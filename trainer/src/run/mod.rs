@@ -15,7 +15,7 @@ use crate::{
     checkpoint::{self, Checkpoint, Header},
     config::Config,
     data,
-    evaluate::{Accuracy, evaluate},
+    evaluate::{Accuracy, evaluate_timed},
     loss::Margins,
     network::{Compute, Network, Plan},
     optimiser::{Adam, Average, Training},
@@ -168,14 +168,16 @@ pub fn train(
             network.with(numbers.with(&average.parameters, &average.statistics))
         });
         let accuracy = if due && validation.count() > 0 {
-            Some(evaluate(
+            let (accuracy, _) = evaluate_timed(
                 averaged.as_ref().unwrap_or(&network),
+                config.loss.scores,
                 &*validation,
                 &geometry,
                 &patches,
                 EVALUATION_BATCH,
                 &mut |_| {},
-            )?)
+            )?;
+            Some(accuracy)
         } else {
             None
         };
