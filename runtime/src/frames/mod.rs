@@ -1,9 +1,10 @@
-//! Where frames come from: image files, folders of them, and the CIFAR-10 binary files.
+//! Where frames come from: image files, folders of them, the CIFAR-10 binary files, and folders by class.
 //!
 //! Inputs are listed first ([`Frames::open`]) and decoded one by one ([`Frames::load`]), so that a
 //! folder of any length is read in bounded memory and one bad file does not stop the others. A frame
 //! of another size than the model's is an error that says both sizes: resizing would spread a patch
-//! over pixels that its certificate does not cover.
+//! over pixels that its certificate does not cover. Only [`Frames::by_class`] scales, as the networks that are
+//! measured on such data were trained: its patches are those of the scaled images.
 
 mod error;
 mod picture;
@@ -13,8 +14,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bagcert_cifar10::{Batch, Records, SIDE};
-pub use bagcert_cifar10::{CLASSES as CIFAR10_CLASSES, Layout, Part, RECORD_LEN};
+use bagcert_cifar10::{Batch, FolderError, ImageFolder, Records, SIDE};
+pub use bagcert_cifar10::{
+    CLASSES as CIFAR10_CLASSES, Layout, Part, RECORD_LEN, Sizes, class_folders,
+};
 pub use error::FrameError;
 pub(crate) use picture::MAX_FILE;
 pub use picture::{Picture, label_of_file_name};
@@ -53,17 +56,28 @@ pub enum Input {
         /// How its records are laid out.
         layout: Layout,
     },
+    /// A folder of images by class, of which the part `val` is taken: see [`Frames::by_class`].
+    Folder {
+        /// The folder that holds `val`.
+        path: PathBuf,
+        /// Length that the shorter side of each image is scaled to, where it was said.
+        resize: Option<u32>,
+    },
 }
+
+/// The most that a side can be scaled to.
+pub const MAX_RESIZE: u32 = 8192;
 
 impl Input {
     /// Reads `cifar10:PATH`, `cifar10:PATH:test`, `cifar10:PATH:train`, `records:CLASSES/BYTES:FILE` with the
-    /// label bytes before each image, or a plain path.
+    /// label bytes before each image, `folder:PATH` or `folder:RESIZE:PATH`, or a plain path.
     ///
     /// A file whose own name starts with `cifar10:` can be given as `./cifar10:...`.
     #[must_use]
     pub fn parse(argument: &OsStr) -> Input {
-        if let Some(records) = argument.to_str().and_then(records_of) {
-            return records;
+        let text = argument.to_str();
+        if let Some(found) = text.and_then(|text| records_of(text).or_else(|| folder_of(text))) {
+            return found;
         }
         let Some(rest) = argument.to_str().and_then(|a| a.strip_prefix("cifar10:")) else {
             return Input::Path(PathBuf::from(argument));
@@ -90,10 +104,27 @@ fn records_of(argument: &str) -> Option<Input> {
     })
 }
 
+/// `folder:PATH` or `folder:RESIZE:PATH`.
+fn folder_of(argument: &str) -> Option<Input> {
+    let rest = argument.strip_prefix("folder:")?;
+    let number = |digits: &str| digits.bytes().all(|b| b.is_ascii_digit());
+    let (resize, path) = match rest.split_once(':') {
+        Some((digits, path)) if number(digits) => {
+            let resize = digits.parse().ok();
+            (Some(resize.filter(|n| (1..=MAX_RESIZE).contains(n))?), path)
+        }
+        _ => (None, rest),
+    };
+    Some(Input::Folder {
+        path: PathBuf::from(path),
+        resize,
+    })
+}
+
 /// A decoded frame.
 #[derive(Clone, Debug)]
 pub struct Frame {
-    /// The path of an image file as it was given, or the index of a CIFAR-10 record.
+    /// The path of an image file as it was given or found, or the index of a CIFAR-10 record.
     pub id: String,
     /// The true class, where it is known.
     pub label: Option<usize>,
@@ -116,6 +147,11 @@ enum Entry {
         at: usize,
         /// Position in the whole set.
         index: usize,
+    },
+    Classed {
+        images: Arc<ImageFolder>,
+        sizes: Sizes,
+        at: usize,
     },
 }
 
@@ -146,9 +182,31 @@ impl Frames {
                     };
                     frames.add_records(&[file], *layout, size, &mut failures);
                 }
+                Input::Folder { path, .. } => {
+                    failures.push(FrameError::ScaledFolder { path: path.clone() })
+                }
             }
         }
         (frames, failures)
+    }
+
+    /// Lists the images of the part `val` in `root`, class by class. `classes` are the names of the folders in
+    /// the order of the model's classes; each image is scaled and its middle cut out, as `sizes` says.
+    ///
+    /// The certificates of such frames are for patches of the scaled image, as in the paper's ImageNet
+    /// experiments (Section A.1.2).
+    ///
+    /// # Errors
+    /// A folder that cannot be read, or holds something else.
+    pub fn by_class(root: &Path, classes: &[String], sizes: Sizes) -> Result<Frames, FrameError> {
+        let images = Arc::new(ImageFolder::open(root, "val", classes)?);
+        let entry = |at| Entry::Classed {
+            images: Arc::clone(&images),
+            sizes,
+            at,
+        };
+        let entries = (0..images.len()).map(entry).collect();
+        Ok(Frames { entries })
     }
 
     fn add_records(
@@ -198,6 +256,9 @@ impl Frames {
         self.entries.get(at).map(|entry| match entry {
             Entry::Image(path) => path.display().to_string(),
             Entry::Record { index, .. } => index.to_string(),
+            Entry::Classed { images, at, .. } => images
+                .entry(*at)
+                .map_or_else(String::new, |(path, _)| path.display().to_string()),
         })
     }
 
@@ -220,15 +281,33 @@ impl Frames {
                 let (label, planes) = records
                     .get(*at)
                     .ok_or(FrameError::NoSuchFrame { at: *at })?;
-                let values = planes.iter().map(|&v| f32::from(v) / 255.0).collect();
                 Ok(Frame {
                     id,
                     label: Some(label),
-                    picture: Picture::from_planes(CIFAR10_SIZE, values),
+                    picture: Picture::from_planes(CIFAR10_SIZE, to_unit(planes)),
+                })
+            }
+            Entry::Classed { images, sizes, at } => {
+                let (_, label) = images
+                    .entry(*at)
+                    .ok_or(FolderError::NoSuchImage { at: *at })?;
+                let planes = images.middle(*at, *sizes)?;
+                let size = Size {
+                    width: sizes.width,
+                    height: sizes.height,
+                };
+                Ok(Frame {
+                    id,
+                    label: Some(label),
+                    picture: Picture::from_planes(size, to_unit(&planes)),
                 })
             }
         }
     }
+}
+
+fn to_unit(bytes: &[u8]) -> Vec<f32> {
+    bytes.iter().map(|&v| f32::from(v) / 255.0).collect()
 }
 
 const CIFAR10_SIZE: Size = Size {
