@@ -9,10 +9,19 @@ use image::{ImageFormat, ImageReader, Limits, RgbImage};
 
 use crate::{Checksums, FolderError};
 
+/// Endings of image files, in lower case.
+const ENDINGS: [&str; 6] = ["png", "jpg", "jpeg", "ppm", "pgm", "pnm"];
 /// Bytes of an image file, and of its pixels.
 const MAX_BYTES: u64 = 256 << 20;
 /// Pixels along one side.
 const MAX_SIDE: u32 = 1 << 15;
+
+/// Whether the name ends as those of image files do that are read: in any case of letters.
+#[must_use]
+pub fn has_image_ending(path: &Path) -> bool {
+    let ending = path.extension().and_then(|ending| ending.to_str());
+    ending.is_some_and(|ending| ENDINGS.contains(&ending.to_ascii_lowercase().as_str()))
+}
 
 /// The image file at `path`, which is `name` in the list of checksums.
 pub(crate) fn decode(

@@ -7,11 +7,8 @@ use std::path::{Path, PathBuf};
 
 use image::{RgbImage, imageops};
 
-use crate::decode::decode;
+use crate::decode::{decode, has_image_ending};
 use crate::{Checksums, FolderError};
-
-/// Endings of image files, in lower case.
-const ENDINGS: [&str; 6] = ["png", "jpg", "jpeg", "ppm", "pgm", "pnm"];
 
 /// How images become rectangles of one size, in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -232,8 +229,7 @@ fn folders(folder: &Path) -> Result<Vec<String>, FolderError> {
 fn images(folder: &Path) -> Result<Vec<(String, u64)>, FolderError> {
     let mut found = Vec::new();
     for (name, path) in names(folder)? {
-        let ending = path.extension().and_then(|ending| ending.to_str());
-        if !ending.is_some_and(|e| ENDINGS.contains(&e.to_ascii_lowercase().as_str())) {
+        if !has_image_ending(&path) {
             continue;
         }
         let unreadable = |source| FolderError::Unreadable {

@@ -15,7 +15,7 @@ use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 pub use checksum::{CHECKSUMS, Checksums};
-pub use decode::check_whole;
+pub use decode::{check_whole, has_image_ending};
 pub use error::{Cifar10Error, FolderError};
 pub use folder::{ImageFolder, ListedImage, Sizes, class_folders};
 use liblzma::read::XzDecoder;

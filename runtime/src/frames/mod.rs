@@ -7,18 +7,19 @@
 //! measured on such data were trained: its patches are those of the scaled images.
 
 mod error;
+mod input;
 mod picture;
 
-use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bagcert_cifar10::{Batch, FolderError, ImageFolder, Records, SIDE};
+use bagcert_cifar10::{Batch, FolderError, ImageFolder, Records, SIDE, has_image_ending};
 pub use bagcert_cifar10::{
     CLASSES as CIFAR10_CLASSES, Layout, Part, RECORD_LEN, Sizes, class_folders,
 };
 pub use error::FrameError;
+pub use input::{Input, MAX_RESIZE};
 pub(crate) use picture::MAX_FILE;
 pub use picture::{Picture, label_of_file_name};
 
@@ -35,90 +36,6 @@ impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}x{}", self.width, self.height)
     }
-}
-
-/// One input as named on the command line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Input {
-    /// An image file, or a folder whose image files are taken in order of their names.
-    Path(PathBuf),
-    /// CIFAR-10 in the official binary layout: one file, or the folder that holds the set.
-    Cifar10 {
-        /// The file or folder.
-        path: PathBuf,
-        /// Which part of the set a folder stands for; a single file is taken whole.
-        part: Part,
-    },
-    /// A file of 32x32 images in CIFAR-10's layout, but with other labels.
-    Records {
-        /// The file, plain or packed with xz.
-        path: PathBuf,
-        /// How its records are laid out.
-        layout: Layout,
-    },
-    /// A folder of images by class, of which the part `val` is taken: see [`Frames::by_class`].
-    Folder {
-        /// The folder that holds `val`.
-        path: PathBuf,
-        /// Length that the shorter side of each image is scaled to, where it was said.
-        resize: Option<u32>,
-    },
-}
-
-/// The most that a side can be scaled to.
-pub const MAX_RESIZE: u32 = 8192;
-
-impl Input {
-    /// Reads `cifar10:PATH`, `cifar10:PATH:test`, `cifar10:PATH:train`, `records:CLASSES/BYTES:FILE` with the
-    /// label bytes before each image, `folder:PATH` or `folder:RESIZE:PATH`, or a plain path.
-    ///
-    /// A file whose own name starts with `cifar10:` can be given as `./cifar10:...`.
-    #[must_use]
-    pub fn parse(argument: &OsStr) -> Input {
-        let text = argument.to_str();
-        if let Some(found) = text.and_then(|text| records_of(text).or_else(|| folder_of(text))) {
-            return found;
-        }
-        let Some(rest) = argument.to_str().and_then(|a| a.strip_prefix("cifar10:")) else {
-            return Input::Path(PathBuf::from(argument));
-        };
-        let (path, part) = match rest.rsplit_once(':') {
-            Some((path, "test")) => (path, Part::Test),
-            Some((path, "train")) => (path, Part::Train),
-            _ => (rest, Part::Test),
-        };
-        Input::Cifar10 {
-            path: PathBuf::from(path),
-            part,
-        }
-    }
-}
-
-/// `records:CLASSES/BYTES:FILE`.
-fn records_of(argument: &str) -> Option<Input> {
-    let (layout, path) = argument.strip_prefix("records:")?.split_once(':')?;
-    let (classes, label_bytes) = layout.split_once('/')?;
-    Some(Input::Records {
-        layout: Layout::new(label_bytes.parse().ok()?, classes.parse().ok()?)?,
-        path: PathBuf::from(path),
-    })
-}
-
-/// `folder:PATH` or `folder:RESIZE:PATH`.
-fn folder_of(argument: &str) -> Option<Input> {
-    let rest = argument.strip_prefix("folder:")?;
-    let number = |digits: &str| digits.bytes().all(|b| b.is_ascii_digit());
-    let (resize, path) = match rest.split_once(':') {
-        Some((digits, path)) if number(digits) => {
-            let resize = digits.parse().ok();
-            (Some(resize.filter(|n| (1..=MAX_RESIZE).contains(n))?), path)
-        }
-        _ => (None, rest),
-    };
-    Some(Input::Folder {
-        path: PathBuf::from(path),
-        resize,
-    })
 }
 
 /// A decoded frame.
@@ -328,9 +245,6 @@ fn read_records(path: &Path, layout: Layout, size: Size) -> Result<Records, Fram
     Ok(records)
 }
 
-/// Endings of the files that are taken from a folder, in lower case.
-const ENDINGS: [&str; 6] = ["png", "jpg", "jpeg", "ppm", "pgm", "pnm"];
-
 /// A file itself, or the image files directly in a folder, sorted by name.
 fn list(path: &Path) -> Result<Vec<PathBuf>, FrameError> {
     let unreadable = |source| FrameError::Unreadable {
@@ -343,11 +257,7 @@ fn list(path: &Path) -> Result<Vec<PathBuf>, FrameError> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(path).map_err(unreadable)? {
         let file = entry.map_err(unreadable)?.path();
-        let is_image = file
-            .extension()
-            .and_then(OsStr::to_str)
-            .is_some_and(|e| ENDINGS.contains(&e.to_ascii_lowercase().as_str()));
-        if is_image && !file.is_dir() {
+        if has_image_ending(&file) && !file.is_dir() {
             found.push(file);
         }
     }
