@@ -10,7 +10,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use bagcert_cifar10::{CLASS_NAMES, IMAGE_LEN, Records};
 use bagcert_tests::programs::{bagcert, beside_tests, successful};
+use bagcert_tests::repository;
 use image::{Rgb, RgbImage};
 
 const CLASSES: [&str; 4] = ["oak", "elm", "yew", "fir"];
@@ -136,4 +138,40 @@ fn both_measure_the_same_on_a_class_folder() {
     assert!(found[0] > 30.0 && found[0] < 100.0, "{found:?}");
     assert!(found[1] > 0.0 && found[1] < found[0], "{found:?}");
     assert_ne!(found, runtimes(&model, &spec("20:")));
+}
+
+/// The shipped model on records, and on the same images in folders.
+#[test]
+fn records_and_folders_of_the_same_images_measure_the_same() {
+    let root = repository::root();
+    let sample = root.join("runtime/tests/data/cifar10-sample.bin");
+    let folder = tempfile::tempdir().unwrap();
+    for (at, (label, planes)) in Records::read(&sample).unwrap().iter().enumerate() {
+        let class = folder.path().join("val").join(CLASS_NAMES[label]);
+        fs::create_dir_all(&class).unwrap();
+        let plane = IMAGE_LEN / 3;
+        let image = RgbImage::from_fn(32, 32, |x, y| {
+            let pixel = (y * 32 + x) as usize;
+            Rgb([0, 1, 2].map(|channel| planes[channel * plane + pixel]))
+        });
+        image.save(class.join(format!("{at}.png"))).unwrap();
+    }
+    let ask = |data: &str| -> serde_json::Value {
+        let mut command = Command::new(bagcert().unwrap());
+        command.args([
+            "eval", "--format", "json", "--patch", "2x2", "--patch", "5x5",
+        ]);
+        command.args(["--data", data, "--model"]);
+        command.arg(root.join("models/cifar10-rf8.onnx"));
+        let output = successful(&mut command).unwrap();
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let records = ask(&format!("cifar10:{}", sample.display()));
+    let folders = ask(&format!("folder:32:{}", folder.path().display()));
+    for key in ["frames", "failures", "right", "patches"] {
+        assert_eq!(records[key], folders[key], "{key}");
+    }
+    assert_eq!(records["frames"], 100);
+    let right = records["right"].as_u64().unwrap();
+    assert!((30..100).contains(&right), "{right}");
 }
