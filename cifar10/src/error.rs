@@ -1,4 +1,4 @@
-//! What can be wrong with a data file.
+//! What can be wrong with a data file or folder.
 
 use std::path::PathBuf;
 
@@ -92,3 +92,52 @@ pub enum Cifar10Error {
         found: String,
     },
 }
+
+/// Why a folder of images by class, or one of its images, could not be used. Each message names the file or
+/// folder.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    /// A file or folder could not be read.
+    #[error("{}: cannot be read: {source}", path.display())]
+    Unreadable {
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// A folder without classes, or a class without images.
+    #[error("{}: {missing}; an image folder is {LAYOUT}", path.display())]
+    Empty {
+        /// The folder.
+        path: PathBuf,
+        /// What is not in it.
+        missing: &'static str,
+    },
+    /// A class that nobody knows of, or a name that is none.
+    #[error("{}: {reason}", path.display())]
+    Class {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// An image that does not decode.
+    #[error("{}: not a whole PNG, JPEG or PNM image: {reason}", path.display())]
+    BadImage {
+        /// The file.
+        path: PathBuf,
+        /// What the decoder found.
+        reason: String,
+    },
+    /// The list of checksums, or a file that is not the one in it.
+    #[error(transparent)]
+    Checksum(#[from] Cifar10Error),
+    /// An image past the end of the list.
+    #[error("there is no image {at} in the list")]
+    NoSuchImage {
+        /// The position asked for.
+        at: usize,
+    },
+}
+
+const LAYOUT: &str = "train/CLASS/IMAGE and val/CLASS/IMAGE";

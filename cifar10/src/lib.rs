@@ -1,18 +1,23 @@
 //! The CIFAR-10 binary files (Krizhevsky, 2009): records of one label byte and 3 x 32 x 32 pixel bytes; and
-//! files of the same images under other labels ([`Layout`]), such as CIFAR-100.
+//! files of the same images under other labels ([`Layout`]), such as CIFAR-100. And folders of images of any size
+//! by class ([`ImageFolder`]), as ImageNet is laid out.
 //!
 //! Trainer and runtime both read them through this crate, so that both mean the same images. Where a list of
 //! [`Checksums`] lies beside a file, the file must be the one that it names.
 
 mod checksum;
+mod decode;
 mod error;
+mod folder;
 
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 pub use checksum::{CHECKSUMS, Checksums};
-pub use error::Cifar10Error;
+pub use decode::{check_whole, has_image_ending};
+pub use error::{Cifar10Error, FolderError};
+pub use folder::{ImageFolder, ListedImage, Sizes, class_folders};
 use liblzma::read::XzDecoder;
 use liblzma::stream::{CONCATENATED, Stream};
 

@@ -6,4 +6,6 @@
 mod allocator;
 mod targets;
 
-pub use targets::{cifar10, graph, key, manifest, model, picture, scenario, trainer_config};
+pub use targets::{
+    cifar10, class_image, graph, key, manifest, model, picture, records, scenario, trainer_config,
+};

@@ -8,7 +8,7 @@ use bagcert::admission::{AdmissionError, AdmittedModel, admit};
 use bagcert::engine::{Engine, EngineError};
 use bagcert::frames::{FrameError, Frames, Input, Picture, Size};
 use bagcert::integrity::{Manifest, PublicKey, SecretKey};
-use bagcert_cifar10::Records;
+use bagcert_cifar10::{ImageFolder, Layout, Records, Sizes};
 use prost::Message;
 
 #[path = "../../trainer/src/config/mod.rs"]
@@ -120,6 +120,59 @@ pub fn cifar10(data: &[u8]) {
     });
 }
 
+/// Two bytes for the layout of records, then the bytes of a file of them, plain or packed.
+pub fn records(data: &[u8]) {
+    let Some((&[classes, label_bytes], file)) = data.split_first_chunk() else {
+        return;
+    };
+    let (classes, label_bytes) = (usize::from(classes) + 1, usize::from(label_bytes % 32));
+    let Some(layout) = Layout::new(label_bytes, classes) else {
+        assert!(classes < 2 || !(1..=16).contains(&label_bytes));
+        return;
+    };
+    with_file("records.bin", file, |path| {
+        match Records::read_as(path, layout) {
+            Ok(records) => {
+                assert!(!records.is_empty());
+                assert_eq!(records.iter().count(), records.len());
+                assert!(records.iter().all(|(label, image)| {
+                    label < classes && image.len() == bagcert_cifar10::IMAGE_LEN
+                }));
+                assert!(records.get(records.len()).is_none());
+            }
+            Err(error) => drop(error.to_string()),
+        }
+    });
+}
+
+/// Three bytes for the sizes, then the bytes of an image in a folder of images by class.
+pub fn class_image(data: &[u8]) {
+    let Some((&[resize, width, height], file)) = data.split_first_chunk() else {
+        return;
+    };
+    let sizes = Sizes {
+        resize: u32::from(resize),
+        width: u32::from(width.max(1)),
+        height: u32::from(height.max(1)),
+    };
+    with_file("val/cat/frame.png", file, |path| {
+        // Three folders up from the file: what holds `val`.
+        let root = path.ancestors().nth(3).unwrap_or(path);
+        let classes = ["cat".to_owned()];
+        let images = match ImageFolder::open(root, "val", &classes) {
+            Ok(images) => images,
+            Err(error) => panic!("a folder that is there: {error}"),
+        };
+        match images.middle(0, sizes) {
+            Ok(planes) => {
+                let plane = sizes.width as usize * sizes.height as usize;
+                assert_eq!(planes.len(), 3 * plane);
+            }
+            Err(error) => assert!(error.to_string().contains("frame.png"), "{error}"),
+        }
+    });
+}
+
 /// The bytes of a model's manifest.
 pub fn manifest(data: &[u8]) {
     match Manifest::parse(data) {
@@ -185,7 +238,8 @@ fn with_file(name: &str, data: &[u8], read: impl FnOnce(&Path)) {
             Ok(folder) => folder.path().join(name),
             Err(error) => panic!("no folder for the file: {error}"),
         };
-        match std::fs::write(&path, data) {
+        let made = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+        match made.and_then(|()| std::fs::write(&path, data)) {
             Ok(()) => read(&path),
             Err(error) => panic!("{}: {error}", path.display()),
         }

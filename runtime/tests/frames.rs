@@ -55,6 +55,17 @@ fn inputs_are_told_apart() {
     assert_eq!(parse("cifar10:d:test"), cifar("d", Part::Test));
     assert_eq!(parse("cifar10:d:train"), cifar("d", Part::Train));
     assert_eq!(parse("cifar10:d:e/f.bin"), cifar("d:e/f.bin", Part::Test));
+    let folder = |path: &str, resize| Input::Folder {
+        path: path.into(),
+        resize,
+    };
+    assert_eq!(parse("folder:d"), folder("d", None));
+    assert_eq!(parse("folder:256:d"), folder("d", Some(256)));
+    assert_eq!(parse("folder:c:d"), folder("c:d", None));
+    assert_eq!(parse("folder:8192:d"), folder("d", Some(8192)));
+    for text in ["folder:0:d", "folder:8193:d", "./folder:d"] {
+        assert_eq!(parse(text), Input::Path(text.into()));
+    }
 }
 
 #[test]

@@ -24,13 +24,15 @@ const HANG: Duration = Duration::from_secs(60);
 
 type Target = fn(&[u8]);
 
-const TARGETS: [(&str, Target); 8] = [
+const TARGETS: [(&str, Target); 10] = [
     ("cifar10", targets::cifar10),
+    ("class_image", targets::class_image),
     ("graph", targets::graph),
     ("key", targets::key),
     ("manifest", targets::manifest),
     ("model", targets::model),
     ("picture", targets::picture),
+    ("records", targets::records),
     ("scenario", targets::scenario),
     ("trainer_config", targets::trainer_config),
 ];

@@ -12,7 +12,13 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor, no_grad};
 use thiserror::Error;
 
-use crate::{config::NetworkConfig, evaluate::floats, network::Network, optimiser::Training};
+use crate::{
+    config::NetworkConfig,
+    data::{Fingerprint, other_classes},
+    evaluate::floats,
+    network::Network,
+    optimiser::Training,
+};
 
 /// What a checkpoint says about itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,6 +35,13 @@ pub struct Header {
     pub normalisation: Vec<(f32, f32)>,
     /// Height and width of the images.
     pub image_size: u32,
+    /// Length that the shorter side of an image is scaled to before the square is cut out; nothing where images
+    /// are taken as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resize: Option<u32>,
+    /// The images that it was trained on; nothing in checkpoints from before this was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<Fingerprint>,
     /// Epochs finished.
     pub epoch: usize,
     /// Optimiser steps taken.
@@ -56,6 +69,17 @@ pub enum CheckpointError {
         /// The file.
         path: PathBuf,
         /// What was found.
+        reason: String,
+    },
+    /// A checkpoint of a run on other images.
+    #[error(
+        "{} was trained on other images: {reason}. Resume it with the images that it was begun with, or begin \
+         another run", path.display()
+    )]
+    OtherImages {
+        /// The file.
+        path: PathBuf,
+        /// What changed.
         reason: String,
     },
     /// A checkpoint of another network.
@@ -251,6 +275,26 @@ impl Checkpoint {
             path: self.path.clone(),
             reason,
         })
+    }
+
+    /// Fails where the images that this was trained on are not those of `now`, whose classes and images are what
+    /// is there.
+    ///
+    /// # Errors
+    /// Says what changed.
+    pub fn expect_images(&self, now: &Header) -> Result<(), CheckpointError> {
+        let then = &self.header;
+        let images = || {
+            let (then, now) = (then.data.as_ref()?, now.data.as_ref()?);
+            then.other_images(now, &self.header.classes)
+        };
+        match other_classes(&then.classes, &now.classes).or_else(images) {
+            None => Ok(()),
+            Some(reason) => Err(CheckpointError::OtherImages {
+                path: self.path.clone(),
+                reason,
+            }),
+        }
     }
 
     /// Copies the weights into `network` and, where given, the rest of a run's state into `training`.

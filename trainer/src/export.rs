@@ -110,6 +110,9 @@ pub fn onnx_bytes(header: &Header, network: &Network) -> Result<Vec<u8>, ExportE
     graph.metadata("bagcert.class_names", &names);
     graph.metadata("bagcert.dataset", &header.dataset);
     graph.metadata("bagcert.normalisation", "inside");
+    if let Some(resize) = header.resize {
+        graph.metadata("bagcert.resize", &resize.to_string());
+    }
     Ok(graph.finish())
 }
 

@@ -229,6 +229,10 @@ impl<'m> File<'m> {
             dataset: metadata("bagcert.dataset")?.into(),
             normalisation,
             image_size: self.image_size().ok_or("its input is no square image")?,
+            resize: metadata("bagcert.resize")
+                .ok()
+                .and_then(|text| text.parse().ok()),
+            data: None,
             epoch: 0,
             steps: 0,
             seed: 0,

@@ -3,7 +3,7 @@
 
 mod common;
 
-use bagcert_trainer::config::{Config, MarginKind, Precision};
+use bagcert_trainer::config::{Config, DataKind, MarginKind, Precision};
 use common::write_config_with;
 
 /// The error for these keys of one table.
@@ -158,11 +158,31 @@ fn the_configurations_that_are_shipped_are_in_order() {
                 (0, 0),
                 "{name}"
             );
+            // Sections A.1.1 and A.1.2.
+            let imagenet = name.starts_with("paper-imagenet-");
+            let network = &config.network;
+            let expected = if imagenet { (1, 64) } else { (2, 768) };
+            assert_eq!((network.paths, network.width), expected, "{name}");
+            assert_eq!(network.shake, !imagenet, "{name}");
+            let recipe = (training.epochs, training.batch, training.learning_rate);
+            let expected = if imagenet {
+                (60, 64, 3.3e-4)
+            } else {
+                (350, 96, 1e-3)
+            };
+            assert_eq!(recipe, expected, "{name}");
+            assert_eq!(training.warmup_epochs, 10.0, "{name}");
             assert_eq!(
-                (config.network.paths, config.network.width),
-                (2, 768),
+                config.loss.one_hot,
+                if imagenet { 1.0 } else { 0.0 },
                 "{name}"
             );
+            assert!(config.data.flip, "{name}");
+            if imagenet {
+                assert_eq!(config.data.kind, DataKind::Folder, "{name}");
+                assert_eq!((config.data.resize, config.data.crop), (256, 224), "{name}");
+                assert_eq!(config.loss.margin, 0.25, "{name}");
+            }
         }
     }
     assert!(found > 10, "{found} configurations");

@@ -21,10 +21,6 @@ use common::{
 use image::{GrayImage, Luma};
 use tch::{Kind, Tensor};
 
-fn sizes(resize: u32, crop: u32) -> Sizes {
-    Sizes { resize, crop }
-}
-
 fn classes() -> Vec<String> {
     CLASSES.map(String::from).to_vec()
 }
@@ -45,7 +41,7 @@ fn images_become_squares_of_one_size() {
     picture(0, 600, 3, 1)
         .save(train.join("1-strip.png"))
         .unwrap();
-    let images = open(folder.path(), sizes(16, 12)).unwrap();
+    let images = open(folder.path(), Sizes::square(16, 12)).unwrap();
     assert_eq!(images.len(), 3 * 8 + 2);
     let all = images.part(0, 1000).unwrap();
     assert_eq!(all.images.size(), [26, 3, 12, 12]);
@@ -77,7 +73,7 @@ fn images_become_squares_of_one_size() {
 fn training_images_are_varied_by_seed_and_index_alone() {
     let folder = tempfile::tempdir().unwrap();
     write_folder(folder.path(), 6);
-    let images = open(folder.path(), sizes(24, 16)).unwrap();
+    let images = open(folder.path(), Sizes::square(24, 16)).unwrap();
     let draw = |indices: &[i64], seed, flip| {
         images
             .decode(indices, Some(Variation { seed, flip }))
@@ -100,7 +96,7 @@ fn training_images_are_varied_by_seed_and_index_alone() {
         let path = same.path().join(format!("train/ash/same-{at}.png"));
         picture(0, 40, 40, 0).save(path).unwrap();
     }
-    let copies = open(same.path(), sizes(40, 16)).unwrap();
+    let copies = open(same.path(), Sizes::square(40, 16)).unwrap();
     let indices: Vec<i64> = (6..26).collect();
     let variation = Some(Variation {
         seed: 1,
@@ -129,7 +125,7 @@ fn training_images_are_varied_by_seed_and_index_alone() {
 fn batches_are_decoded_ahead_in_order() {
     let folder = tempfile::tempdir().unwrap();
     write_folder(folder.path(), 6);
-    let images = open(folder.path(), sizes(16, 16)).unwrap();
+    let images = open(folder.path(), Sizes::square(16, 16)).unwrap();
     let order = [7i64, 0, 17, 3, 9, 12, 1, 2, 11, 5];
     let augmentation = Augmentation {
         flip: true,
@@ -170,20 +166,23 @@ fn what_cannot_be_used_is_named() {
             assert!(error.contains(word), "{word} is not in {error}");
         }
     };
-    told(open(root, sizes(8, 8)), &["train", "cannot be read"]);
+    told(
+        open(root, Sizes::square(8, 8)),
+        &["train", "cannot be read"],
+    );
     fs::create_dir(root.join("train")).unwrap();
     told(
-        open(root, sizes(8, 8)),
+        open(root, Sizes::square(8, 8)),
         &["train", "no folder", "CLASS/IMAGE"],
     );
     write_folder(root, 4);
     fs::create_dir(root.join("val/oak")).unwrap();
-    let val = Folder::open(root, "val", &classes(), sizes(8, 8));
+    let val = Folder::open(root, "val", &classes(), Sizes::square(8, 8));
     told(val, &["oak", "no such class"]);
     fs::create_dir(root.join("train/empty")).unwrap();
     let more = [classes(), vec!["empty".into()]].concat();
     told(
-        Folder::open(root, "train", &more, sizes(8, 8)),
+        Folder::open(root, "train", &more, Sizes::square(8, 8)),
         &["empty", "no image"],
     );
     fs::remove_dir(root.join("train/empty")).unwrap();
@@ -192,7 +191,7 @@ fn what_cannot_be_used_is_named() {
     let whole = fs::read(&bad).unwrap();
     let png = root.join("train/birch/002.png");
     let png_bytes = fs::read(&png).unwrap();
-    let images = open(root, sizes(8, 8)).unwrap();
+    let images = open(root, Sizes::square(8, 8)).unwrap();
     let indices: Vec<i64> = (0..images.len()).collect();
     let decode = || {
         images
@@ -228,14 +227,14 @@ fn what_cannot_be_used_is_named() {
         format!("{zeros}  ./train/birch/001.JPEG\n"),
     )
     .unwrap();
-    let listed = open(root, sizes(8, 8)).unwrap();
+    let listed = open(root, Sizes::square(8, 8)).unwrap();
     let error = listed.decode(&indices, None).err().unwrap().to_string();
     assert!(
         error.contains("001.JPEG") && error.contains(&zeros),
         "{error}"
     );
     fs::write(root.join("SHA256SUMS"), "nonsense\n").unwrap();
-    told(open(root, sizes(8, 8)), &["SHA256SUMS, line 1"]);
+    told(open(root, Sizes::square(8, 8)), &["SHA256SUMS, line 1"]);
 }
 
 fn config(folder: &Path, data: &str, more: &str) -> std::path::PathBuf {

@@ -23,6 +23,8 @@ fn header(network: NetworkConfig) -> Header {
         dataset: "CIFAR-10".into(),
         normalisation: vec![(0.4914, 0.2470), (0.4822, 0.2435), (0.4465, 0.2616)],
         image_size: 32,
+        resize: None,
+        data: None,
         epoch: 0,
         steps: 0,
         seed: 0,

@@ -4,8 +4,10 @@
 use std::path::Path;
 
 use bagcert::admission::admit_bytes;
+use bagcert_certifier::{PatchSize, Pixel};
 use bagcert_trainer::{
-    checkpoint::Header, data::CLASS_NAMES, export::onnx_bytes, network::Plan, run::build,
+    checkpoint::Header, config::Config, data::CLASS_NAMES, export::onnx_bytes, network::Plan,
+    run::build,
 };
 use tch::Device;
 
@@ -54,6 +56,8 @@ fn admission_finds_the_geometry_of_the_configuration() {
             dataset: "none".into(),
             normalisation: vec![(0.5, 0.25); 3],
             image_size: size,
+            resize: None,
+            data: None,
             epoch: 0,
             steps: 0,
             seed: 0,
@@ -66,5 +70,53 @@ fn admission_finds_the_geometry_of_the_configuration() {
         assert_eq!(geometry.x.receptive_field(), receptive_field, "{text}");
         let plan = Plan::new(&header.network, 3, 10);
         assert_eq!(admitted.macs(), plan.multiply_adds(size) as u64, "{text}");
+    }
+}
+
+/// Section A.1.2: receptive field and cells that a patch of 32x32 pixels affects along one axis.
+#[test]
+fn the_papers_imagenet_networks_are_those_of_their_configurations() {
+    let table = [("17", 12, 2.28), ("25", 14, 3.33), ("29", 15, 3.36)];
+    for (receptive_field, cells, millions) in table {
+        let name = format!("configs/paper-imagenet-rf{receptive_field}.toml");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(&name);
+        let config = Config::read(&path).unwrap();
+        let header = Header {
+            version: 1,
+            network: config.network,
+            classes: (0..1000).map(|class| format!("n{class:08}")).collect(),
+            dataset: "none".into(),
+            normalisation: vec![(0.485, 0.229), (0.456, 0.224), (0.406, 0.225)],
+            image_size: config.data.crop,
+            resize: Some(config.data.resize),
+            data: None,
+            epoch: 0,
+            steps: 0,
+            seed: 0,
+        };
+        tch::manual_seed(1);
+        let (network, geometry) = build(&header, Device::Cpu).unwrap();
+        for axis in [geometry.x, geometry.y] {
+            assert_eq!(axis.receptive_field().to_string(), receptive_field);
+            assert_eq!((axis.inputs(), axis.outputs(), axis.stride()), (224, 56, 4));
+        }
+        let most = (0..=224 - 32)
+            .filter_map(|x| geometry.affected(PatchSize::new(32, 32).unwrap(), Pixel { x, y: 100 }))
+            .map(|affected| affected.x.last - affected.x.first + 1);
+        assert_eq!(most.max(), Some(cells), "{name}");
+
+        let bytes = onnx_bytes(&header, &network).unwrap();
+        let admitted = admit_bytes(&bytes, &path).unwrap();
+        assert_eq!(admitted.geometry(), geometry, "{name}");
+        assert_eq!(admitted.class_names(), header.classes, "{name}");
+        let resize = admitted.metadata().get("bagcert.resize");
+        assert_eq!(resize.map(String::as_str), Some("256"), "{name}");
+        let plan = Plan::new(&header.network, 3, 1000);
+        assert_eq!(admitted.macs(), plan.multiply_adds(224) as u64, "{name}");
+        let trained = plan.parameter_count() as f64 / 1e6;
+        assert!((trained - millions).abs() < 0.005, "{name}: {trained} M");
+        // In the file each normalisation is folded into a bias; mean and deviation of three channels come to it.
+        let held = plan.folded().parameter_count() + 6;
+        assert_eq!(admitted.parameters(), held as u64, "{name}");
     }
 }

@@ -31,6 +31,8 @@ fn network(layers: &str) -> (Header, Network) {
         dataset: "CIFAR-10".into(),
         normalisation: vec![(0.4914, 0.2470), (0.4822, 0.2435), (0.4465, 0.2616)],
         image_size: 32,
+        resize: None,
+        data: None,
         epoch: 3,
         steps: 4,
         seed: 5,

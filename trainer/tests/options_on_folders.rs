@@ -12,7 +12,7 @@ use std::{
 use bagcert_certifier::PatchSize;
 use bagcert_trainer::{
     config::{Config, Scores},
-    data::{DataError, Folder, Images, Sizes},
+    data::{DataError, Folder, FolderError, Images, Sizes},
     evaluate::{EvaluationError, evaluate, evaluate_timed},
     export::onnx_bytes,
     import::import,
@@ -147,10 +147,7 @@ fn images_read_as_they_are_needed_are_evaluated_as_those_in_memory() {
     let folder = tempfile::tempdir().unwrap();
     write_folder(folder.path(), 15);
     let classes = CLASSES.map(String::from);
-    let sizes = Sizes {
-        resize: 24,
-        crop: 24,
-    };
+    let sizes = Sizes::square(24, 24);
     let images = Folder::open(folder.path(), "train", &classes, sizes).unwrap();
     let memory = images.part(0, images.count()).unwrap();
     assert_eq!(memory.len(), 45);
@@ -163,6 +160,8 @@ fn images_read_as_they_are_needed_are_evaluated_as_those_in_memory() {
         dataset: "trees".into(),
         normalisation: vec![(0.5, 0.25); 3],
         image_size: 24,
+        resize: None,
+        data: None,
         epoch: 0,
         steps: 0,
         seed: 0,
@@ -196,7 +195,7 @@ fn images_read_as_they_are_needed_are_evaluated_as_those_in_memory() {
     fs::write(folder.path().join("train/cedar/014.png"), "broken").unwrap();
     let result = evaluate(&network, &images, &geometry, &patches, 20, &mut |_| {});
     match result.unwrap_err() {
-        EvaluationError::Data(error @ DataError::BadImage { .. }) => {
+        EvaluationError::Data(error @ DataError::Folder(FolderError::BadImage { .. })) => {
             assert!(error.to_string().contains("cedar/014.png"), "{error}");
         }
         other => panic!("{other}"),

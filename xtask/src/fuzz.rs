@@ -5,11 +5,13 @@ use anyhow::{Result, bail};
 use std::process::Command;
 
 /// Each target and the length of its longest inputs in bytes.
-const TARGETS: [(&str, u32); 8] = [
+const TARGETS: [(&str, u32); 10] = [
     ("model", 4096),
     ("graph", 1500),
     ("picture", 4096),
     ("cifar10", 8192),
+    ("records", 8192),
+    ("class_image", 4096),
     ("manifest", 4096),
     ("key", 1024),
     ("scenario", 1024),

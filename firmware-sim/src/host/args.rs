@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use bagcert::frames::Input;
 use bagcert::integrity::{LoadedModel, PublicKey};
+use bagcert::with_causes;
 use bagcert_certifier::PatchSize;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Parser, ValueEnum};
 
 use super::camera::Road;
-use super::stop::{Stop, with_causes};
+use super::stop::Stop;
 use super::supervisor::Primary;
 
 /// The vehicle's loop on this machine: frames at a set rate, certified and supervised cycle by cycle,

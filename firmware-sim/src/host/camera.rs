@@ -5,13 +5,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use bagcert::frames::{Frames, Size};
+use bagcert::with_causes;
 use bagcert_certifier::PatchSize;
 use bagcert_firmware_sim::{DataId, Frame, Header};
 use serde::Deserialize;
 
 use super::damage::{Random, Values};
 use super::scenario::{Kind, Scenario, text};
-use super::stop::{Stop, with_causes};
+use super::stop::Stop;
 
 /// The stream of the camera's pictures.
 pub(crate) const PICTURES: DataId = DataId(0xCA3E_0001);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bagcert::frames::Frames;
 use bagcert::integrity::LoadedModel;
+use bagcert::with_causes;
 use bagcert_certifier::failsafe::{FailSafe, Limits, self_test};
 use bagcert_certifier::{Condition, ScoreWord, TableWord};
 use bagcert_firmware_sim::{Cycle, Memory, Outcome, Settings, Watchdog};
@@ -16,7 +17,7 @@ use super::expect::{Before, ModelWatch, matches_primary, missed, verdict_beside}
 use super::line::Line;
 use super::perception::{LOGITS, Perception, damaged};
 use super::scenario::{Kind, Scenario};
-use super::stop::{Stop, with_causes};
+use super::stop::Stop;
 use super::summary::Summary;
 use super::supervisor::{Arrival, Supervisor, Turn};
 use super::{real, say, simulated};

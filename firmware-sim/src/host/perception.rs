@@ -4,13 +4,14 @@ use std::path::Path;
 
 use bagcert::admission::{self, AdmittedModel};
 use bagcert::engine::Engine;
+use bagcert::with_causes;
 use bagcert_certifier::ScoreMap;
 use bagcert_firmware_sim::{DataId, Frame, KnownAnswer, PictureGuard, Reason, Scores};
 
 use super::camera::PICTURES;
 use super::damage::{Random, Values};
 use super::scenario::Kind;
-use super::stop::{Stop, with_causes};
+use super::stop::Stop;
 
 /// The stream of the sealed logits.
 pub(crate) const LOGITS: DataId = DataId(0x0BA6_CE27);

@@ -51,6 +51,7 @@ pub struct AdmittedModel {
     shape: Shape,
     geometry: Geometry,
     class_names: Vec<String>,
+    named: bool,
     metadata: BTreeMap<String, String>,
     sha256: String,
     typed: TypedModel,
@@ -102,12 +103,15 @@ fn prove(bytes: &[u8]) -> Result<AdmittedModel, Refusal> {
     let (input, shape, geometry) = contract(&network)?;
     let class_names = class_names(&metadata, shape.classes());
     let sha256 = file::sha256(bytes);
+    let named = class_names.is_some();
+    let numbers = || (0..shape.classes()).map(|class| class.to_string());
     Ok(AdmittedModel {
         network,
         input,
         shape,
         geometry,
-        class_names,
+        class_names: class_names.unwrap_or_else(|| numbers().collect()),
+        named,
         metadata,
         sha256,
         typed,
@@ -197,13 +201,12 @@ fn axis(name: &str, inputs: usize, outputs: usize, reach: Reach) -> Result<Axis,
     })
 }
 
-/// The names in the metadata if there is one per class, else the numbers.
-fn class_names(metadata: &BTreeMap<String, String>, classes: usize) -> Vec<String> {
+/// The names in the metadata if there is one per class.
+fn class_names(metadata: &BTreeMap<String, String>, classes: usize) -> Option<Vec<String>> {
     metadata
         .get("bagcert.class_names")
         .and_then(|names| serde_json::from_str::<Vec<String>>(names).ok())
         .filter(|names| names.len() == classes)
-        .unwrap_or_else(|| (0..classes).map(|class| class.to_string()).collect())
 }
 
 impl AdmittedModel {
@@ -245,6 +248,12 @@ impl AdmittedModel {
     #[must_use]
     pub fn class_names(&self) -> &[String] {
         &self.class_names
+    }
+
+    /// Whether the class names are the file's own, not mere numbers.
+    #[must_use]
+    pub fn has_class_names(&self) -> bool {
+        self.named
     }
 
     /// What the file says of itself. Nothing in it was needed to admit the model.

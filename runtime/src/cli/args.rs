@@ -83,6 +83,10 @@ pub(crate) struct EvalArgs {
     ///
     /// Or records:CLASSES/BYTES:FILE, 32x32 images in CIFAR-10's layout with other labels: the last of so many
     /// bytes before each image; records:100/2:test.bin for CIFAR-100.
+    ///
+    /// Or folder:DIR, images by class in DIR/val/CLASS as ImageNet is laid out. The shorter side is scaled and
+    /// the middle cut out, as for the trainer's validation: to the length that the model was trained with, or as
+    /// said by folder:RESIZE:DIR. Patches are in pixels of what was cut out.
     #[arg(long, value_name = "cifar10:DIR", value_parser = data_parser())]
     pub(crate) data: Input,
     #[command(flatten)]
@@ -287,11 +291,12 @@ fn input_parser() -> impl TypedValueParser<Value = Input> {
 
 pub(crate) fn data_parser() -> impl TypedValueParser<Value = Input> {
     OsStringValueParser::new().try_map(|argument: OsString| match Input::parse(&argument) {
-        data @ (Input::Cifar10 { .. } | Input::Records { .. }) => Ok(data),
         Input::Path(path) => Err(format!(
-            "{}: a data set is written cifar10:DIR, cifar10:DIR:train, cifar10:FILE or \
-             records:CLASSES/BYTES:FILE, with 2 to 256 classes and 1 to 16 label bytes",
+            "{}: a data set is written cifar10:DIR, cifar10:DIR:train, cifar10:FILE, \
+             records:CLASSES/BYTES:FILE, with 2 to 256 classes and 1 to 16 label bytes, \
+             folder:DIR or folder:RESIZE:DIR, with a shorter side of 1 to 8192 pixels",
             path.display()
         )),
+        data => Ok(data),
     })
 }

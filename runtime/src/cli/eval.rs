@@ -1,10 +1,7 @@
 //! `bagcert eval`: clean and certified accuracy on labelled data.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
-use bagcert::admission::AdmittedModel;
-use bagcert::frames::{CIFAR10_CLASSES, Frames, Input, Part};
 use bagcert::pipeline::Query;
 use bagcert::report::Gallery;
 use bagcert::tally::{PatchTally, Tally};
@@ -12,6 +9,7 @@ use bagcert_certifier::Condition;
 use serde::Serialize;
 
 use super::args::{EvalArgs, EvalFormat};
+use super::labelled::{self, Labelled};
 use super::output::Output;
 use super::rows::{CSV_HEADER, Row, csv_lines, json, json_lines};
 use super::stop::Stop;
@@ -28,10 +26,14 @@ pub(crate) fn run(args: &EvalArgs) -> Result<usize, Stop> {
     let (model, size) = (loaded.admitted(), loaded.admitted().image_size());
     let patches = args.patches.sizes(size)?;
     let condition = args.patches.condition;
-    check_classes(&args.model, model, &args.data)?;
+    let data = labelled::open(&args.model, model, &args.data)?;
     page::check(args.targets.report.as_deref())?;
     let mut output = Output::open(args.targets.output.as_deref())?;
-    let (mut frames, errors) = Frames::open(std::slice::from_ref(&args.data), size);
+    let Labelled {
+        name: data,
+        mut frames,
+        errors,
+    } = data;
     for error in &errors {
         say(&format!("bagcert: {error}"));
     }
@@ -101,7 +103,6 @@ pub(crate) fn run(args: &EvalArgs) -> Result<usize, Stop> {
     bar.finish_and_clear();
     times.whole = start.elapsed();
 
-    let data = data_name(&args.data);
     let text = format!(
         "data {data}\n{}\n{}",
         summary(&tally, condition),
@@ -131,40 +132,6 @@ pub(crate) fn run(args: &EvalArgs) -> Result<usize, Stop> {
         report.write(folder)?;
     }
     Ok(failures)
-}
-
-/// A model for other classes would be measured against labels that mean something else.
-pub(crate) fn check_classes(path: &Path, model: &AdmittedModel, data: &Input) -> Result<(), Stop> {
-    let found = model.shape().classes();
-    let (what, classes) = match data {
-        Input::Records { layout, .. } => ("these records have", layout.classes()),
-        _ => ("CIFAR-10 has", CIFAR10_CLASSES),
-    };
-    if found == classes {
-        return Ok(());
-    }
-    Err(Stop::Usage(format!(
-        "--data: {what} {classes} classes, but the model {} has {found}",
-        path.display()
-    )))
-}
-
-fn data_name(data: &Input) -> String {
-    match data {
-        Input::Path(path) => path.display().to_string(),
-        Input::Cifar10 { path, .. } if path.is_file() => format!("cifar10:{}", path.display()),
-        Input::Cifar10 { path, part } => {
-            let part = match part {
-                Part::Test => "test",
-                Part::Train => "train",
-            };
-            format!("cifar10:{}:{part}", path.display())
-        }
-        Input::Records { path, layout } => {
-            let (classes, bytes) = (layout.classes(), layout.label_bytes());
-            format!("records:{classes}/{bytes}:{}", path.display())
-        }
-    }
 }
 
 #[derive(Default)]

@@ -13,7 +13,7 @@ use bagcert_certifier::{Condition, PatchSize};
 use clap::{Args, ValueEnum};
 
 use super::args::{check_fits, data_parser, parse_condition, parse_patch, parse_threads};
-use super::eval::check_classes;
+use super::labelled;
 use super::output::Output;
 use super::say;
 use super::stop::Stop;
@@ -119,7 +119,6 @@ pub(crate) fn run(args: &FigureArgs) -> Result<usize, Stop> {
     let mut measured = Vec::with_capacity(models.len());
     let mut failures = 0;
     for (path, model) in &models {
-        check_classes(path, model.admitted(), data)?;
         let (found, failed) = measure(args, kind, &subject, path, model, data)?;
         measured.push(found);
         failures += failed;
@@ -147,7 +146,9 @@ fn measure(
             subject.area, subject.area
         )));
     }
-    let (mut frames, errors) = Frames::open(std::slice::from_ref(data), size);
+    let labelled::Labelled {
+        mut frames, errors, ..
+    } = labelled::open(path, admitted, data)?;
     for error in &errors {
         say(&format!("bagcert: {error}"));
     }

@@ -6,6 +6,7 @@ mod certify;
 mod eval;
 mod figure;
 mod inspect;
+mod labelled;
 mod manifest;
 mod output;
 mod page;

@@ -314,3 +314,6 @@ fn paint(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use bagcert_cifar10::Cifar10Error;
+use bagcert_cifar10::{Cifar10Error, FolderError};
 
 use super::Size;
 
@@ -62,6 +62,18 @@ pub enum FrameError {
     /// A CIFAR-10 file or folder.
     #[error(transparent)]
     Cifar10(#[from] Cifar10Error),
+    /// A folder of images by class, or one of its images.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// A folder of images by class where only frames of the model's own size are taken.
+    #[error(
+        "folder:{}: a folder of images by class is measured on, by `bagcert eval` or `bagcert figure`; its images \
+         are scaled, which no other command does", path.display()
+    )]
+    ScaledFolder {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A frame asked for past the end of the list.
     #[error("there is no frame {at} in the list")]
     NoSuchFrame {

@@ -1,21 +1,25 @@
-//! Where frames come from: image files, folders of them, and the CIFAR-10 binary files.
+//! Where frames come from: image files, folders of them, the CIFAR-10 binary files, and folders by class.
 //!
 //! Inputs are listed first ([`Frames::open`]) and decoded one by one ([`Frames::load`]), so that a
 //! folder of any length is read in bounded memory and one bad file does not stop the others. A frame
 //! of another size than the model's is an error that says both sizes: resizing would spread a patch
-//! over pixels that its certificate does not cover.
+//! over pixels that its certificate does not cover. Only [`Frames::by_class`] scales, as the networks that are
+//! measured on such data were trained: its patches are those of the scaled images.
 
 mod error;
+mod input;
 mod picture;
 
-use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bagcert_cifar10::{Batch, Records, SIDE};
-pub use bagcert_cifar10::{CLASSES as CIFAR10_CLASSES, Layout, Part, RECORD_LEN};
+use bagcert_cifar10::{Batch, FolderError, ImageFolder, Records, SIDE, has_image_ending};
+pub use bagcert_cifar10::{
+    CLASSES as CIFAR10_CLASSES, Layout, Part, RECORD_LEN, Sizes, class_folders,
+};
 pub use error::FrameError;
+pub use input::{Input, MAX_RESIZE};
 pub(crate) use picture::MAX_FILE;
 pub use picture::{Picture, label_of_file_name};
 
@@ -34,66 +38,10 @@ impl fmt::Display for Size {
     }
 }
 
-/// One input as named on the command line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Input {
-    /// An image file, or a folder whose image files are taken in order of their names.
-    Path(PathBuf),
-    /// CIFAR-10 in the official binary layout: one file, or the folder that holds the set.
-    Cifar10 {
-        /// The file or folder.
-        path: PathBuf,
-        /// Which part of the set a folder stands for; a single file is taken whole.
-        part: Part,
-    },
-    /// A file of 32x32 images in CIFAR-10's layout, but with other labels.
-    Records {
-        /// The file, plain or packed with xz.
-        path: PathBuf,
-        /// How its records are laid out.
-        layout: Layout,
-    },
-}
-
-impl Input {
-    /// Reads `cifar10:PATH`, `cifar10:PATH:test`, `cifar10:PATH:train`, `records:CLASSES/BYTES:FILE` with the
-    /// label bytes before each image, or a plain path.
-    ///
-    /// A file whose own name starts with `cifar10:` can be given as `./cifar10:...`.
-    #[must_use]
-    pub fn parse(argument: &OsStr) -> Input {
-        if let Some(records) = argument.to_str().and_then(records_of) {
-            return records;
-        }
-        let Some(rest) = argument.to_str().and_then(|a| a.strip_prefix("cifar10:")) else {
-            return Input::Path(PathBuf::from(argument));
-        };
-        let (path, part) = match rest.rsplit_once(':') {
-            Some((path, "test")) => (path, Part::Test),
-            Some((path, "train")) => (path, Part::Train),
-            _ => (rest, Part::Test),
-        };
-        Input::Cifar10 {
-            path: PathBuf::from(path),
-            part,
-        }
-    }
-}
-
-/// `records:CLASSES/BYTES:FILE`.
-fn records_of(argument: &str) -> Option<Input> {
-    let (layout, path) = argument.strip_prefix("records:")?.split_once(':')?;
-    let (classes, label_bytes) = layout.split_once('/')?;
-    Some(Input::Records {
-        layout: Layout::new(label_bytes.parse().ok()?, classes.parse().ok()?)?,
-        path: PathBuf::from(path),
-    })
-}
-
 /// A decoded frame.
 #[derive(Clone, Debug)]
 pub struct Frame {
-    /// The path of an image file as it was given, or the index of a CIFAR-10 record.
+    /// The path of an image file as it was given or found, or the index of a CIFAR-10 record.
     pub id: String,
     /// The true class, where it is known.
     pub label: Option<usize>,
@@ -116,6 +64,11 @@ enum Entry {
         at: usize,
         /// Position in the whole set.
         index: usize,
+    },
+    Classed {
+        images: Arc<ImageFolder>,
+        sizes: Sizes,
+        at: usize,
     },
 }
 
@@ -146,9 +99,31 @@ impl Frames {
                     };
                     frames.add_records(&[file], *layout, size, &mut failures);
                 }
+                Input::Folder { path, .. } => {
+                    failures.push(FrameError::ScaledFolder { path: path.clone() })
+                }
             }
         }
         (frames, failures)
+    }
+
+    /// Lists the images of the part `val` in `root`, class by class. `classes` are the names of the folders in
+    /// the order of the model's classes; each image is scaled and its middle cut out, as `sizes` says.
+    ///
+    /// The certificates of such frames are for patches of the scaled image, as in the paper's ImageNet
+    /// experiments (Section A.1.2).
+    ///
+    /// # Errors
+    /// A folder that cannot be read, or holds something else.
+    pub fn by_class(root: &Path, classes: &[String], sizes: Sizes) -> Result<Frames, FrameError> {
+        let images = Arc::new(ImageFolder::open(root, "val", classes)?);
+        let entry = |at| Entry::Classed {
+            images: Arc::clone(&images),
+            sizes,
+            at,
+        };
+        let entries = (0..images.len()).map(entry).collect();
+        Ok(Frames { entries })
     }
 
     fn add_records(
@@ -198,6 +173,9 @@ impl Frames {
         self.entries.get(at).map(|entry| match entry {
             Entry::Image(path) => path.display().to_string(),
             Entry::Record { index, .. } => index.to_string(),
+            Entry::Classed { images, at, .. } => images
+                .entry(*at)
+                .map_or_else(String::new, |(path, _)| path.display().to_string()),
         })
     }
 
@@ -220,15 +198,33 @@ impl Frames {
                 let (label, planes) = records
                     .get(*at)
                     .ok_or(FrameError::NoSuchFrame { at: *at })?;
-                let values = planes.iter().map(|&v| f32::from(v) / 255.0).collect();
                 Ok(Frame {
                     id,
                     label: Some(label),
-                    picture: Picture::from_planes(CIFAR10_SIZE, values),
+                    picture: Picture::from_planes(CIFAR10_SIZE, to_unit(planes)),
+                })
+            }
+            Entry::Classed { images, sizes, at } => {
+                let (_, label) = images
+                    .entry(*at)
+                    .ok_or(FolderError::NoSuchImage { at: *at })?;
+                let planes = images.middle(*at, *sizes)?;
+                let size = Size {
+                    width: sizes.width,
+                    height: sizes.height,
+                };
+                Ok(Frame {
+                    id,
+                    label: Some(label),
+                    picture: Picture::from_planes(size, to_unit(&planes)),
                 })
             }
         }
     }
+}
+
+fn to_unit(bytes: &[u8]) -> Vec<f32> {
+    bytes.iter().map(|&v| f32::from(v) / 255.0).collect()
 }
 
 const CIFAR10_SIZE: Size = Size {
@@ -249,9 +245,6 @@ fn read_records(path: &Path, layout: Layout, size: Size) -> Result<Records, Fram
     Ok(records)
 }
 
-/// Endings of the files that are taken from a folder, in lower case.
-const ENDINGS: [&str; 6] = ["png", "jpg", "jpeg", "ppm", "pgm", "pnm"];
-
 /// A file itself, or the image files directly in a folder, sorted by name.
 fn list(path: &Path) -> Result<Vec<PathBuf>, FrameError> {
     let unreadable = |source| FrameError::Unreadable {
@@ -264,11 +257,7 @@ fn list(path: &Path) -> Result<Vec<PathBuf>, FrameError> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(path).map_err(unreadable)? {
         let file = entry.map_err(unreadable)?.path();
-        let is_image = file
-            .extension()
-            .and_then(OsStr::to_str)
-            .is_some_and(|e| ENDINGS.contains(&e.to_ascii_lowercase().as_str()));
-        if is_image && !file.is_dir() {
+        if has_image_ending(&file) && !file.is_dir() {
             found.push(file);
         }
     }

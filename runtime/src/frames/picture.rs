@@ -1,11 +1,11 @@
 //! One image as the network takes it.
 
 use std::ffi::OsStr;
-use std::io::{BufReader, Cursor};
+use std::io::Cursor;
 use std::path::Path;
 
-use image::codecs::pnm::PnmDecoder;
-use image::{DynamicImage, ImageFormat, ImageReader, Limits};
+use bagcert_cifar10::check_whole;
+use image::{DynamicImage, ImageReader, Limits};
 
 use super::{FrameError, Size};
 use crate::bounded::{self, ReadError};
@@ -72,14 +72,7 @@ impl Picture {
             Ok::<_, std::io::Error>(reader)
         };
         let header = reader().map_err(|e| bad(e.to_string()))?;
-        let format = header.format();
-        match format {
-            Some(ImageFormat::Png) => {}
-            Some(ImageFormat::Jpeg) => check_jpeg_end(bytes).map_err(bad)?,
-            Some(ImageFormat::Pnm) => check_pnm_range(bytes).map_err(bad)?,
-            Some(other) => return Err(bad(format!("{other:?} files are not read"))),
-            None => return Err(bad("the first bytes belong to no such format".to_owned())),
-        }
+        check_whole(bytes, header.format()).map_err(bad)?;
         // The header alone first: a hostile size is refused before any pixel is allocated.
         let (width, height) = header.into_dimensions().map_err(|e| bad(e.to_string()))?;
         let found = Size { width, height };
@@ -169,28 +162,6 @@ fn limits(size: Size) -> Limits {
             .saturating_add(MAX_PROFILE),
     );
     limits
-}
-
-/// The decoder fills what is missing from a cut-off JPEG with grey; such a picture is not the frame.
-fn check_jpeg_end(bytes: &[u8]) -> Result<(), String> {
-    let padding = |b: &u8| *b == 0 || b.is_ascii_whitespace();
-    let end = bytes.iter().rposition(|b| !padding(b)).map_or(0, |i| i + 1);
-    if bytes.get(..end).is_some_and(|b| b.ends_with(&[0xFF, 0xD9])) {
-        Ok(())
-    } else {
-        Err("it does not end with the end-of-image marker; the file is cut short".to_owned())
-    }
-}
-
-/// The decoder leaves samples as they are, whatever the declared maximum; only a full range may pass.
-fn check_pnm_range(bytes: &[u8]) -> Result<(), String> {
-    let decoder = PnmDecoder::new(BufReader::new(Cursor::new(bytes))).map_err(|e| e.to_string())?;
-    match decoder.into_inner().1.maximal_sample() {
-        255 | 65535 => Ok(()),
-        other => Err(format!(
-            "its samples reach up to {other}; only 255 and 65535 are read"
-        )),
-    }
 }
 
 fn first_transparent(image: &DynamicImage) -> Option<(u32, u32)> {

@@ -14,6 +14,7 @@ mod bench;
 mod certify;
 mod eval;
 mod figure;
+mod folders;
 mod inspect;
 mod integrity;
 mod masks;

@@ -16,6 +16,19 @@ pub(crate) const BLUE: Rgb<u8> = Rgb([0, 0, 255]);
 pub(crate) fn colour_model(folder: &Path, side: usize, classes: usize) -> PathBuf {
     let mut names = vec!["red".to_owned(), "green".to_owned(), "blue".to_owned()];
     names.extend((3..classes).map(|class| format!("other {class}")));
+    let names = serde_json::to_string(&names).unwrap();
+    let metadata = [("bagcert.class_names", names.as_str())];
+    named_model(folder, "colours.onnx", side, classes, &metadata)
+}
+
+/// The same with such metadata, in a file of this name.
+pub(crate) fn named_model(
+    folder: &Path,
+    name: &str,
+    side: usize,
+    classes: usize,
+    metadata: &[(&str, &str)],
+) -> PathBuf {
     let mut weights = vec![0.0; classes * 3];
     let mut bias = vec![-1.0; classes];
     for channel in 0..3 {
@@ -27,11 +40,10 @@ pub(crate) fn colour_model(folder: &Path, side: usize, classes: usize) -> PathBu
     let bias = b.constant("b", &[classes], &bias);
     let logits = b.op("Conv", "logits", &["image", &weights, &bias], &[]);
     b.output(&logits);
-    b.metadata(
-        "bagcert.class_names",
-        &serde_json::to_string(&names).unwrap(),
-    );
-    with_manifest(b.write(folder, "colours.onnx"))
+    for (key, value) in metadata {
+        b.metadata(key, value);
+    }
+    with_manifest(b.write(folder, name))
 }
 
 /// Every cell votes for class 1; on bright pixels the logit of class 0 overflows, which is a fault.

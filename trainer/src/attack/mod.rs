@@ -19,7 +19,7 @@ use tch::{Device, Tensor, no_grad};
 use thiserror::Error;
 
 use crate::{
-    data::{Dataset, to_unit},
+    data::{DataError, Images, to_unit},
     evaluate::{Judge, floats},
     network::{Mode, Network},
 };
@@ -76,6 +76,9 @@ pub enum AttackError {
         /// What it was: a logit, or the gradient.
         what: &'static str,
     },
+    /// The images.
+    #[error(transparent)]
+    Data(#[from] DataError),
     /// libtorch failed.
     #[error("libtorch: {0}")]
     Torch(#[from] tch::TchError),
@@ -191,17 +194,17 @@ impl<'n> Attacker<'n> {
     /// An image counts as flipped if any step changed its class, to whatever other; its attack then ends.
     ///
     /// # Errors
-    /// Where a logit is NaN or infinite, with a patch or without, or the patch does not fit the images.
+    /// Where a logit is NaN or infinite, with a patch or without, the patch does not fit the images, or one of them
+    /// cannot be used.
     pub fn images(
         &mut self,
-        data: &Dataset,
+        data: &dyn Images,
         indices: &[i64],
     ) -> Result<Vec<Attacked>, AttackError> {
-        let device = data.images.device();
-        let chosen = Tensor::from_slice(indices).to_device(device);
-        let images = to_unit(&data.images.index_select(0, &chosen));
-        let labels = data.labels.index_select(0, &chosen);
-        let labels = Vec::<i64>::try_from(labels.to_device(Device::Cpu))?;
+        let chosen = data.chosen(indices)?;
+        let device = self.network.parameters.flat.device();
+        let images = to_unit(&chosen.images.to_device(device));
+        let labels = Vec::<i64>::try_from(chosen.labels.to_device(Device::Cpu))?;
         let logits = floats(&no_grad(|| self.network.forward(&images, Mode::Evaluate)))?;
 
         let mut attacked = Vec::with_capacity(indices.len());

@@ -14,7 +14,6 @@ use bagcert_trainer::{
         figure::{Scene, figure},
     },
     checkpoint::{Header, write_whole},
-    data::{self, Dataset, Part},
     import::import,
     network::Network,
     run,
@@ -24,7 +23,7 @@ use safetensors::{Dtype, tensor::TensorView};
 use sha2::{Digest, Sha256};
 use tch::Device;
 
-use super::{DeviceName, bar, parse_patch};
+use super::{DeviceName, bar, images::ImagesArgs, parse_patch};
 
 /// Exit status where a certificate was broken.
 pub(super) const BROKEN: u8 = 5;
@@ -33,9 +32,8 @@ pub(super) const BROKEN: u8 = 5;
 pub(super) struct AttackArgs {
     #[command(flatten)]
     network: NetworkArgs,
-    /// The folder of the CIFAR-10 binary files, plain or .xz.
-    #[arg(long)]
-    data: PathBuf,
+    #[command(flatten)]
+    data: ImagesArgs,
     /// The patch.
     #[arg(long, value_name = "WxH", default_value = "5x5")]
     patch: String,
@@ -144,7 +142,7 @@ pub(super) fn attack(args: &AttackArgs) -> Result<Certificates> {
     }
     let device = args.device.open()?;
     let (header, network, geometry) = args.network.load(device)?;
-    let data = data::read(&args.data, Part::Test)?.to_device(device);
+    let data = args.data.open(&header)?;
     let attack = Attack {
         patch,
         certified,
@@ -160,7 +158,7 @@ pub(super) fn attack(args: &AttackArgs) -> Result<Certificates> {
         classes: &header.classes,
     };
     let (mut journal, done) = open_journal(args, &header, &attack)?;
-    let wanted = choose(args, &data)?;
+    let wanted = choose(args, data.count())?;
     let mut records: Vec<Record> = done;
     let have: BTreeSet<i64> = records.iter().map(|record| record.image).collect();
     let open: Vec<i64> = wanted
@@ -185,7 +183,7 @@ pub(super) fn attack(args: &AttackArgs) -> Result<Certificates> {
         if enough(&summary) {
             break;
         }
-        let attacked = attacker.images(&data, indices)?;
+        let attacked = attacker.images(&*data, indices)?;
         for one in &attacked {
             summary.add(&one.record);
             if one.record.broken() {
@@ -264,16 +262,16 @@ fn open_journal(
 }
 
 /// The images asked for.
-fn choose(args: &AttackArgs, data: &Dataset) -> Result<Vec<i64>> {
+fn choose(args: &AttackArgs, count: i64) -> Result<Vec<i64>> {
     if args.images.is_empty() {
-        return Ok((0..args.limit.unwrap_or(i64::MAX).min(data.len())).collect());
+        return Ok((0..args.limit.unwrap_or(i64::MAX).min(count)).collect());
     }
     let wrong = args
         .images
         .iter()
-        .find(|image| !(0..data.len()).contains(*image));
+        .find(|image| !(0..count).contains(*image));
     if let Some(image) = wrong {
-        bail!("--images {image}: there are {} test images", data.len());
+        bail!("--images {image}: there are {count} test images");
     }
     Ok(args.images.clone())
 }

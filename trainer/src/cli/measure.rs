@@ -2,11 +2,11 @@
 
 use std::{path::PathBuf, time::Instant};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use bagcert_trainer::{
     checkpoint::Header,
-    config::{Config, Scores},
-    data::{self, DataError, Dataset, Images, Part},
+    config::Scores,
+    data::{DataError, Dataset, Images},
     evaluate::{Accuracy, evaluate_timed},
     network::Compute,
     run,
@@ -14,19 +14,15 @@ use bagcert_trainer::{
 use clap::{Args, ValueEnum};
 use tch::Kind;
 
-use super::{DeviceName, bar, parse_patch};
+use super::{DeviceName, bar, images::ImagesArgs, parse_patch};
 
 #[derive(Args)]
 pub(super) struct EvalArgs {
     /// The checkpoint.
     #[arg(long)]
     checkpoint: PathBuf,
-    /// The folder of the images: the CIFAR-10 binary files, plain or .xz, unless --config says otherwise.
-    #[arg(long)]
-    data: PathBuf,
-    /// A TOML configuration that says under `data` what the images are.
-    #[arg(long)]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    images: ImagesArgs,
     /// Patch sizes to certify against.
     #[arg(long = "patch", value_name = "WxH", default_values = ["2x2", "5x5", "10x10"])]
     patches: Vec<String>,
@@ -69,7 +65,10 @@ pub(super) fn eval(args: &EvalArgs) -> Result<()> {
         },
         channels_last: args.channels_last,
     };
-    let images = images(args, &header)?;
+    let images = First {
+        images: args.images.open(&header)?,
+        limit: args.limit.unwrap_or(i64::MAX),
+    };
     let bar = bar(
         images.count() as u64,
         "{bar:40} {pos}/{len} images, {eta} left",
@@ -79,7 +78,7 @@ pub(super) fn eval(args: &EvalArgs) -> Result<()> {
         &network,
         // What the export will be read as.
         Scores::Heaviside,
-        &*images,
+        &images,
         &geometry,
         &patches,
         args.batch,
@@ -97,29 +96,6 @@ pub(super) fn eval(args: &EvalArgs) -> Result<()> {
     Ok(())
 }
 
-fn images(args: &EvalArgs, header: &Header) -> Result<Box<dyn Images>> {
-    let limit = args.limit.unwrap_or(i64::MAX);
-    let Some(path) = &args.config else {
-        let images = data::read(&args.data, Part::Test)?;
-        return Ok(Box::new(images.slice(0, limit)));
-    };
-    let config = Config::read(path)?;
-    let facts = data::facts(&config.data, &args.data)?;
-    if facts.classes != header.classes || facts.size != header.image_size {
-        bail!(
-            "{} holds {} classes in images of {} pixels, the checkpoint is for {} classes in {}, or their names \
-             differ",
-            args.data.display(),
-            facts.classes.len(),
-            facts.size,
-            header.classes.len(),
-            header.image_size
-        );
-    }
-    let images = data::test(&config.data, &facts, &args.data)?;
-    Ok(Box::new(First { images, limit }))
-}
-
 /// The first images of others.
 struct First {
     images: Box<dyn Images>,
@@ -133,6 +109,10 @@ impl Images for First {
 
     fn part(&self, start: i64, count: i64) -> Result<Dataset, DataError> {
         self.images.part(start, count.min(self.count() - start))
+    }
+
+    fn chosen(&self, indices: &[i64]) -> Result<Dataset, DataError> {
+        self.images.chosen(indices)
     }
 }
 

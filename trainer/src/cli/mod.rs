@@ -2,6 +2,7 @@
 
 mod attack;
 mod figure;
+mod images;
 mod measure;
 mod train;
 

@@ -27,6 +27,9 @@ pub(super) struct TrainArgs {
     /// Go on from the checkpoint in --output.
     #[arg(long)]
     resume: bool,
+    /// Seed of the run, in place of the configuration's; it is kept with the run, and --resume wants it again.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    seed: Option<i64>,
     /// Where to compute.
     #[arg(long, value_enum, default_value = "cpu")]
     device: DeviceName,
@@ -34,7 +37,10 @@ pub(super) struct TrainArgs {
 
 /// Trains, and says where the result lies.
 pub(super) fn train(args: &TrainArgs) -> Result<()> {
-    let config = Config::read(&args.config)?;
+    let mut config = Config::read(&args.config)?;
+    if let Some(seed) = args.seed {
+        config.seed = seed;
+    }
     let device = args.device.open()?;
     let mut progress = Progress::new(config.training.epochs);
     run::train(

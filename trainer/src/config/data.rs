@@ -83,6 +83,25 @@ fn default_crop_padding() -> i64 {
     4
 }
 
+impl Default for DataConfig {
+    /// CIFAR-10, as an empty table says.
+    fn default() -> Self {
+        Self {
+            kind: DataKind::default(),
+            validation: default_validation(),
+            resize: default_resize(),
+            crop: default_crop(),
+            labels: default_labels(),
+            label_bytes: default_label_bytes(),
+            train: default_train(),
+            test: default_test(),
+            normalisation: None,
+            crop_padding: default_crop_padding(),
+            flip: true,
+        }
+    }
+}
+
 impl DataConfig {
     /// Checks that every value is in its range.
     pub(super) fn check(&self) -> Result<(), ConfigError> {

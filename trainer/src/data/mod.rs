@@ -3,17 +3,20 @@
 mod augment;
 mod batches;
 mod error;
+mod fingerprint;
 mod folder;
 mod open;
 mod records;
 mod strong;
 
 pub use augment::Augmentation;
-pub use bagcert_cifar10::{CLASS_NAMES, Cifar10Error, Part};
+pub use bagcert_cifar10::{CLASS_NAMES, Cifar10Error, FolderError, Part, Sizes};
 pub use batches::{Batches, Source};
 pub use error::DataError;
-pub use folder::{Folder, Sizes, Variation};
-pub use open::{Facts, facts, test, training};
+pub(crate) use fingerprint::other_classes;
+pub use fingerprint::{Fingerprint, PartPrint};
+pub use folder::{Folder, Variation};
+pub use open::{Facts, Training, facts, test, training};
 pub use records::{read, read_files};
 pub use strong::vary;
 
@@ -67,6 +70,12 @@ pub trait Images {
     /// # Errors
     /// An image that cannot be used.
     fn part(&self, start: i64, count: i64) -> Result<Dataset, DataError>;
+
+    /// The images at `indices`, all of which must be there, in that order and on that device.
+    ///
+    /// # Errors
+    /// An image that cannot be used.
+    fn chosen(&self, indices: &[i64]) -> Result<Dataset, DataError>;
 }
 
 impl Images for Dataset {
@@ -76,6 +85,14 @@ impl Images for Dataset {
 
     fn part(&self, start: i64, count: i64) -> Result<Dataset, DataError> {
         Ok(self.slice(start, count))
+    }
+
+    fn chosen(&self, indices: &[i64]) -> Result<Dataset, DataError> {
+        let indices = Tensor::from_slice(indices).to_device(self.images.device());
+        Ok(Self {
+            images: self.images.index_select(0, &indices),
+            labels: self.labels.index_select(0, &indices),
+        })
     }
 }
 

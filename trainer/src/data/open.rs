@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use bagcert_cifar10::{CLASS_NAMES, Cifar10Error, Layout, Part, SIDE};
+use bagcert_cifar10::{CLASS_NAMES, Cifar10Error, Layout, Part, SIDE, Sizes, class_folders, files};
 
-use super::{DataError, Dataset, Folder, Images, Sizes, Source, folder, read, read_files};
+use super::{
+    DataError, Fingerprint, Folder, Images, Source, read, read_files, records::read_printed,
+};
 use crate::config::{DataConfig, DataKind};
 
 /// Mean and standard deviation of CIFAR-10's training images, per channel.
@@ -24,6 +26,9 @@ pub struct Facts {
     pub normalisation: Vec<(f32, f32)>,
     /// Height and width.
     pub size: u32,
+    /// Length that the shorter side of an image is scaled to before `size` pixels are cut out; nothing where
+    /// images are taken as they are.
+    pub resize: Option<u32>,
 }
 
 /// What the images of `config` in `folder` are. Of an image folder the classes are read.
@@ -46,7 +51,7 @@ pub fn facts(config: &DataConfig, folder: &Path) -> Result<Facts, DataError> {
         ),
         DataKind::Folder => (
             file_name(folder),
-            folder::classes(folder)?,
+            class_folders(folder)?,
             IMAGENET_NORMALISATION,
             config.crop,
         ),
@@ -57,31 +62,53 @@ pub fn facts(config: &DataConfig, folder: &Path) -> Result<Facts, DataError> {
         classes,
         normalisation: given.unwrap_or_else(|| normalisation.to_vec()),
         size,
+        resize: (config.kind == DataKind::Folder).then_some(config.resize),
     })
 }
 
-/// The images to train on, all in main memory or read as they are needed, and those to choose by: of an image
-/// folder the part `val`, else the last `validation` training images.
+/// The images of a run.
+pub struct Training {
+    /// Those to train on, all in main memory or read as they are needed.
+    pub images: Source,
+    /// Those to choose by: of an image folder the part `val`, else the last `validation` training images.
+    pub validation: Box<dyn Images>,
+    /// What all of them are.
+    pub fingerprint: Fingerprint,
+}
+
+/// The images to train on and to choose by.
 ///
 /// # Errors
 /// Names the file that is missing or damaged.
-pub fn training(
-    config: &DataConfig,
-    facts: &Facts,
-    folder: &Path,
-) -> Result<(Source, Box<dyn Images>), DataError> {
-    let all = match config.kind {
+pub fn training(config: &DataConfig, facts: &Facts, folder: &Path) -> Result<Training, DataError> {
+    let (all, fingerprint) = match config.kind {
         DataKind::Folder => {
             let open = |part| Folder::open(folder, part, &facts.classes, sizes(config));
-            return Ok((Source::Folder(open("train")?), Box::new(open("val")?)));
+            let (train, val) = (open("train")?, open("val")?);
+            let print = |name, part: &Folder| part.fingerprint(name, facts.classes.len());
+            let parts = vec![print("train", &train), print("val", &val)];
+            return Ok(Training {
+                images: Source::Folder(train),
+                validation: Box::new(val),
+                fingerprint: Fingerprint { parts },
+            });
         }
-        DataKind::Cifar10 => read(folder, Part::Train)?,
-        DataKind::Records => records(config, folder, &config.train)?,
+        DataKind::Cifar10 => {
+            let files = files(folder, Part::Train)?;
+            read_printed(files.iter().map(|file| &file.path), Layout::CIFAR10)?
+        }
+        DataKind::Records => {
+            let (paths, layout) = record_files(config, folder, &config.train)?;
+            read_printed(&paths, layout)?
+        }
     };
     let aside = config.validation as i64;
     let count = (all.len() - aside).max(0);
-    let validation = all.slice(count, aside);
-    Ok((Source::Memory(all.slice(0, count)), Box::new(validation)))
+    Ok(Training {
+        validation: Box::new(all.slice(count, aside)),
+        images: Source::Memory(all.slice(0, count)),
+        fingerprint,
+    })
 }
 
 /// The images that are kept for the end: the test part, or `val` of an image folder.
@@ -95,7 +122,10 @@ pub fn test(
 ) -> Result<Box<dyn Images>, DataError> {
     Ok(match config.kind {
         DataKind::Cifar10 => Box::new(read(folder, Part::Test)?),
-        DataKind::Records => Box::new(records(config, folder, &config.test)?),
+        DataKind::Records => {
+            let (paths, layout) = record_files(config, folder, &config.test)?;
+            Box::new(read_files(&paths, layout)?)
+        }
         DataKind::Folder => {
             let classes = &facts.classes;
             Box::new(Folder::open(folder, "val", classes, sizes(config))?)
@@ -104,14 +134,16 @@ pub fn test(
 }
 
 fn sizes(config: &DataConfig) -> Sizes {
-    Sizes {
-        resize: config.resize,
-        crop: config.crop,
-    }
+    Sizes::square(config.resize, config.crop)
 }
 
-fn records(config: &DataConfig, folder: &Path, names: &[String]) -> Result<Dataset, DataError> {
-    let layout = Layout::new(config.label_bytes, config.labels).ok_or(DataError::Classes {
+/// Where the record files of these names are, plain before packed.
+fn record_files(
+    config: &DataConfig,
+    folder: &Path,
+    names: &[String],
+) -> Result<(Vec<PathBuf>, Layout), DataError> {
+    let layout = Layout::new(config.label_bytes, config.labels).ok_or(DataError::Layout {
         path: folder.to_owned(),
         reason: format!(
             "records cannot have {} label bytes and {} classes",
@@ -128,7 +160,7 @@ fn records(config: &DataConfig, folder: &Path, names: &[String]) -> Result<Datas
         })?)
     };
     let paths = names.iter().map(found).collect::<Result<Vec<_>, _>>()?;
-    Ok(read_files(&paths, layout)?)
+    Ok((paths, layout))
 }
 
 fn file_name(folder: &Path) -> String {

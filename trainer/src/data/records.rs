@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use bagcert_cifar10::{Cifar10Error, Layout, Part, Records, SIDE, files};
 use tch::Tensor;
 
-use super::Dataset;
+use super::{Dataset, Fingerprint, fingerprint::Counted};
 
 /// Reads one part of CIFAR-10 from `folder`, or the file at it.
 ///
@@ -24,10 +24,47 @@ pub fn read_files<'p>(
     paths: impl IntoIterator<Item = &'p PathBuf>,
     layout: Layout,
 ) -> Result<Dataset, Cifar10Error> {
+    read_known(paths, layout, |_, _, _| {})
+}
+
+/// The same, and what each file holds.
+pub(super) fn read_printed<'p>(
+    paths: impl IntoIterator<Item = &'p PathBuf>,
+    layout: Layout,
+) -> Result<(Dataset, Fingerprint), Cifar10Error> {
+    let mut files: Vec<(PathBuf, Counted)> = Vec::new();
+    let data = read_known(paths, layout, |path, label, image| {
+        if files.last().is_none_or(|(last, _)| last != path) {
+            files.push((path.to_owned(), Counted::new(layout.classes())));
+        }
+        if let Some((_, counted)) = files.last_mut() {
+            counted.add(label, image);
+        }
+    })?;
+    let parts = files.into_iter().map(|(path, counted)| {
+        // Packed or not, the records are the same.
+        let packed = path.extension().is_some_and(|ending| ending == "xz");
+        let name = if packed {
+            path.file_stem()
+        } else {
+            path.file_name()
+        };
+        counted.end(&name.unwrap_or_default().to_string_lossy())
+    });
+    let parts = parts.collect();
+    Ok((data, Fingerprint { parts }))
+}
+
+fn read_known<'p>(
+    paths: impl IntoIterator<Item = &'p PathBuf>,
+    layout: Layout,
+    mut each: impl FnMut(&Path, usize, &[u8]),
+) -> Result<Dataset, Cifar10Error> {
     let mut pixels = Vec::new();
     let mut labels = Vec::new();
     for path in paths {
         for (label, image) in Records::read_as(path, layout)?.iter() {
+            each(path, label, image);
             labels.push(label as i64);
             pixels.extend_from_slice(image);
         }

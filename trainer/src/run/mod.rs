@@ -106,7 +106,11 @@ pub fn train(
     let checkpoint_path = folder.join(CHECKPOINT);
     let checkpoint = folder::prepare(config, folder, resume)?;
     let facts = data::facts(&config.data, data_folder)?;
-    let (images, validation) = data::training(&config.data, &facts, data_folder)?;
+    let data::Training {
+        images,
+        validation,
+        fingerprint,
+    } = data::training(&config.data, &facts, data_folder)?;
     if images.len() < config.training.batch {
         return Err(TrainError::TooFewImages {
             images: images.len(),
@@ -125,10 +129,16 @@ pub fn train(
         dataset: facts.name,
         normalisation: facts.normalisation,
         image_size: facts.size,
+        resize: facts.resize,
+        data: Some(fingerprint),
         epoch: 0,
         steps: 0,
         seed: config.seed,
     };
+    if let Some(checkpoint) = &checkpoint {
+        checkpoint.expect_network(&config.network)?;
+        checkpoint.expect_images(&header)?;
+    }
     let (mut network, geometry) = build(&header, device)?;
     network.compute = Compute::from(&config.training);
     let mut training = Training {
@@ -139,7 +149,6 @@ pub fn train(
             .map(|decay| Average::new(&network.parameters, decay)),
     };
     if let Some(checkpoint) = checkpoint {
-        checkpoint.expect_network(&config.network)?;
         checkpoint.restore(&mut network, Some(&mut training))?;
         header.epoch = checkpoint.header.epoch;
     }

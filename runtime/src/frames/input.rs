@@ -1,0 +1,90 @@
+//! What an input on the command line says.
+
+use std::ffi::OsStr;
+use std::path::PathBuf;
+
+use bagcert_cifar10::{Layout, Part};
+
+/// One input as named on the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// An image file, or a folder whose image files are taken in order of their names.
+    Path(PathBuf),
+    /// CIFAR-10 in the official binary layout: one file, or the folder that holds the set.
+    Cifar10 {
+        /// The file or folder.
+        path: PathBuf,
+        /// Which part of the set a folder stands for; a single file is taken whole.
+        part: Part,
+    },
+    /// A file of 32x32 images in CIFAR-10's layout, but with other labels.
+    Records {
+        /// The file, plain or packed with xz.
+        path: PathBuf,
+        /// How its records are laid out.
+        layout: Layout,
+    },
+    /// A folder of images by class, of which the part `val` is taken: see [`Frames::by_class`].
+    Folder {
+        /// The folder that holds `val`.
+        path: PathBuf,
+        /// Length that the shorter side of each image is scaled to, where it was said.
+        resize: Option<u32>,
+    },
+}
+
+/// The most that a side can be scaled to.
+pub const MAX_RESIZE: u32 = 8192;
+
+impl Input {
+    /// Reads `cifar10:PATH`, `cifar10:PATH:test`, `cifar10:PATH:train`, `records:CLASSES/BYTES:FILE` with the
+    /// label bytes before each image, `folder:PATH` or `folder:RESIZE:PATH`, or a plain path.
+    ///
+    /// A file whose own name starts with `cifar10:` can be given as `./cifar10:...`.
+    #[must_use]
+    pub fn parse(argument: &OsStr) -> Input {
+        let text = argument.to_str();
+        if let Some(found) = text.and_then(|text| records_of(text).or_else(|| folder_of(text))) {
+            return found;
+        }
+        let Some(rest) = argument.to_str().and_then(|a| a.strip_prefix("cifar10:")) else {
+            return Input::Path(PathBuf::from(argument));
+        };
+        let (path, part) = match rest.rsplit_once(':') {
+            Some((path, "test")) => (path, Part::Test),
+            Some((path, "train")) => (path, Part::Train),
+            _ => (rest, Part::Test),
+        };
+        Input::Cifar10 {
+            path: PathBuf::from(path),
+            part,
+        }
+    }
+}
+
+/// `records:CLASSES/BYTES:FILE`.
+fn records_of(argument: &str) -> Option<Input> {
+    let (layout, path) = argument.strip_prefix("records:")?.split_once(':')?;
+    let (classes, label_bytes) = layout.split_once('/')?;
+    Some(Input::Records {
+        layout: Layout::new(label_bytes.parse().ok()?, classes.parse().ok()?)?,
+        path: PathBuf::from(path),
+    })
+}
+
+/// `folder:PATH` or `folder:RESIZE:PATH`.
+fn folder_of(argument: &str) -> Option<Input> {
+    let rest = argument.strip_prefix("folder:")?;
+    let number = |digits: &str| digits.bytes().all(|b| b.is_ascii_digit());
+    let (resize, path) = match rest.split_once(':') {
+        Some((digits, path)) if number(digits) => {
+            let resize = digits.parse().ok();
+            (Some(resize.filter(|n| (1..=MAX_RESIZE).contains(n))?), path)
+        }
+        _ => (None, rest),
+    };
+    Some(Input::Folder {
+        path: PathBuf::from(path),
+        resize,
+    })
+}

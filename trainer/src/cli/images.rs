@@ -1,0 +1,44 @@
+//! The images that a trained network is measured on.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use bagcert_trainer::{
+    checkpoint::Header,
+    config::{Config, DataConfig},
+    data::{self, Images},
+};
+use clap::Args;
+
+#[derive(Args)]
+pub(super) struct ImagesArgs {
+    /// The folder of the images: the CIFAR-10 binary files, plain or .xz, unless --config says otherwise.
+    #[arg(long)]
+    data: PathBuf,
+    /// A TOML configuration that says under `data` what the images are.
+    #[arg(long)]
+    config: Option<PathBuf>,
+}
+
+impl ImagesArgs {
+    /// The test images, or `val` of an image folder, for the network of `header`.
+    pub(super) fn open(&self, header: &Header) -> Result<Box<dyn Images>> {
+        let config = match &self.config {
+            Some(path) => Config::read(path)?.data,
+            None => DataConfig::default(),
+        };
+        let facts = data::facts(&config, &self.data)?;
+        if facts.classes != header.classes || facts.size != header.image_size {
+            bail!(
+                "{} holds {} classes in images of {} pixels, the network is for {} classes in {}, or their names \
+                 differ; --config says what the images are",
+                self.data.display(),
+                facts.classes.len(),
+                facts.size,
+                header.classes.len(),
+                header.image_size
+            );
+        }
+        Ok(data::test(&config, &facts, &self.data)?)
+    }
+}

@@ -1,0 +1,186 @@
+//! What a run was trained on, so that a resumed one is known to go on with the same.
+
+use bagcert_cifar10::ListedImage;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// The images of a run, part by part.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fingerprint {
+    /// The parts `train` and `val` of an image folder, or the record files.
+    pub parts: Vec<PartPrint>,
+}
+
+/// What one part holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartPrint {
+    /// The part of a folder, or the name of a record file.
+    pub name: String,
+    /// Images of each class, in label order.
+    pub images: Vec<u64>,
+    /// SHA-256 of all records; of a folder, which is not read for this, of the list of its images with the length
+    /// of each file.
+    pub sha256: String,
+}
+
+impl PartPrint {
+    /// Of a part of an image folder.
+    pub(super) fn of_folder(name: &str, classes: usize, listed: &[ListedImage]) -> Self {
+        let mut counted = Counted::new(classes);
+        for image in listed {
+            let line = format!("{} {} {}\n", image.label, image.bytes, image.name);
+            counted.add(image.label, line.as_bytes());
+        }
+        counted.end(name)
+    }
+}
+
+/// Counts and hashes image by image.
+pub(super) struct Counted {
+    images: Vec<u64>,
+    hash: Sha256,
+}
+
+impl Counted {
+    pub(super) fn new(classes: usize) -> Self {
+        Self {
+            images: vec![0; classes],
+            hash: Sha256::new(),
+        }
+    }
+
+    pub(super) fn add(&mut self, label: usize, content: &[u8]) {
+        if let Some(count) = self.images.get_mut(label) {
+            *count += 1;
+        }
+        self.hash.update((label as u64).to_le_bytes());
+        self.hash.update(content);
+    }
+
+    pub(super) fn end(self, name: &str) -> PartPrint {
+        let hash = self.hash.finalize();
+        PartPrint {
+            name: name.into(),
+            images: self.images,
+            sha256: hash.iter().map(|byte| format!("{byte:02x}")).collect(),
+        }
+    }
+}
+
+/// What became of the classes since `then`, in words; nothing where they are the same.
+pub(crate) fn other_classes(then: &[String], now: &[String]) -> Option<String> {
+    if then == now {
+        return None;
+    }
+    let beyond = |all: &[String], known: &[String]| -> Vec<String> {
+        let new = all.iter().filter(|name| !known.contains(name));
+        new.map(|name| format!("{name:?}")).collect()
+    };
+    let (gone, new) = (beyond(then, now), beyond(now, then));
+    let said = [("gone", &gone), ("new", &new)]
+        .into_iter()
+        .filter(|(_, names)| !names.is_empty())
+        .map(|(what, names)| match names.as_slice() {
+            [one] => format!("the class {one} is {what}"),
+            several => format!("the classes {} are {what}", several.join(", ")),
+        });
+    let said: Vec<String> = said.collect();
+    if !said.is_empty() {
+        return Some(said.join(", "));
+    }
+    let moved = then.iter().zip(now).find(|(then, now)| then != now);
+    Some(match moved {
+        Some((then, now)) => {
+            format!("the classes are in another order: {now:?} stands where {then:?} stood")
+        }
+        None => format!("there were {} classes, now {}", then.len(), now.len()),
+    })
+}
+
+impl Fingerprint {
+    /// The first difference to `now`, in words, of images of the same `classes`; nothing where there is none.
+    pub(crate) fn other_images(&self, now: &Fingerprint, classes: &[String]) -> Option<String> {
+        for part in &self.parts {
+            let name = &part.name;
+            let Some(found) = now.parts.iter().find(|found| found.name == *name) else {
+                return Some(format!("{name} is gone"));
+            };
+            let counts = part.images.iter().zip(&found.images).zip(classes);
+            for ((then, now), class) in counts {
+                if then != now {
+                    return Some(format!(
+                        "the class {class:?} had {then} images in {name}, now {now}"
+                    ));
+                }
+            }
+            if part != found {
+                return Some(format!(
+                    "{name} holds other images than before, as many of each class"
+                ));
+            }
+        }
+        let known = |found: &&PartPrint| self.parts.iter().all(|part| part.name != found.name);
+        let new = now.parts.iter().find(known);
+        new.map(|found| format!("{} is new", found.name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn what_became_of_classes_is_said() {
+        let then = names(&["ash", "birch", "cedar"]);
+        let said = |now: &[&str]| other_classes(&then, &names(now)).unwrap_or_default();
+        assert_eq!(said(&["ash", "birch", "cedar"]), "");
+        assert_eq!(said(&["ash", "birch"]), "the class \"cedar\" is gone");
+        assert_eq!(
+            said(&["ash", "birch", "cedar", "elm", "fir"]),
+            "the classes \"elm\", \"fir\" are new"
+        );
+        assert_eq!(
+            said(&["ash", "birch", "thuja"]),
+            "the class \"cedar\" is gone, the class \"thuja\" is new"
+        );
+        assert_eq!(
+            said(&["ash", "cedar", "birch"]),
+            "the classes are in another order: \"cedar\" stands where \"birch\" stood"
+        );
+        assert!(said(&["ash", "birch", "cedar", "ash"]).contains("3 classes, now 4"));
+    }
+
+    #[test]
+    fn what_became_of_images_is_said() {
+        let classes = names(&["ash", "birch"]);
+        let part = |name: &str, images: [u64; 2], sha256: &str| PartPrint {
+            name: name.into(),
+            images: images.to_vec(),
+            sha256: sha256.into(),
+        };
+        let print = |parts: &[PartPrint]| Fingerprint {
+            parts: parts.to_vec(),
+        };
+        let then = print(&[part("train", [3, 4], "a"), part("val", [1, 1], "b")]);
+        let said = |parts: &[PartPrint]| {
+            then.other_images(&print(parts), &classes)
+                .unwrap_or_default()
+        };
+        assert_eq!(said(&then.parts), "");
+        assert_eq!(
+            said(&[part("train", [3, 4], "a"), part("val", [1, 2], "b")]),
+            "the class \"birch\" had 1 images in val, now 2"
+        );
+        assert_eq!(
+            said(&[part("train", [3, 4], "c"), part("val", [1, 1], "b")]),
+            "train holds other images than before, as many of each class"
+        );
+        assert_eq!(said(&[part("train", [3, 4], "a")]), "val is gone");
+        let more = [&then.parts[..], &[part("more", [0, 0], "")]].concat();
+        assert_eq!(said(&more), "more is new");
+    }
+}

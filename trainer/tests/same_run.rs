@@ -1,0 +1,271 @@
+//! What is resumed is the run that was begun: the same images, the same seed.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod common;
+
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use bagcert_trainer::{checkpoint::Checkpoint, config::Config};
+use common::{
+    records, run, text,
+    trees::{picture, write_folder},
+    write_config, write_dataset,
+};
+
+/// A run of one epoch on such data.
+struct Run {
+    config: PathBuf,
+    data: PathBuf,
+    output: PathBuf,
+}
+
+impl Run {
+    /// Begun in `folder`, where `data` lies.
+    fn begun(folder: &Path, data: &Path, kind: &str) -> Self {
+        let config = folder.join("config.toml");
+        let table = format!(
+            "seed = 3\n[data]\n{kind}\n[network]\nwidth = 4\nkernels = [3]\nstrides = [2]\npaths = 1\n\
+             [loss]\nmargin = 0.5\n[training]\nepochs = 1\nbatch = 8\nlearning_rate = 0.01\n"
+        );
+        fs::write(&config, table).unwrap();
+        let begun = Self {
+            config,
+            data: data.into(),
+            output: folder.join("run"),
+        };
+        assert_eq!(begun.train(&[]), None);
+        begun
+    }
+
+    /// The error, if any.
+    fn train(&self, more: &[&str]) -> Option<String> {
+        let mut arguments = vec!["train"];
+        for (name, path) in [
+            ("--config", &self.config),
+            ("--data", &self.data),
+            ("--output", &self.output),
+        ] {
+            arguments.extend([name, text(path)]);
+        }
+        arguments.extend(more);
+        let (result, errors) = run(&arguments);
+        (!result.status.success()).then_some(errors)
+    }
+
+    fn refused(&self, words: &[&str]) {
+        let said = self.train(&["--resume"]).expect("it went on");
+        for word in [words, &["checkpoint.safetensors", "other images"]].concat() {
+            assert!(said.contains(word), "{word:?} is not in: {said}");
+        }
+    }
+
+    fn goes_on(&self) {
+        assert_eq!(self.train(&["--resume"]), None);
+    }
+}
+
+/// A class by another name, in both parts.
+fn rename(data: &Path, from: &str, to: &str) {
+    for part in ["train", "val"] {
+        fs::rename(data.join(part).join(from), data.join(part).join(to)).unwrap();
+    }
+}
+
+#[test]
+fn a_run_on_a_folder_is_not_resumed_on_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("trees");
+    write_folder(&data, 8);
+    let begun = Run::begun(
+        folder.path(),
+        &data,
+        "kind = \"folder\"\nresize = 24\ncrop = 24",
+    );
+    let path = begun.output.join("checkpoint.safetensors");
+    let before = fs::read(&path).unwrap();
+    let kept = Checkpoint::read(&path).unwrap().header.data.unwrap();
+    let parts: Vec<_> = kept.parts.iter().map(|part| part.name.as_str()).collect();
+    assert_eq!(parts, ["train", "val"]);
+    assert_eq!(kept.parts[0].images, [8, 8, 8]);
+    assert_eq!(kept.parts[1].images, [4, 4, 4]);
+    begun.goes_on();
+
+    // Renamed, and by that in another place: cedar is class 0 now.
+    rename(&data, "cedar", "acacia");
+    begun.refused(&["\"cedar\" is gone", "\"acacia\" is new"]);
+    rename(&data, "acacia", "cedar");
+    // Added and removed.
+    let elm = data.join("train/elm");
+    fs::create_dir(&elm).unwrap();
+    fs::copy(data.join("train/ash/000.png"), elm.join("0.png")).unwrap();
+    begun.refused(&["the class \"elm\" is new"]);
+    fs::remove_dir_all(&elm).unwrap();
+    let aside = folder.path().join("aside");
+    for part in ["train", "val"] {
+        fs::create_dir_all(aside.join(part)).unwrap();
+        fs::rename(
+            data.join(part).join("birch"),
+            aside.join(part).join("birch"),
+        )
+        .unwrap();
+    }
+    begun.refused(&["the class \"birch\" is gone"]);
+    for part in ["train", "val"] {
+        fs::rename(
+            aside.join(part).join("birch"),
+            data.join(part).join("birch"),
+        )
+        .unwrap();
+    }
+    begun.goes_on();
+
+    // The same names, but two classes have changed places.
+    rename(&data, "ash", "x");
+    rename(&data, "birch", "ash");
+    rename(&data, "x", "birch");
+    begun.refused(&["train holds other images", "as many of each class"]);
+    rename(&data, "ash", "x");
+    rename(&data, "birch", "ash");
+    rename(&data, "x", "birch");
+    begun.goes_on();
+
+    // An image more, an image exchanged, an image less in the part to choose by.
+    let more = data.join("train/ash/900.png");
+    picture(0, 30, 30, 1).save(&more).unwrap();
+    begun.refused(&["\"ash\" had 8 images in train, now 9"]);
+    fs::remove_file(&more).unwrap();
+    let one = data.join("train/cedar/002.png");
+    let whole = fs::read(&one).unwrap();
+    picture(2, 60, 60, 3).save(&one).unwrap();
+    begun.refused(&["train holds other images"]);
+    fs::write(&one, whole).unwrap();
+    let last = data.join("val/cedar/003.JPEG");
+    let whole = fs::read(&last).unwrap();
+    fs::remove_file(&last).unwrap();
+    begun.refused(&["\"cedar\" had 4 images in val, now 3"]);
+    fs::write(&last, whole).unwrap();
+    begun.goes_on();
+    assert!(fs::read(&path).unwrap() == before, "the checkpoint changed");
+}
+
+#[test]
+fn a_run_on_records_is_not_resumed_on_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("ten");
+    fs::create_dir(&data).unwrap();
+    let files = [("train.bin", records(40, 1)), ("more.bin", records(20, 2))];
+    for (name, bytes) in &files {
+        fs::write(data.join(name), bytes).unwrap();
+    }
+    let kind =
+        "kind = \"records\"\nlabels = 10\nvalidation = 10\ntrain = [\"train.bin\", \"more.bin\"]";
+    let begun = Run::begun(folder.path(), &data, kind);
+    begun.goes_on();
+
+    // A pixel of the last record, which is only chosen by.
+    let mut other = files[1].1.clone();
+    *other.last_mut().unwrap() ^= 1;
+    fs::write(data.join("more.bin"), other).unwrap();
+    begun.refused(&["more.bin holds other images"]);
+    // One record less, one more of class 0.
+    fs::write(data.join("more.bin"), &files[1].1[..19 * 3073]).unwrap();
+    begun.refused(&["\"9\" had 2 images in more.bin, now 1"]);
+    fs::write(data.join("more.bin"), &files[1].1).unwrap();
+    // Packed, the records are still those.
+    fs::remove_file(data.join("train.bin")).unwrap();
+    let mut packer = liblzma::write::XzEncoder::new(vec![], 1);
+    packer.write_all(&files[0].1).unwrap();
+    fs::write(data.join("train.bin.xz"), packer.finish().unwrap()).unwrap();
+    begun.goes_on();
+
+    // Another number of classes is another configuration, and where that is lost the checkpoint tells.
+    let wider = fs::read_to_string(&begun.config)
+        .unwrap()
+        .replace("labels = 10", "labels = 11");
+    fs::write(&begun.config, wider).unwrap();
+    let said = begun.train(&["--resume"]).unwrap();
+    assert!(said.contains("[data] differs"), "{said}");
+    fs::remove_file(begun.output.join("config.toml")).unwrap();
+    begun.refused(&["the class \"10\" is new"]);
+}
+
+#[test]
+fn a_run_from_before_images_were_kept_is_resumed() {
+    let folder = tempfile::tempdir().unwrap();
+    write_dataset(folder.path(), 20);
+    let begun = Run::begun(folder.path(), folder.path(), "validation = 20");
+    let path = begun.output.join("checkpoint.safetensors");
+    let bytes = fs::read(&path).unwrap();
+    let kept = Checkpoint::read(&path).unwrap().header.data.unwrap();
+    assert_eq!(kept.parts.len(), 5);
+    assert_eq!(kept.parts[4].name, "data_batch_5.bin");
+    // The header without it, as it was written then, filled up with spaces to the same length.
+    let len = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let text = str::from_utf8(&bytes[8..8 + len]).unwrap();
+    let from = text.find(",\\\"data\\\":{").unwrap();
+    let to = from + text[from..].find("}]}").unwrap() + 3;
+    let mut older = bytes.clone();
+    older[8 + from..8 + to].fill(b' ');
+    fs::write(&path, older).unwrap();
+    assert_eq!(Checkpoint::read(&path).unwrap().header.data, None);
+    begun.goes_on();
+    fs::write(
+        folder.path().join("data_batch_2.bin"),
+        common::records(20, 77),
+    )
+    .unwrap();
+    begun.goes_on();
+    fs::write(&path, bytes).unwrap();
+    begun.refused(&["data_batch_2.bin holds other images"]);
+}
+
+#[test]
+fn a_seed_of_the_command_line_is_that_of_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    write_dataset(folder.path(), 40);
+    let config = write_config(folder.path(), 1, "");
+    let begin = |name: &str, config: &Path, more: &[&str]| {
+        let begun = Run {
+            config: config.into(),
+            data: folder.path().into(),
+            output: folder.path().join(name),
+        };
+        assert_eq!(begun.train(more), None);
+        let checkpoint = fs::read(begun.output.join("checkpoint.safetensors")).unwrap();
+        (begun, checkpoint)
+    };
+    let (own, of_file) = begin("own", &config, &[]);
+    let (begun, given) = begin("given", &config, &["--seed", "-12"]);
+    assert!(given != of_file, "the seed changed nothing");
+    // Kept with the run as if the file had said it.
+    let saved = Config::read(&begun.output.join("config.toml")).unwrap();
+    assert_eq!(saved.seed, -12);
+    let other = folder.path().join("other.toml");
+    let asked = fs::read_to_string(&config)
+        .unwrap()
+        .replace("seed = 7", "seed = -12");
+    fs::write(&other, asked).unwrap();
+    let (_, said) = begin("said", &other, &[]);
+    assert!(said == given, "another run than with that seed in the file");
+    // Resumed with it, and with nothing else.
+    assert_eq!(begun.train(&["--resume", "--seed", "-12"]), None);
+    for more in [&["--resume"][..], &["--resume", "--seed", "5"]] {
+        let error = begun.train(more).unwrap();
+        assert!(
+            error.contains("another configuration (seed differs)"),
+            "{error}"
+        );
+    }
+    assert_eq!(own.train(&["--resume", "--seed", "7"]), None);
+    let error = own.train(&["--resume", "--seed", "x"]).unwrap();
+    assert!(error.contains("--seed"), "{error}");
+}
