@@ -1,6 +1,6 @@
 //! The ways in which the command ends before its end.
 
-use std::error::Error;
+pub(crate) use bagcert::with_causes;
 
 /// Exit status of wrong usage.
 pub(crate) const USAGE: u8 = 2;
@@ -37,18 +37,4 @@ impl Stop {
             Stop::NoInput(_) => INPUT,
         }
     }
-}
-
-/// An error and its causes in one line, none of them twice.
-pub(crate) fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
-    }
-    text
 }
