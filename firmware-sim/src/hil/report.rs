@@ -69,7 +69,8 @@ pub(crate) struct Report<'a> {
     what: String,
     events: Vec<Event>,
     counts: BTreeMap<String, u64>,
-    wrong: u64,
+    /// Numbers of the messages that were answered as they must not be.
+    wrong: Vec<usize>,
 }
 
 impl<'a> Report<'a> {
@@ -79,7 +80,7 @@ impl<'a> Report<'a> {
             what,
             events: Vec::new(),
             counts: BTreeMap::new(),
-            wrong: 0,
+            wrong: Vec::new(),
         }
     }
 
@@ -98,7 +99,9 @@ impl<'a> Report<'a> {
                 Answer::Wrong | Answer::Unearned | Answer::Unexpected
             )
         });
-        self.wrong += u64::from(wrong);
+        if wrong {
+            self.wrong.push(event.number);
+        }
         if self.args.format == Format::Jsonl {
             let line = json!({
                 "number": event.number,
@@ -182,11 +185,13 @@ impl<'a> Report<'a> {
 
     /// An error where a target answered what it must not.
     pub(crate) fn verdict(&self) -> Result<()> {
-        match self.wrong {
-            0 => Ok(()),
-            wrong => bail!(
-                "{wrong} messages got a verdict that is not this machine's, or none that they should have"
-            ),
-        }
+        let Some(first) = self.wrong.first() else {
+            return Ok(());
+        };
+        bail!(
+            "{} messages, number {first} the first of them, got a verdict that is not this machine's, or \
+             none that they should have",
+            self.wrong.len()
+        )
     }
 }

@@ -6,8 +6,8 @@ use super::line::{INJECT, events, none_certified};
 use super::refusals::{begin, frame, judge};
 use super::target::{Target, message, processor};
 
-/// Twenty-four of each kind among three hundred and sixty.
-const MUCH: [&str; 4] = ["--every", "3", "--count", "360"];
+/// Twelve of each kind among a hundred and eighty.
+const MUCH: [&str; 4] = ["--every", "3", "--count", "180"];
 
 #[test]
 fn no_damaged_map_is_certified() {

@@ -2,7 +2,7 @@
 //! and what a target must not take.
 //!
 //! The target runs on this machine, or, where BAGCERT_HIL_TARGET says how to start another build of it
-//! (the words before `target`), on that processor: `cargo xtask arm --only linux` does so under
+//! (the words before `target`, one a line), on that processor: `cargo xtask arm --only linux` does so under
 //! qemu-user. BAGCERT_HIL_IMAGES is the number of CIFAR-10 test images, where BAGCERT_DATA names them.
 #![allow(
     clippy::unwrap_used,

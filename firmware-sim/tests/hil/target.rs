@@ -30,7 +30,7 @@ pub(crate) fn maps() -> PathBuf {
 /// The command that starts a target, on whatever processor.
 pub(crate) fn command() -> Command {
     let words = std::env::var("BAGCERT_HIL_TARGET").unwrap_or_default();
-    let mut words = words.split_whitespace();
+    let mut words = words.lines();
     match words.next() {
         Some(program) => {
             let mut command = Command::new(program);
