@@ -88,11 +88,12 @@ impl Judge {
         Ok(self.pipeline.judge(picture.planes(), &self.query)?)
     }
 
-    /// In one line.
+    /// Processor, model and what is certified, in one line.
     pub(crate) fn describe(&self) -> String {
         let Network { size, patch, .. } = self.network;
         format!(
-            "model {}, frames of {}x{}, patch {}x{}, condition {}",
+            "{}, model {}, frames of {}x{}, patch {}x{}, condition {}",
+            std::env::consts::ARCH,
             self.loaded.fingerprint().sha256,
             size[0],
             size[1],

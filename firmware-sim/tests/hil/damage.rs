@@ -4,7 +4,7 @@ use bagcert_firmware_sim::wire::{Refusal, Reply, Request};
 
 use super::line::{INJECT, events, none_certified};
 use super::refusals::{begin, frame, judge};
-use super::target::{Target, message, processor};
+use super::target::{Target, message};
 
 /// Twelve of each kind among a hundred and eighty.
 const MUCH: [&str; 4] = ["--every", "3", "--count", "180"];
@@ -13,14 +13,14 @@ const MUCH: [&str; 4] = ["--every", "3", "--count", "180"];
 fn no_damaged_map_is_certified() {
     let target = Target::shipped(&[]);
     let seen = none_certified(&events(&target.maps(&[&INJECT[..], &MUCH].concat())));
-    println!("measured: {}: score maps: {seen}", processor());
+    println!("measured: {}: score maps: {seen}", target.processor());
 }
 
 #[test]
 fn no_damaged_frame_is_certified() {
     let target = Target::shipped(&[]);
     let seen = none_certified(&events(&target.frames(&[&INJECT[..], &MUCH].concat())));
-    println!("measured: {}: frames: {seen}", processor());
+    println!("measured: {}: frames: {seen}", target.processor());
 }
 
 /// Other seeds damage other bits.

@@ -12,7 +12,6 @@
 )]
 
 #[path = "../bench/mod.rs"]
-#[allow(dead_code, reason = "each test binary uses its own part")]
 mod bench;
 mod damage;
 mod liar;

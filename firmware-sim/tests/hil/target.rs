@@ -41,14 +41,6 @@ pub(crate) fn command() -> Command {
     }
 }
 
-/// Where the target runs.
-pub(crate) fn processor() -> &'static str {
-    match std::env::var_os("BAGCERT_HIL_TARGET") {
-        Some(_) => "another build",
-        None => "this machine",
-    }
-}
-
 /// A target, ended with the test.
 pub(crate) struct Target {
     child: Child,
@@ -104,6 +96,14 @@ impl Target {
             }
         });
         Target { child, said, port }
+    }
+
+    /// The processor that it runs on, as it says.
+    pub(crate) fn processor(&self) -> String {
+        let said = self.said();
+        let after = format!("target on {}: ", self.port);
+        let rest = said.split(&after).nth(1).unwrap();
+        rest.split(',').next().unwrap().to_owned()
     }
 
     /// All that it has said so far.

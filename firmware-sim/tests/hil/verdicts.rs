@@ -6,7 +6,7 @@ use bagcert_firmware_sim::packed::Job;
 
 use super::bench::Bench;
 use super::line::{all_sound, events};
-use super::target::{Target, model, processor};
+use super::target::{Target, model};
 
 #[test]
 fn maps_get_the_verdicts_of_this_machine() {
@@ -22,7 +22,7 @@ fn maps_get_the_verdicts_of_this_machine() {
     }
     println!(
         "measured: {}: {} verdicts on score maps as here",
-        processor(),
+        target.processor(),
         20 * Job::ALL.len()
     );
 }
@@ -57,7 +57,7 @@ fn frames_get_the_verdicts_of_this_machine() {
         assert!(svg.contains(&format!("frames, {}", condition[1])), "{svg}");
         println!(
             "measured: {}: condition {}: 20 verdicts on sample frames as here, {certified} certified",
-            processor(),
+            target.processor(),
             condition[1]
         );
     }
@@ -89,7 +89,7 @@ fn test_images_get_the_verdicts_of_this_machine() {
         println!(
             "measured: {}: condition {}: {count} verdicts on CIFAR-10 test images as here, \
              {certified} certified",
-            processor(),
+            target.processor(),
             condition[1]
         );
     }
