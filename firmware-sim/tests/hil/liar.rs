@@ -36,19 +36,23 @@ impl Target for Liar {
     }
 }
 
-/// What becomes of a refusal; `None` where it is sent as it is.
-type Excuse = fn(&Reply) -> Option<Reply>;
+/// What becomes of an answer, given the verdict before; `None` where it is sent as it is.
+type Excuse = fn(&Reply, Option<Reply>) -> Option<Reply>;
 
 fn serve(mut stream: TcpStream, mut liar: Liar, excuse: Excuse) {
     let mut inbox = Inbox::new(vec![0; message_len(4096)]);
     let mut session = Session::default();
+    let mut before = None;
     let mut byte = [0];
     while stream.read(&mut byte).is_ok_and(|read| read == 1) {
         let Some(message) = inbox.push(byte[0]) else {
             continue;
         };
         let reply = session.answer(&mut liar, message, 0);
-        let reply = excuse(&reply).unwrap_or(reply);
+        let reply = excuse(&reply, before).unwrap_or(reply);
+        if matches!(reply, Reply::Verdict { .. }) {
+            before = Some(reply);
+        }
         let (mut scratch, mut wire) = ([0; REPLY_LEN], [0; REPLY_LEN]);
         let bytes = wire::write(&reply, &mut scratch, &mut wire).unwrap();
         if stream.write_all(bytes).is_err() {
@@ -72,7 +76,7 @@ fn met(lie: fn(&mut Verdict), excuse: Excuse, arguments: &[&str]) -> (Option<i32
 
 #[test]
 fn a_verdict_that_differs_in_one_field_is_an_error() {
-    let (status, said) = met(|_| (), |_| None, &[]);
+    let (status, said) = met(|_| (), |_, _| None, &[]);
     assert_eq!(status, Some(0), "{said}");
     let lies: [fn(&mut Verdict); 6] = [
         |verdict| verdict.certified = true,
@@ -83,7 +87,7 @@ fn a_verdict_that_differs_in_one_field_is_an_error() {
         |verdict| verdict.worst.x ^= 1,
     ];
     for (number, lie) in lies.into_iter().enumerate() {
-        let (status, said) = met(lie, |_| None, &[]);
+        let (status, said) = met(lie, |_, _| None, &[]);
         assert_eq!(status, Some(1), "{number}: {said}");
         assert!(said.contains("wrong"), "{number}: {said}");
         assert!(said.contains("not this machine's"), "{number}: {said}");
@@ -104,7 +108,7 @@ fn a_verdict_on_damage_is_an_error() {
             verdict: Answer::new(&verdict),
         }
     }
-    let excuse: Excuse = |reply| match reply {
+    let excuse: Excuse = |reply, _| match reply {
         Reply::Refused { number, .. } => Some(certified(number.unwrap_or(1))),
         _ => None,
     };
@@ -114,4 +118,19 @@ fn a_verdict_on_damage_is_an_error() {
         let (status, said) = met(|_| (), excuse, &damage);
         assert_eq!(status, Some(1), "{kind}: {said}");
     }
+}
+
+/// Even the right verdict is one too many where the message came twice.
+#[test]
+fn a_verdict_on_a_repeated_message_is_an_error() {
+    let excuse: Excuse = |reply, before| match reply {
+        Reply::Refused { .. } => before,
+        _ => None,
+    };
+    let (status, said) = met(|_| (), excuse, &["--inject", "repeat", "--every", "4"]);
+    assert_eq!(status, Some(1), "{said}");
+    assert!(
+        said.contains("unearned") && !said.contains("wrong"),
+        "{said}"
+    );
 }
