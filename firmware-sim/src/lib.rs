@@ -42,6 +42,7 @@ mod pace;
 pub mod packed;
 mod queue;
 mod sequence;
+pub mod session;
 mod watchdog;
 pub mod wire;
 

@@ -18,6 +18,13 @@ pub const CRC: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_AUTOSAR);
 /// Bytes of a checksum.
 pub const CHECKSUM_LEN: usize = 4;
 
+/// The largest maps that every target has memory for.
+pub const LARGEST: Shape = match Shape::new(16, 32, 32) {
+    Ok(shape) => shape,
+    // Only at compile time.
+    Err(_) => unreachable!(),
+};
+
 /// First bytes of a layout; the last one is the version of the format.
 const MAGIC: [u8; 8] = *b"bagmaps\x01";
 /// Numbers of a layout, 32 bits each.

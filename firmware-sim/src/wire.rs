@@ -3,12 +3,20 @@
 //! A message is its fields in postcard's form, a CRC-32/AUTOSAR over them, both stuffed by COBS so
 //! that no byte is zero, and a zero as its end: after damage the next zero is a new beginning. Each
 //! request has a number, one more than the last; what is damaged, repeated or out of order is
-//! refused, never certified.
+//! refused, never certified ([`session`](crate::session)).
+//!
+//! A frame has a checksum of its own, [`frame_checksum`]: the CRC-32 does not see two flipped bits
+//! that lie 65,534 apart, and a frame of 53x53 pixels is longer than that.
 
 use bagcert_certifier::{CellRect, Condition, Fault, PatchSize, Pixel, Span, Verdict};
+use crc::{CRC_64_XZ, Crc, Table};
 use serde::{Deserialize, Serialize};
 
-use crate::packed::{self, CHECKSUM_LEN, CRC, Job, Layout};
+use crate::packed::{self, CHECKSUM_LEN, CRC};
+
+/// CRC-64/XZ, that of AUTOSAR's E2E Profile 7. It sees every change confined to 64 neighbouring bits,
+/// and every one of up to three bits in less than 8,589,606,850.
+const FRAME_CRC: Crc<u64, Table<1>> = Crc::<u64, Table<1>>::new(&CRC_64_XZ);
 
 /// Byte between two messages.
 pub const DELIMITER: u8 = 0;
@@ -35,18 +43,98 @@ pub enum Request<'a> {
     Begin {
         /// Number of this request.
         number: u32,
-        /// [`Layout::to_bytes`].
+        /// [`Layout::to_bytes`](packed::Layout::to_bytes).
         layout: &'a [u8],
     },
     /// A certificate for one map.
     Certify {
         /// Number of this request.
         number: u32,
-        /// Which certificate, a number of [`Job::ALL`].
+        /// Which certificate, a number of [`Job::ALL`](packed::Job::ALL).
         job: u8,
-        /// The map, as [`Layout::pack`] makes it.
+        /// The map, as [`Layout::pack`](packed::Layout::pack) makes it.
         map: &'a [u8],
     },
+    /// A new session: frames for this network will come, the first with the next number.
+    BeginFrames {
+        /// Number of this request.
+        number: u32,
+        /// What the host takes the target to run.
+        network: Network,
+    },
+    /// A certificate for what the network says of one frame.
+    Judge {
+        /// Number of this request.
+        number: u32,
+        /// [`frame_checksum`] of number and pixels.
+        checksum: u64,
+        /// The frame: row by row, red, green and blue of each pixel; a byte v stands for v / 255.
+        pixels: &'a [u8],
+    },
+}
+
+/// The network that a target runs, and what it certifies of each frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Network {
+    /// SHA-256 of the model's file.
+    pub model: [u8; 32],
+    /// Width and height of a frame, in pixels.
+    pub size: [u32; 2],
+    /// Width and height of the patch, in pixels.
+    pub patch: [u32; 2],
+    /// The condition, a number of [`Network::CONDITIONS`].
+    pub condition: u8,
+}
+
+impl Network {
+    /// The conditions, in the order of their numbers.
+    pub const CONDITIONS: [Condition; 5] = [
+        Condition::WorstCase31,
+        Condition::SumWindow32,
+        Condition::SumGlobal33,
+        Condition::Mask,
+        Condition::DoubleMask,
+    ];
+
+    /// Of a model's SHA-256 and frame size (width, height), with what is certified.
+    pub fn new(model: [u8; 32], size: [u32; 2], patch: PatchSize, condition: Condition) -> Self {
+        let mut conditions = (0..).zip(Self::CONDITIONS);
+        let found = conditions.find(|(_, other)| *other == condition);
+        Self {
+            model,
+            size,
+            patch: [patch.width(), patch.height()],
+            condition: found.map_or(u8::MAX, |(number, _)| number),
+        }
+    }
+
+    /// Bytes of one frame.
+    pub fn frame_len(&self) -> usize {
+        let [width, height] = (self.size).map(|side| usize::try_from(side).unwrap_or(usize::MAX));
+        width.saturating_mul(height).saturating_mul(3)
+    }
+
+    /// Whether a session for `asked` is one for this network.
+    ///
+    /// # Errors
+    /// What differs.
+    pub fn check(&self, asked: &Self) -> Result<(), Refusal> {
+        if (asked.model, asked.size) != (self.model, self.size) {
+            return Err(Refusal::Model);
+        }
+        if (asked.patch, asked.condition) != (self.patch, self.condition) {
+            return Err(Refusal::Question);
+        }
+        Ok(())
+    }
+}
+
+/// The checksum of a frame with the number of its request.
+pub fn frame_checksum(number: u32, pixels: &[u8]) -> u64 {
+    let mut digest = FRAME_CRC.digest();
+    digest.update(&number.to_le_bytes());
+    digest.update(pixels);
+    digest.finalize()
 }
 
 /// What a target answers.
@@ -75,6 +163,19 @@ pub enum Reply {
         /// Why.
         reason: Refusal,
     },
+    /// A verdict on a frame.
+    Judged {
+        /// Number of the request.
+        number: u32,
+        /// Ticks from the request's last byte to the verdict.
+        ticks: u32,
+        /// Ticks of the forward pass among them.
+        forward: u32,
+        /// Ticks to binarise the logits and to certify, among them.
+        certificate: u32,
+        /// The verdict.
+        verdict: Answer,
+    },
 }
 
 /// Why a request is refused.
@@ -97,8 +198,14 @@ pub enum Refusal {
     Backwards,
     /// Requests before it are missing.
     Jump,
-    /// The certifier reached no verdict.
+    /// The engine or the certifier reached no verdict.
     Fault,
+    /// The target runs no network.
+    NoNetwork,
+    /// It runs another model, or one for frames of another size.
+    Model,
+    /// It certifies against another patch, or under another condition.
+    Question,
 }
 
 impl Refusal {
@@ -114,7 +221,16 @@ impl Refusal {
             Self::Backwards => "backwards",
             Self::Jump => "jump",
             Self::Fault => "fault",
+            Self::NoNetwork => "no-network",
+            Self::Model => "model",
+            Self::Question => "question",
         }
+    }
+}
+
+impl From<Fault> for Refusal {
+    fn from(_: Fault) -> Self {
+        Self::Fault
     }
 }
 
@@ -259,92 +375,5 @@ impl<B: AsMut<[u8]>> Inbox<B> {
             return None;
         }
         Some(self.memory.as_mut().get_mut(..len).ok_or(Refusal::TooLong))
-    }
-}
-
-/// What a target remembers from request to request.
-#[derive(Default)]
-pub struct Session {
-    layout: Option<Layout>,
-    last: u32,
-}
-
-/// A request that a target is to answer.
-#[derive(Clone, Copy, Debug)]
-pub enum Accepted<'a> {
-    /// Say that the session has begun.
-    Begin {
-        /// Number of the request.
-        number: u32,
-    },
-    /// Work out a certificate.
-    Certify {
-        /// Number of the request.
-        number: u32,
-        /// Which one.
-        job: Job,
-        /// The session's layout.
-        layout: Layout,
-        /// The map, of the layout's length.
-        map: &'a [u8],
-    },
-}
-
-impl Session {
-    /// Takes a message, as an [`Inbox`] gives it; `fits` says whether there is memory for a layout.
-    ///
-    /// # Errors
-    /// The request's number, where there is one, and why it is refused. After a jump the session
-    /// goes on from the number that came.
-    pub fn accept<'a>(
-        &mut self,
-        message: &'a mut [u8],
-        fits: impl FnOnce(&Layout) -> bool,
-    ) -> Result<Accepted<'a>, (Option<u32>, Refusal)> {
-        let fields = read(message).ok_or((None, Refusal::Damaged))?;
-        let request = postcard::from_bytes(fields).map_err(|_| (None, Refusal::Malformed))?;
-        match request {
-            Request::Begin { number, layout } => {
-                // An old session must not go on where a new one was meant.
-                self.layout = None;
-                let layout = Layout::from_bytes(layout).ok().filter(fits);
-                self.layout = Some(layout.ok_or((Some(number), Refusal::Layout))?);
-                self.last = number;
-                Ok(Accepted::Begin { number })
-            }
-            Request::Certify { number, job, map } => {
-                let refused = |reason| (Some(number), reason);
-                let layout = self.layout.ok_or(refused(Refusal::NoSession))?;
-                // Numbers wrap around: what lies less than half their range ahead is ahead.
-                let ahead = number.wrapping_sub(self.last);
-                let order = match ahead {
-                    0 => Err(Refusal::Repeated),
-                    1 => Ok(()),
-                    _ if ahead > u32::MAX / 2 => Err(Refusal::Backwards),
-                    _ => Err(Refusal::Jump),
-                };
-                if !matches!(order, Err(Refusal::Backwards)) {
-                    self.last = number;
-                }
-                order.map_err(refused)?;
-                let job = Job::ALL.get(usize::from(job)).copied();
-                let job = job.ok_or(refused(Refusal::Malformed))?;
-                if map.len() != layout.map_len() {
-                    return Err(refused(Refusal::Malformed));
-                }
-                Ok(Accepted::Certify {
-                    number,
-                    job,
-                    layout,
-                    map,
-                })
-            }
-        }
-    }
-}
-
-impl From<Fault> for Refusal {
-    fn from(_: Fault) -> Self {
-        Self::Fault
     }
 }

@@ -6,10 +6,11 @@
     clippy::indexing_slicing
 )]
 
-use bagcert_certifier::{Axis, Geometry, PatchSize, Shape};
-use bagcert_firmware_sim::packed::{CRC, Job, Layout, LayoutError};
+use bagcert_certifier::{Axis, Condition, Geometry, PatchSize, Shape};
+use bagcert_firmware_sim::packed::{CRC, Job, Layout, LayoutError, checked};
+use bagcert_firmware_sim::session::{Accepted, Session};
 use bagcert_firmware_sim::wire::{
-    Accepted, DELIMITER, Inbox, Refusal, Request, Session, message_len, read, write,
+    DELIMITER, Inbox, Network, Refusal, Request, frame_checksum, message_len, read, write,
 };
 use proptest::prelude::*;
 
@@ -21,7 +22,7 @@ fn layout() -> Layout {
 }
 
 fn sent(request: &Request<'_>) -> Vec<u8> {
-    let (mut scratch, mut wire) = (vec![0; 4096], vec![0; 4096]);
+    let (mut scratch, mut wire) = (vec![0; 1 << 18], vec![0; 1 << 18]);
     write(request, &mut scratch, &mut wire).unwrap().to_vec()
 }
 
@@ -36,7 +37,17 @@ fn certify(number: u32) -> Vec<u8> {
 
 /// What the target says to each message in these bytes: the number accepted, or why not.
 fn answers(session: &mut Session, bytes: &[u8]) -> Vec<Result<u32, Refusal>> {
-    let mut inbox = Inbox::new([0; message_len(320)]);
+    answers_of(session, bytes, None)
+}
+
+/// The same for a target with a network.
+fn answers_of(
+    session: &mut Session,
+    bytes: &[u8],
+    network: Option<&Network>,
+) -> Vec<Result<u32, Refusal>> {
+    let longest = network.map_or(320, Network::frame_len).max(320);
+    let mut inbox = Inbox::new(vec![0; message_len(longest)]);
     let mut answers = Vec::new();
     for byte in bytes {
         let Some(message) = inbox.push(*byte) else {
@@ -44,8 +55,12 @@ fn answers(session: &mut Session, bytes: &[u8]) -> Vec<Result<u32, Refusal>> {
         };
         answers.push(match message {
             Err(reason) => Err(reason),
-            Ok(message) => match session.accept(message, |_| true) {
+            Ok(message) => match session.accept(message, |_| true, network) {
                 Ok(Accepted::Begin { number }) => Ok(number),
+                Ok(Accepted::Judge { number, pixels }) => {
+                    assert_eq!(Some(pixels.len()), network.map(Network::frame_len));
+                    Ok(number)
+                }
                 Ok(Accepted::Certify {
                     number,
                     job,
@@ -197,6 +212,168 @@ fn what_is_no_layout_is_refused() {
     assert_eq!(
         answers(&mut session, &certify(9)),
         [Err(Refusal::NoSession)]
+    );
+}
+
+fn network(side: u32) -> Network {
+    let patch = PatchSize::new(5, 4).unwrap();
+    Network::new([7; 32], [side, side], patch, Condition::DoubleMask)
+}
+
+fn begin_frames(number: u32, network: Network) -> Vec<u8> {
+    sent(&Request::BeginFrames { number, network })
+}
+
+/// A frame of that many pixels along each side, without a zero.
+fn pixels(side: u32) -> Vec<u8> {
+    let len = side * side * 3;
+    (0..len).map(|at| (at * 31 % 251 + 2) as u8).collect()
+}
+
+fn judge(number: u32, pixels: &[u8]) -> Vec<u8> {
+    let checksum = frame_checksum(number, pixels);
+    sent(&Request::Judge {
+        number,
+        checksum,
+        pixels,
+    })
+}
+
+/// A session for frames of that many pixels along each side; the next number is 8.
+fn judging(side: u32) -> Session {
+    let mut session = Session::default();
+    let network = network(side);
+    let begin = begin_frames(7, network);
+    assert_eq!(answers_of(&mut session, &begin, Some(&network)), [Ok(7)]);
+    session
+}
+
+#[test]
+fn frames_come_through_in_order_and_no_other_way() {
+    let network = network(32);
+    let pixels = pixels(32);
+    let mut session = judging(32);
+    let mut say = |bytes: &[u8]| answers_of(&mut session, bytes, Some(&network));
+    assert_eq!(say(&judge(8, &pixels)), [Ok(8)]);
+    assert_eq!(say(&judge(8, &pixels)), [Err(Refusal::Repeated)]);
+    let swapped = [judge(10, &pixels), judge(9, &pixels), judge(11, &pixels)].concat();
+    assert_eq!(
+        say(&swapped),
+        [Err(Refusal::Jump), Err(Refusal::Backwards), Ok(11)]
+    );
+    // Of another length, which is no frame of this network.
+    assert_eq!(say(&judge(12, &pixels[3..])), [Err(Refusal::Malformed)]);
+    assert_eq!(say(&judge(13, &[])), [Err(Refusal::Malformed)]);
+    let longer = vec![1; 4000];
+    assert_eq!(say(&judge(14, &longer)), [Err(Refusal::TooLong)]);
+    // A map is not for this session, nor a frame for one of maps.
+    assert_eq!(say(&certify(14)), [Err(Refusal::NoSession)]);
+    assert_eq!(say(&judge(14, &pixels)), [Ok(14)]);
+    let mut maps = begun();
+    assert_eq!(
+        answers_of(&mut maps, &judge(8, &pixels), Some(&network)),
+        [Err(Refusal::NoSession)]
+    );
+}
+
+#[test]
+fn a_session_is_for_the_very_network_that_runs() {
+    let ours = network(32);
+    let mut others = [ours; 7];
+    others[0].model[31] ^= 1;
+    others[1].model[0] ^= 0x80;
+    others[2].size = [32, 31];
+    others[3].size = [31, 32];
+    others[4].patch = [4, 5];
+    others[5].condition = 1;
+    others[6].condition = u8::MAX;
+    let reasons = [[Refusal::Model; 4].as_slice(), &[Refusal::Question; 3]].concat();
+    for (other, reason) in others.into_iter().zip(reasons) {
+        let mut session = judging(32);
+        let mut say = |bytes: &[u8]| answers_of(&mut session, bytes, Some(&ours));
+        assert_eq!(say(&begin_frames(8, other)), [Err(reason)], "{other:?}");
+        // The session before does not go on.
+        let frame = judge(9, &pixels(32));
+        assert_eq!(say(&frame), [Err(Refusal::NoSession)], "{other:?}");
+    }
+    let begin = begin_frames(1, ours);
+    let mut session = Session::default();
+    assert_eq!(answers(&mut session, &begin), [Err(Refusal::NoNetwork)]);
+    let conditions: Vec<u8> = Network::CONDITIONS
+        .map(|condition| Network::new([7; 32], [1, 1], layout().patch(), condition).condition)
+        .to_vec();
+    assert_eq!(conditions, [0, 1, 2, 3, 4]);
+    // What cannot be multiplied is no frame.
+    assert!(network(u32::MAX).frame_len() > 1 << 60);
+}
+
+#[test]
+fn no_flipped_bit_of_a_frame_goes_unseen() {
+    let whole = judge(8, &pixels(32));
+    let refused = |damaged: &mut Vec<u8>, side: u32, bit: usize| {
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        damaged.push(DELIMITER);
+        let answers = answers_of(&mut judging(side), damaged, Some(&network(side)));
+        assert!(!answers.is_empty(), "bit {bit}");
+        assert!(answers.iter().all(Result::is_err), "bit {bit}: {answers:?}");
+        damaged.pop();
+        damaged[bit / 8] ^= 1 << (bit % 8);
+    };
+    let mut damaged = whole.clone();
+    for bit in 0..whole.len() * 8 {
+        refused(&mut damaged, 32, bit);
+    }
+    assert_eq!(damaged, whole);
+    // A large frame: every 9,973rd bit of it.
+    let mut large = judge(8, &pixels(224));
+    for bit in (0..large.len() * 8).step_by(9973) {
+        refused(&mut large, 224, bit);
+    }
+}
+
+/// The CRC-32 of a message is blind to two flipped bits at the distance of its polynomial's order; the
+/// frame's own checksum is not.
+#[test]
+fn bits_that_the_message_checksum_does_not_see_are_seen_in_a_frame() {
+    const ORDER: usize = 65_534;
+    let pixels = pixels(224);
+    let whole = judge(8, &pixels);
+    let mut fields = whole[..whole.len() - 1].to_vec();
+    let fields = read(&mut fields).unwrap().to_vec();
+    let mut body = [&fields[..], &CRC.checksum(&fields).to_le_bytes()].concat();
+    let mut session = judging(224);
+    for (number, first) in [100 * 8, 80_000 * 8 + 3, 84_000 * 8 + 7]
+        .into_iter()
+        .enumerate()
+    {
+        for bit in [first, first + ORDER] {
+            body[bit / 8] ^= 1 << (bit % 8);
+        }
+        assert!(
+            checked(&body).is_some(),
+            "bit {first} is seen by the CRC-32"
+        );
+        let mut wire = vec![0; body.len() * 2];
+        let len = cobs::encode(&body, &mut wire);
+        wire.truncate(len);
+        wire.push(DELIMITER);
+        let answers = answers_of(&mut session, &wire, Some(&network(224)));
+        assert_eq!(answers, [Err(Refusal::Damaged)], "{number}");
+        for bit in [first, first + ORDER] {
+            body[bit / 8] ^= 1 << (bit % 8);
+        }
+    }
+    // Its number counts as well: a frame that was kept does not pass for the next one.
+    let kept = sent(&Request::Judge {
+        number: 8,
+        checksum: frame_checksum(7, &pixels),
+        pixels: &pixels,
+    });
+    let answers = answers_of(&mut session, &kept, Some(&network(224)));
+    assert_eq!(answers, [Err(Refusal::Damaged)]);
+    assert_eq!(
+        answers_of(&mut session, &whole, Some(&network(224))),
+        [Ok(8)]
     );
 }
 

@@ -129,6 +129,13 @@ fn pixels_are_exact() {
         image.save(&path).unwrap();
         let picture = Picture::read(&path, SIZE).unwrap();
         assert_eq!(picture.to_rgb8(), image.as_raw().as_slice());
+        assert_eq!(
+            Picture::from_rgb8(SIZE, image.as_raw()),
+            Some(picture.clone())
+        );
+        for cut in [0, 3, 3071] {
+            assert_eq!(Picture::from_rgb8(SIZE, &image.as_raw()[..cut]), None);
+        }
         for (x, y, pixel) in image.enumerate_pixels() {
             for channel in 0..3 {
                 let at = channel * 1024 + (y * 32 + x) as usize;

@@ -11,10 +11,11 @@ use bagcert_certifier::failsafe::{
 };
 use bagcert_certifier::{
     Axis, Certifier, Condition, Fault, Geometry, MaskCertifier, MaskSet, Masking, PatchSize, Pixel,
-    ScoreMap, Shape, Sum, Work, certify_monotone, rectangles_of_area,
+    ScoreMap, Shape, Sum, Verdict, Work, certify_monotone, rectangles_of_area,
 };
 use bagcert_firmware_sim::packed::{self, Job, Layout};
-use bagcert_firmware_sim::wire::{self, Accepted, Answer, Inbox, REPLY_LEN, Reply, Session};
+use bagcert_firmware_sim::session::{Judged, Session, Target};
+use bagcert_firmware_sim::wire::{self, Inbox, Network, REPLY_LEN, Refusal};
 use bagcert_firmware_sim::{
     Binary, Clock, Cycle, DataId, Frame, Header, KnownAnswer, Memory, PictureGuard, Settings,
 };
@@ -104,42 +105,73 @@ fn certify() -> Result<i64, Fault> {
     Ok(sum)
 }
 
+/// A target with little memory and any network.
+struct AnyTarget {
+    scores: [u8; 64],
+    table: [i16; 256],
+}
+
+impl Target for AnyTarget {
+    const TICKS_PER_SECOND: u32 = 1;
+
+    fn ticks(&mut self) -> u32 {
+        any(1)
+    }
+
+    fn fits(&self, layout: &Layout) -> bool {
+        any(layout.map_len()) < 100
+    }
+
+    fn certify(&mut self, layout: &Layout, map: &[u8], job: Job) -> Result<Verdict, Fault> {
+        let map = layout.unpack(map, slice(&mut self.scores))?;
+        job.run(layout, &map, slice(&mut self.table))
+    }
+
+    fn network(&self) -> Option<Network> {
+        let patch = PatchSize::new(any(1), any(1)).ok()?;
+        any(Some(Network::new(
+            any([1; 32]),
+            any([1; 2]),
+            patch,
+            condition(),
+        )))
+    }
+
+    fn judge(&mut self, pixels: &[u8]) -> Result<Judged, Refusal> {
+        let map = ScoreMap::from_scores(
+            shape().ok_or(Refusal::Fault)?,
+            |_, _, _| any(pixels).first() == Some(&1),
+            slice(&mut self.scores),
+        )?;
+        let geometry = geometry().ok_or(Refusal::Fault)?;
+        let patch = PatchSize::new(any(1), any(1)).map_err(|_| Refusal::Fault)?;
+        let certifier = Certifier::new(&map, &geometry, slice(&mut self.table))?;
+        Ok(Judged {
+            verdict: certifier.certify(patch, condition())?,
+            forward: any(1),
+            certificate: any(1),
+        })
+    }
+}
+
 /// What comes over a line, and is not to be trusted.
-fn messages() -> Option<i64> {
-    let (mut received, mut scores, mut table) = ([0u8; 256], [0u8; 64], [0i16; 256]);
+fn messages() -> Option<u32> {
+    let mut received = [0u8; 256];
     let mut inbox = Inbox::new(slice(&mut received));
     let mut session = Session::default();
+    let mut target = AnyTarget {
+        scores: [0; 64],
+        table: [0; 256],
+    };
     let mut sum = 0;
     for _ in 0..any(1000) {
-        let Some(Ok(message)) = inbox.push(any(0)) else {
+        let Some(message) = inbox.push(any(0)) else {
             continue;
         };
-        let accepted = session.accept(message, |layout| any(layout.map_len()) < 100);
-        let reply = match accepted {
-            Ok(Accepted::Certify {
-                job,
-                layout,
-                map,
-                number,
-            }) => {
-                let map = layout.unpack(map, slice(&mut scores)).ok()?;
-                let verdict = job.run(&layout, &map, slice(&mut table)).ok()?;
-                sum ^= verdict.slack;
-                Reply::Verdict {
-                    number,
-                    ticks: any(1),
-                    verdict: Answer::new(&verdict),
-                }
-            }
-            Ok(Accepted::Begin { number }) => Reply::Ready {
-                number,
-                ticks_per_second: any(1),
-            },
-            Err((number, reason)) => Reply::Refused { number, reason },
-        };
+        let reply = session.answer(&mut target, message, any(1));
         let (mut scratch, mut line) = ([0; REPLY_LEN], [0; REPLY_LEN]);
         let sent = wire::write(&reply, slice(&mut scratch), slice(&mut line))?;
-        sum ^= i64::from(black_box(sent).len() as u32);
+        sum ^= black_box(sent).len() as u32;
     }
     Some(sum)
 }

@@ -2,17 +2,10 @@
 //! is this function with all that it calls.
 #![allow(dead_code, reason = "each program uses a part")]
 
-use bagcert_certifier::{Fault, ScoreMap, Shape, Verdict};
-use bagcert_firmware_sim::packed::{Job, Layout};
+use bagcert_certifier::{Fault, ScoreMap, Verdict};
+use bagcert_firmware_sim::packed::{Job, LARGEST, Layout};
 
 use crate::measure::{self, Taken};
-
-/// The largest maps that there is memory for.
-const LARGEST: Shape = match Shape::new(16, 32, 32) {
-    Ok(shape) => shape,
-    // Only at compile time.
-    Err(_) => unreachable!(),
-};
 
 const fn larger(a: usize, b: usize) -> usize {
     if a > b { a } else { b }

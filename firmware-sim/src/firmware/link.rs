@@ -11,9 +11,10 @@ mod measure;
 
 #[cfg(target_os = "none")]
 mod bare {
-    use bagcert_firmware_sim::wire::{
-        self, Accepted, Answer, Inbox, REPLY_LEN, Refusal, Reply, Session, message_len,
-    };
+    use bagcert_certifier::{Fault, Verdict};
+    use bagcert_firmware_sim::packed::{Job, LARGEST, Layout};
+    use bagcert_firmware_sim::session::{Session, Target};
+    use bagcert_firmware_sim::wire::{self, Inbox, REPLY_LEN, Reply, message_len};
     // Linked, though nothing is logged: the library's log needs a place to go.
     use defmt_semihosting as _;
     use static_cell::ConstStaticCell;
@@ -21,7 +22,7 @@ mod bare {
     use crate::{board, jobs};
 
     /// Bytes of the longest request, with a map of the largest shape.
-    const REQUEST_LEN: usize = message_len(16 * 32 * 32 / 8);
+    const REQUEST_LEN: usize = message_len(LARGEST.classes() * LARGEST.cells() / 8);
 
     static MEMORY: ConstStaticCell<jobs::Memory> = ConstStaticCell::new(jobs::Memory::NEW);
     static INBOX: ConstStaticCell<[u8; REQUEST_LEN]> = ConstStaticCell::new([0; REQUEST_LEN]);
@@ -30,52 +31,32 @@ mod bare {
     fn main() -> ! {
         board::start_counter();
         board::open_line();
-        let memory = MEMORY.take();
+        let mut target = Board(MEMORY.take());
         let mut inbox = Inbox::new(INBOX.take());
         let mut session = Session::default();
         loop {
-            let Some(message) = inbox.push(board::receive()) else {
-                continue;
-            };
-            let start = board::ticks();
-            send(&match message {
-                Ok(message) => answer(&mut session, memory, message, start),
-                Err(reason) => Reply::Refused {
-                    number: None,
-                    reason,
-                },
-            });
+            if let Some(message) = inbox.push(board::receive()) {
+                let start = board::ticks();
+                send(&session.answer(&mut target, message, start));
+            }
         }
     }
 
-    fn answer(
-        session: &mut Session,
-        memory: &mut jobs::Memory,
-        message: &mut [u8],
-        start: u32,
-    ) -> Reply {
-        match session.accept(message, |layout| memory.fits(layout)) {
-            Ok(Accepted::Begin { number }) => Reply::Ready {
-                number,
-                ticks_per_second: board::TICKS_PER_SECOND,
-            },
-            Ok(Accepted::Certify {
-                number,
-                job,
-                layout,
-                map,
-            }) => match memory.certify(&layout, map, job) {
-                Ok(verdict) => Reply::Verdict {
-                    number,
-                    ticks: board::ticks().wrapping_sub(start),
-                    verdict: Answer::new(&verdict),
-                },
-                Err(fault) => Reply::Refused {
-                    number: Some(number),
-                    reason: Refusal::from(fault),
-                },
-            },
-            Err((number, reason)) => Reply::Refused { number, reason },
+    struct Board(&'static mut jobs::Memory);
+
+    impl Target for Board {
+        const TICKS_PER_SECOND: u32 = board::TICKS_PER_SECOND;
+
+        fn ticks(&mut self) -> u32 {
+            board::ticks()
+        }
+
+        fn fits(&self, layout: &Layout) -> bool {
+            self.0.fits(layout)
+        }
+
+        fn certify(&mut self, layout: &Layout, map: &[u8], job: Job) -> Result<Verdict, Fault> {
+            self.0.certify(layout, map, job)
         }
     }
 

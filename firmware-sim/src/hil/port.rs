@@ -15,7 +15,8 @@ const POLL: Duration = Duration::from_millis(20);
 /// How long a target may take to start.
 const STARTING: Duration = Duration::from_secs(10);
 
-trait Line: Read + Write {}
+/// Bytes in and out.
+pub(crate) trait Line: Read + Write {}
 impl<T: Read + Write> Line for T {}
 
 /// An open line.
@@ -122,7 +123,7 @@ fn connect(address: &str) -> Result<TcpStream> {
 /// A serial port: raw bytes, no echo, and a reading that waits a tenth of a second at most.
 ///
 /// `stty` sets it, which every system with such ports has; the standard library has no call for it.
-fn serial(name: &str, baud: u32) -> Result<File> {
+pub(crate) fn serial(name: &str, baud: u32) -> Result<File> {
     let set = Command::new("stty")
         .args(["-F", name, &baud.to_string()])
         .args(["raw", "-echo", "-crtscts", "min", "0", "time", "1"])

@@ -48,24 +48,39 @@ pub(crate) struct Event {
     pub(crate) number: usize,
     pub(crate) injected: Option<&'static str>,
     pub(crate) answers: Vec<Answer>,
-    pub(crate) target_us: Option<f64>,
+    pub(crate) target: Option<Times>,
     pub(crate) round_trip_us: f64,
+}
+
+/// What a verdict took on the target, in microseconds.
+#[derive(Clone, Copy)]
+pub(crate) struct Times {
+    /// From the message's last byte to the verdict.
+    pub(crate) all: f64,
+    /// The forward pass, of a frame.
+    pub(crate) forward: Option<f64>,
+    /// Binarising and certifying, of a frame.
+    pub(crate) certificate: Option<f64>,
 }
 
 pub(crate) struct Report<'a> {
     args: &'a Run,
+    /// What was sent, in a few words.
+    what: String,
     events: Vec<Event>,
     counts: BTreeMap<String, u64>,
-    wrong: u64,
+    /// Numbers of the messages that were answered as they must not be.
+    wrong: Vec<usize>,
 }
 
 impl<'a> Report<'a> {
-    pub(crate) fn new(args: &'a Run) -> Self {
+    pub(crate) fn new(args: &'a Run, what: String) -> Self {
         Self {
             args,
+            what,
             events: Vec::new(),
             counts: BTreeMap::new(),
-            wrong: 0,
+            wrong: Vec::new(),
         }
     }
 
@@ -84,15 +99,19 @@ impl<'a> Report<'a> {
                 Answer::Wrong | Answer::Unearned | Answer::Unexpected
             )
         });
-        self.wrong += u64::from(wrong);
+        if wrong {
+            self.wrong.push(event.number);
+        }
         if self.args.format == Format::Jsonl {
             let line = json!({
                 "number": event.number,
                 "injected": event.injected,
                 "answers": names,
-                "target_us": event.target_us,
+                "target_us": event.target.map(|times| times.all),
+                "forward_us": event.target.and_then(|times| times.forward),
+                "certificate_us": event.target.and_then(|times| times.certificate),
                 "round_trip_us": event.round_trip_us,
-                "deadline_missed": event.target_us.map(|us| us > self.args.deadline_us),
+                "deadline_missed": event.target.map(|times| times.all > self.args.deadline_us),
             });
             writeln!(std::io::stdout(), "{line}").context("could not write the results")?;
         }
@@ -117,11 +136,22 @@ impl<'a> Report<'a> {
         for (what, count) in &self.counts {
             line(what, count.to_string());
         }
-        let target = self.times(|event| event.target_us);
+        let target = self.times(|event| event.target.map(|times| times.all));
+        let forward = self.times(|event| event.target?.forward);
+        let certificate = self.times(|event| event.target?.certificate);
         let missed = target.iter().filter(|us| **us > self.args.deadline_us);
         line("deadline missed", missed.count().to_string());
-        let trip = self.times(|event| event.target_us.map(|_| event.round_trip_us));
-        for (what, times) in [("target", &target), ("round trip", &trip)] {
+        let trip = self.times(|event| event.target.map(|_| event.round_trip_us));
+        for (what, times) in [
+            ("target", &target),
+            ("forward pass", &forward),
+            ("certificate", &certificate),
+            ("round trip", &trip),
+        ] {
+            // Score maps have no forward pass.
+            if times.is_empty() && !target.is_empty() {
+                continue;
+            }
             for (name, share) in [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999), ("max", 1.0)] {
                 let time = picture::percentile(times, share);
                 line(
@@ -143,8 +173,8 @@ impl<'a> Report<'a> {
         .context("could not write the results")?;
         if let Some(path) = &self.args.picture {
             let svg = picture::draw(
-                &self.times(|event| event.target_us),
-                self.args.job.name(),
+                &self.times(|event| event.target.map(|times| times.all)),
+                &self.what,
                 self.args.deadline_us,
             );
             std::fs::write(path, svg)
@@ -155,11 +185,13 @@ impl<'a> Report<'a> {
 
     /// An error where a target answered what it must not.
     pub(crate) fn verdict(&self) -> Result<()> {
-        match self.wrong {
-            0 => Ok(()),
-            wrong => bail!(
-                "{wrong} messages got a verdict that is not this machine's, or none that they should have"
-            ),
-        }
+        let Some(first) = self.wrong.first() else {
+            return Ok(());
+        };
+        bail!(
+            "{} messages, number {first} the first of them, got a verdict that is not this machine's, or \
+             none that they should have",
+            self.wrong.len()
+        )
     }
 }

@@ -3,79 +3,42 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use bagcert_certifier::{Condition, Verdict};
-use bagcert_firmware_sim::packed::{Job, Layout, checked};
-use bagcert_firmware_sim::wire::{DELIMITER, Refusal, Reply, Request};
+use bagcert_firmware_sim::wire::{DELIMITER, Refusal, Reply};
 
 use crate::args::Run;
 use crate::inject::{Kind, Random};
-use crate::port::{Port, Received, message};
-use crate::report::{Answer, Event, Report};
+use crate::port::{Port, Received};
+use crate::report::{Answer, Event, Report, Times};
+use crate::source::{Item, Source};
+use crate::stop::Stop;
 
 /// How often a session is begun before the target counts as absent.
 const TRIES: u32 = 5;
 
-/// The maps of a file, and what this machine says of them.
-struct Maps {
-    layout: Layout,
-    maps: Vec<(Vec<u8>, Verdict)>,
-}
-
-impl Maps {
-    fn read(args: &Run) -> Result<Maps> {
-        let path = args.maps.display();
-        let bytes = std::fs::read(&args.maps).with_context(|| format!("could not read {path}"))?;
-        let layout = Layout::from_bytes(&bytes).with_context(|| path.to_string())?;
-        let mut scores = vec![0; layout.shape().score_len()];
-        let mut table = vec![0; layout.table_len()];
-        let mut maps = Vec::new();
-        for record in bytes
-            .get(Layout::LEN..)
-            .unwrap_or_default()
-            .chunks(layout.record_len())
-        {
-            let map = checked(record).with_context(|| format!("{path}: a map is damaged"))?;
-            let verdict = {
-                let map = layout.unpack(map, &mut scores)?;
-                args.job.run(&layout, &map, &mut table)?
-            };
-            maps.push((map.to_vec(), verdict));
-        }
-        if maps.is_empty() {
-            bail!("{path} holds no map");
-        }
-        Ok(Maps { layout, maps })
-    }
-
-    fn get(&self, number: usize) -> Option<&(Vec<u8>, Verdict)> {
-        self.maps.get(number.checked_rem(self.maps.len())?)
-    }
-}
-
 struct Loop<'a> {
     port: Port,
     args: &'a Run,
-    maps: &'a Maps,
+    source: Source,
     ticks_per_second: u32,
     report: Report<'a>,
 }
 
 /// Runs the test; an error where a verdict differs or damage was answered with one.
-pub(crate) fn run(args: &Run) -> Result<()> {
-    let maps = Maps::read(args)?;
+pub(crate) fn run(args: &Run) -> Result<(), Stop> {
+    let source = Source::open(args)?;
     let mut port = Port::open(&args.port, args.baud)?;
-    let ticks_per_second = begin(&mut port, args, &maps.layout, 0, |_| ())?;
+    let ticks_per_second = begin(&mut port, args, &source, 0, |_| ())?;
     let mut looped = Loop {
         port,
         args,
-        maps: &maps,
+        report: Report::new(args, source.what()),
+        source,
         ticks_per_second,
-        report: Report::new(args),
     };
     looped.all()?;
     let report = looped.report;
     report.finish()?;
-    report.verdict()
+    Ok(report.verdict()?)
 }
 
 /// Begins a session, whose requests begin after `number`; what comes before the answer goes to `stale`.
@@ -83,31 +46,28 @@ pub(crate) fn run(args: &Run) -> Result<()> {
 fn begin(
     port: &mut Port,
     args: &Run,
-    layout: &Layout,
+    source: &Source,
     number: u32,
     mut stale: impl FnMut(Received),
 ) -> Result<u32> {
-    let layout = layout.to_bytes();
-    let request = Request::Begin {
-        number,
-        layout: &layout,
-    };
-    let begin = message(&request, layout.len())?;
+    let begin = source.begin(number)?;
     let patience = Duration::from_millis(args.patience_ms);
     for _ in 0..TRIES {
         // An end first: whatever the line held before ends there.
         port.send(&[DELIMITER])?;
         port.send(&begin)?;
         loop {
-            match port.receive(patience)? {
+            let received = port.receive(patience)?;
+            if let Received::Reply(Reply::Refused { reason, .. }) = received
+                && let Some(why) = no_session(reason)
+            {
+                bail!("the target refuses the session: {why}");
+            }
+            match received {
                 Received::Reply(Reply::Ready {
                     number: of,
                     ticks_per_second,
                 }) if of == number => return Ok(ticks_per_second),
-                Received::Reply(Reply::Refused {
-                    reason: Refusal::Layout,
-                    ..
-                }) => bail!("the target has not enough memory for maps of this shape"),
                 Received::Nothing => break,
                 other => stale(other),
             }
@@ -116,9 +76,23 @@ fn begin(
     bail!("the target does not answer on {}", args.port)
 }
 
+/// Why a target begins no session, however often it is asked.
+fn no_session(reason: Refusal) -> Option<&'static str> {
+    match reason {
+        Refusal::Layout => Some("it has not enough memory for maps of this shape"),
+        Refusal::NoNetwork => Some("it runs no network, and takes score maps only (--maps)"),
+        Refusal::Model => Some("it runs another model than --model"),
+        Refusal::Question => Some(
+            "it certifies against another patch or under another condition than --patch and \
+             --condition say",
+        ),
+        _ => None,
+    }
+}
+
 impl Loop<'_> {
     fn all(&mut self) -> Result<()> {
-        let count = self.args.count.unwrap_or(self.maps.maps.len());
+        let count = self.args.count.unwrap_or(self.source.len());
         let mut random = Random(self.args.seed);
         let mut number = 0;
         let mut injected = 0usize;
@@ -135,20 +109,22 @@ impl Loop<'_> {
                     kind.copied()
                 })
                 .flatten();
-            let whole = self.request(number)?;
+            let item = self.source.item(number)?;
+            let whole = self.request(number, &item)?;
             match kind {
-                None => self.exchange(number, None, &[whole], 1)?,
+                None => self.exchange(number, &item, None, &[whole], 1)?,
                 Some(Kind::Flip) => {
-                    self.exchange(number, kind, &[random.flipped(&whole)], 0)?;
+                    self.exchange(number, &item, kind, &[random.flipped(&whole)], 0)?;
                 }
-                Some(Kind::Cut) => self.exchange(number, kind, &[random.cut(&whole)], 0)?,
-                Some(Kind::Drop) => self.exchange(number, kind, &[], 0)?,
+                Some(Kind::Cut) => self.exchange(number, &item, kind, &[random.cut(&whole)], 0)?,
+                Some(Kind::Drop) => self.exchange(number, &item, kind, &[], 0)?,
                 Some(Kind::Repeat) => {
-                    self.exchange(number, kind, &[whole.clone(), whole], 1)?;
+                    self.exchange(number, &item, kind, &[whole.clone(), whole], 1)?;
                 }
                 Some(Kind::Swap) => {
-                    let next = self.request(number + 1)?;
-                    self.exchange(number, kind, &[next, whole], 0)?;
+                    let next = self.source.item(number + 1)?;
+                    let next = self.request(number + 1, &next)?;
+                    self.exchange(number, &item, kind, &[next, whole], 0)?;
                     number += 1;
                 }
             }
@@ -157,21 +133,16 @@ impl Loop<'_> {
         Ok(())
     }
 
-    fn request(&self, number: usize) -> Result<Vec<u8>> {
-        let (map, _) = self.maps.get(number).context("no map")?;
-        let job = Job::ALL.iter().position(|job| *job == self.args.job);
-        let request = Request::Certify {
-            number: u32::try_from(number + 1).context("too many maps")?,
-            job: u8::try_from(job.unwrap_or(0))?,
-            map,
-        };
-        message(&request, map.len())
+    fn request(&self, number: usize, item: &Item) -> Result<Vec<u8>> {
+        let number = u32::try_from(number + 1).context("too many messages")?;
+        self.source.request(number, item)
     }
 
     /// Sends messages and notes all answers. `good` of them may be verdicts, the rest must not.
     fn exchange(
         &mut self,
         number: usize,
+        item: &Item,
         injected: Option<Kind>,
         messages: &[Vec<u8>],
         good: usize,
@@ -184,15 +155,14 @@ impl Loop<'_> {
             number,
             injected: injected.map(Kind::name),
             answers: Vec::new(),
-            target_us: None,
+            target: None,
             round_trip_us: 0.0,
         };
         let mut received = Vec::new();
         if matches!(injected, Some(Kind::Flip | Kind::Cut)) {
             // How many answers there will be is not known: all that come before a new session's.
-            let (args, layout) = (self.args, &self.maps.layout);
             let last = u32::try_from(number + 1)?;
-            begin(&mut self.port, args, layout, last, |stale| {
+            begin(&mut self.port, self.args, &self.source, last, |stale| {
                 received.push(stale)
             })?;
         } else {
@@ -207,42 +177,64 @@ impl Loop<'_> {
         }
         let mut verdicts = 0;
         for answer in received {
-            event.answers.push(match answer {
+            let reply = match answer {
                 Received::Nothing => continue,
-                Received::Damaged => Answer::Damaged,
-                Received::Reply(Reply::Ready { .. }) => Answer::Unexpected,
-                Received::Reply(Reply::Refused { reason, .. }) => Answer::Refused(reason),
-                Received::Reply(Reply::Verdict {
-                    number: of,
+                Received::Damaged => {
+                    event.answers.push(Answer::Damaged);
+                    continue;
+                }
+                Received::Reply(reply) => reply,
+            };
+            let (of, times, verdict) = match reply {
+                Reply::Ready { .. } => {
+                    event.answers.push(Answer::Unexpected);
+                    continue;
+                }
+                Reply::Refused { reason, .. } => {
+                    event.answers.push(Answer::Refused(reason));
+                    continue;
+                }
+                Reply::Verdict {
+                    number,
                     ticks,
                     verdict,
-                }) => {
-                    verdicts += 1;
-                    let rate = f64::from(self.ticks_per_second);
-                    event.target_us = Some(f64::from(ticks) * 1e6 / rate);
-                    let (_, here) = self.maps.get(number).context("no map")?;
-                    let condition = condition(self.args.job);
-                    let there = verdict.verdict(self.maps.layout.patch(), condition);
-                    if usize::try_from(of)? != number + 1 || there != *here {
-                        Answer::Wrong
-                    } else if verdicts > good {
-                        Answer::Unearned
-                    } else if there.certified {
-                        Answer::Certified
-                    } else {
-                        Answer::NotCertified
-                    }
+                } => (number, self.times(ticks, None), verdict),
+                Reply::Judged {
+                    number,
+                    ticks,
+                    forward,
+                    certificate,
+                    verdict,
+                } => {
+                    let times = self.times(ticks, Some((forward, certificate)));
+                    (number, times, verdict)
                 }
-            });
+            };
+            verdicts += 1;
+            event.target = Some(times);
+            let agrees = self.source.agrees(item, &verdict);
+            event
+                .answers
+                .push(if usize::try_from(of)? != number + 1 || !agrees {
+                    Answer::Wrong
+                } else if verdicts > good {
+                    Answer::Unearned
+                } else if verdict.certified() {
+                    Answer::Certified
+                } else {
+                    Answer::NotCertified
+                });
         }
         self.report.note(event)
     }
-}
 
-fn condition(job: Job) -> Condition {
-    match job {
-        Job::Sum | Job::SumConstantWork => Condition::SumWindow32,
-        Job::Mask => Condition::Mask,
-        Job::DoubleMask | Job::DoubleMaskConstantWork => Condition::DoubleMask,
+    /// Ticks in microseconds.
+    fn times(&self, ticks: u32, split: Option<(u32, u32)>) -> Times {
+        let us = |ticks| f64::from(ticks) * 1e6 / f64::from(self.ticks_per_second);
+        Times {
+            all: us(ticks),
+            forward: split.map(|(forward, _)| us(forward)),
+            certificate: split.map(|(_, certificate)| us(certificate)),
+        }
     }
 }

@@ -6,6 +6,7 @@ mod damage;
 mod drive;
 mod expect;
 mod line;
+mod model;
 mod output;
 mod perception;
 mod picture;

@@ -63,7 +63,8 @@ impl Ran {
     }
 }
 
-/// A folder with a model and two frames of 16x16 pixels: red all over, and red or green by turns.
+/// A folder with a model and two frames, 16x16 pixels where not said otherwise: red all over, and red or
+/// green by turns.
 ///
 /// A cell votes for `red` where the red channel is above one half, and so for `green` and `blue`.
 pub(crate) struct Bench {
@@ -72,8 +73,13 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn new() -> Bench {
+        Bench::of(16)
+    }
+
+    /// Of that many pixels along each side.
+    pub(crate) fn of(side: u32) -> Bench {
         let folder = tempfile::tempdir().unwrap();
-        let mut b = Builder::new(16, 16);
+        let mut b = Builder::new(side as usize, side as usize);
         let diagonal: Vec<f32> = (0..9)
             .map(|at| if at % 4 == 0 { 2.0 } else { 0.0 })
             .collect();
@@ -88,10 +94,14 @@ impl Bench {
         std::fs::create_dir(&frames).unwrap();
         let red = image::Rgb([255, 0, 0]);
         let green = image::Rgb([0, 255, 0]);
-        let plain = image::RgbImage::from_pixel(16, 16, red);
+        let plain = image::RgbImage::from_pixel(side, side, red);
         plain.save(frames.join("0-red.png")).unwrap();
         let turns =
-            image::RgbImage::from_fn(16, 16, |x, y| if (x + y) % 2 == 0 { red } else { green });
+            image::RgbImage::from_fn(
+                side,
+                side,
+                |x, y| if (x + y) % 2 == 0 { red } else { green },
+            );
         turns.save(frames.join("1-red.png")).unwrap();
         bench
     }

@@ -12,6 +12,9 @@
 
 mod boards;
 mod counts;
+#[path = "../line/mod.rs"]
+#[allow(dead_code, reason = "each test binary uses its own part")]
+mod line;
 mod link;
 mod looped;
 mod maps;

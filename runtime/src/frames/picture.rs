@@ -100,6 +100,20 @@ impl Picture {
         })
     }
 
+    /// From interleaved 8-bit RGB, row by row: a byte v becomes v / 255, as in a decoded file. `None`
+    /// where there are more or fewer than 3 x height x width bytes.
+    #[must_use]
+    pub fn from_rgb8(size: Size, pixels: &[u8]) -> Option<Picture> {
+        let samples = (u64::from(size.width) * u64::from(size.height)).checked_mul(3)?;
+        if u64::try_from(pixels.len()) != Ok(samples) {
+            return None;
+        }
+        Some(Picture {
+            size,
+            planes: split(pixels, from_8_bits),
+        })
+    }
+
     /// Its size in pixels.
     #[must_use]
     pub const fn size(&self) -> Size {
@@ -179,8 +193,13 @@ fn planes(image: &DynamicImage) -> Vec<f32> {
     if deep {
         split(image.to_rgb16().as_raw(), |v| f32::from(v) / 65535.0)
     } else {
-        split(image.to_rgb8().as_raw(), |v| f32::from(v) / 255.0)
+        split(image.to_rgb8().as_raw(), from_8_bits)
     }
+}
+
+/// The value of a sample of 8 bits.
+fn from_8_bits(sample: u8) -> f32 {
+    f32::from(sample) / 255.0
 }
 
 /// Interleaved samples to three planes.

@@ -18,17 +18,20 @@ const EMULATOR: &str = "qemu-aarch64";
 const CPU: &str = "cortex-a72";
 /// Where Debian keeps the C library of the target.
 const SYSROOT: &str = "/usr/aarch64-linux-gnu";
+/// The program that is a target.
+const HIL: &str = "bagcert-hil";
 /// The conditions whose verdicts are compared.
 const CONDITIONS: [&str; 3] = ["3.2", "mask", "double-mask"];
 
 /// Builds `bagcert` for aarch64, and compares what it answers with this machine's answers: on the
-/// sample frames, and on the first `images` test images where `BAGCERT_DATA` names CIFAR-10. With
-/// `unit_tests` the certifier's tests run there as well.
+/// sample frames, and on the first `images` test images where `BAGCERT_DATA` names CIFAR-10. Then it is
+/// the target of a test with the hardware in the loop; what that test says, `look` gets line by line.
+/// With `unit_tests` the certifier's tests run there as well.
 ///
 /// # Errors
 /// Where something is missing, with what to install; where a build fails; where logits differ by more
-/// than rounding, or verdicts though no score does.
-pub(crate) fn run(images: usize, unit_tests: bool) -> Result<()> {
+/// than rounding, or verdicts though no score does; where that test fails.
+pub(crate) fn run(images: usize, unit_tests: bool, look: impl FnMut(&str)) -> Result<()> {
     let site = Site::new()?;
     let start = Instant::now();
     build(&site)?;
@@ -47,7 +50,7 @@ pub(crate) fn run(images: usize, unit_tests: bool) -> Result<()> {
         Some(data) => site.compare("CIFAR-10 test images", &Input::Cifar10(data.into(), images))?,
         None => println!("skipped: CIFAR-10 test images: BAGCERT_DATA names no folder"),
     }
-    Ok(())
+    site.in_the_loop(images, look)
 }
 
 /// What is missing here, and how to get it; with `install` it is installed first where that is possible.
@@ -73,14 +76,23 @@ pub(crate) fn missing(install: bool, left_out: &mut Vec<String>) -> Option<Strin
     test::rust_target(TARGET).err()
 }
 
-/// Both programs for both processors.
+/// The programs for both processors; the target of the loop for aarch64 alone.
 fn build(site: &Site) -> Result<()> {
     for processor in [Processor::Here, Processor::Aarch64] {
         let mut build = site.cargo(processor);
         build.args(["build", "--release", "--package", "bagcert"]);
-        exec::run(build.args(["--bin", "bagcert", "--example", "logits"]))?;
+        build.args(["--bin", "bagcert", "--example", "logits"]);
+        if processor == Processor::Aarch64 {
+            build.args(["--package", "bagcert-firmware-sim", "--bin", HIL]);
+        }
+        exec::run(&mut build)?;
     }
     Ok(())
+}
+
+/// The start of a command that runs a program of the target.
+fn emulator() -> [&'static str; 5] {
+    [EMULATOR, "-cpu", CPU, "-L", SYSROOT]
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -118,6 +130,11 @@ impl Site {
         self.target.join("arm64")
     }
 
+    /// A program of the cross build.
+    fn crossed(&self, name: &str) -> PathBuf {
+        self.cross().join(TARGET).join("release").join(name)
+    }
+
     fn cargo(&self, processor: Processor) -> Command {
         let mut cargo = exec::cargo();
         if processor == Processor::Aarch64 {
@@ -127,7 +144,7 @@ impl Site {
                 .env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", COMPILER)
                 .env(
                     "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER",
-                    format!("{EMULATOR} -cpu {CPU} -L {SYSROOT}"),
+                    emulator().join(" "),
                 )
                 .env("CC_aarch64_unknown_linux_gnu", COMPILER);
         }
@@ -139,14 +156,28 @@ impl Site {
         let mut command = match processor {
             Processor::Here => Command::new(self.target.join("release").join(name)),
             Processor::Aarch64 => {
-                let mut emulator = Command::new(EMULATOR);
-                let program = self.cross().join(TARGET).join("release").join(name);
-                emulator.args(["-cpu", CPU, "-L", SYSROOT]).arg(program);
+                let [program, arguments @ ..] = emulator();
+                let mut emulator = Command::new(program);
+                emulator.args(arguments).arg(self.crossed(name));
                 emulator
             }
         };
         command.current_dir(exec::root());
         command
+    }
+
+    /// The tests of the target, which runs under the emulator; the harness runs here.
+    fn in_the_loop(&self, images: usize, look: impl FnMut(&str)) -> Result<()> {
+        let target = self.crossed(HIL);
+        let target = target.to_str().context("the target folder is not UTF-8")?;
+        let start = [&emulator()[..], &[target]].concat().join("\n");
+        let mut test = exec::cargo();
+        test.args(["test", "--release", "--package", "bagcert-firmware-sim"])
+            .args(["--test", "hil", "--", "--show-output"])
+            .args(["--test-threads", "2"])
+            .env("BAGCERT_HIL_TARGET", start)
+            .env("BAGCERT_HIL_IMAGES", images.to_string());
+        exec::run_watched(&mut test, look)
     }
 
     /// Logits and verdicts of both processors.

@@ -76,8 +76,9 @@ pub(crate) fn run(setup: bool, only: Option<Part>, images: usize, unit_tests: bo
         match aarch64::missing(setup, &mut outcome.left_out) {
             Some(what) => outcome.left_out(format!("the runtime for aarch64 Linux: {what}")),
             None => {
-                aarch64::run(images, unit_tests)?;
+                aarch64::run(images, unit_tests, |line| outcome.look(line))?;
                 outcome.done("aarch64 Linux: verdicts beside this machine's", "compared");
+                outcome.done("aarch64 Linux: hardware in the loop", "passed");
             }
         }
     }
