@@ -24,7 +24,7 @@ pub enum Input {
         /// How its records are laid out.
         layout: Layout,
     },
-    /// A folder of images by class, of which the part `val` is taken: see [`Frames::by_class`].
+    /// A folder of images by class, of which the part `val` is taken: see [`by_class`](super::Frames::by_class).
     Folder {
         /// The folder that holds `val`.
         path: PathBuf,
