@@ -518,6 +518,29 @@ fn a_cut_that_a_stride_displaces_is_refused() {
     check_reference(&model, &mut engine, &image);
 }
 
+/// A first row cut off behind a padded convolution, before a stride: the optimiser of tract 0.23.9 pulls
+/// the stride over both, finds that the length is another, and gives up.
+#[test]
+fn a_stride_that_cannot_be_pulled_over_a_cut_is_refused() {
+    let mut b = Builder::new(8, 6);
+    let pads = b.integers("pads", &[0, 0, 1, 0, 0, 0, 2, 0]);
+    let padded = b.op("Pad", "padded", &["image", &pads], &[]);
+    let pads = ("pads", Attr::Ints(vec![0, 0, 1, 1]));
+    let branch = b.conv("branch", &padded, (3, 3), (2, 2), &[pads]);
+    let sum = b.op("Add", "sum", &[&branch, &padded], &[]);
+    let starts = b.integers("starts", &[1]);
+    let ends = b.integers("ends", &[100]);
+    let axes = b.integers("axes", &[2]);
+    let cut = b.op("Slice", "cut", &[&sum, &starts, &ends, &axes], &[]);
+    let strides = ("strides", Attr::Ints(vec![2, 1]));
+    let logits = b.conv("logits", &cut, (3, 4), (1, 1), &[strides]);
+    b.output(&logits);
+    match Engine::new(&admitted(&b)) {
+        Err(EngineError::Build(reason)) => assert!(reason.contains(": Pulling "), "{reason}"),
+        other => panic!("not refused as it should be: {:?}", other.map(|_| ())),
+    }
+}
+
 /// What a certificate does not promise: that there is an answer under the patch at all. Where a patch
 /// drives values beyond what f32 holds, the frame is a fault, never another class.
 #[test]
