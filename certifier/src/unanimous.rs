@@ -136,7 +136,6 @@ fn playoff(
         .groups()
         .fold(0u64, |sum, group| sum.saturating_add(group.count()));
     let count = u32::try_from(count).ok()?;
-    let steps = count.checked_mul(2)?;
     let last = count.checked_sub(1)?;
     let mut groups = set.groups();
     let only = groups.next().filter(|_| groups.next().is_none());
@@ -149,7 +148,7 @@ fn playoff(
     // The class of the pile, which means nothing while the pile is empty.
     let (mut class, mut height) = (0, 0usize);
     // Each step sees a window off or takes one from the pile, to which each comes once at most.
-    for _ in 0..steps {
+    for _ in 0..count.saturating_mul(2) {
         let done = number == count;
         if !constant && done {
             break;
