@@ -66,12 +66,17 @@ pub(crate) fn missing(install: bool, left_out: &mut Vec<String>) -> Option<Strin
             ));
         }
     }
+    // Its headers: the compiler's package brings the library without them.
     let library = "libc6-dev-arm64-cross";
-    if !Path::new(SYSROOT).is_dir() && install {
+    let headers = Path::new(SYSROOT).join("include/stdio.h");
+    if !headers.is_file() && install {
         tools::debian(library, left_out);
     }
-    if !Path::new(SYSROOT).is_dir() {
-        return Some(format!("there is no {SYSROOT} (on Debian: {library})"));
+    if !headers.is_file() {
+        return Some(format!(
+            "there is no {} (on Debian: apt-get install {library}; `cargo xtask arm --setup` does it)",
+            headers.display()
+        ));
     }
     test::rust_target(TARGET).err()
 }
