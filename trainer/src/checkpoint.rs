@@ -13,7 +13,7 @@ use tch::{Kind, Tensor, no_grad};
 use thiserror::Error;
 
 use crate::{
-    config::NetworkConfig,
+    config::{NetworkConfig, Scores},
     data::{Fingerprint, other_classes},
     evaluate::floats,
     network::Network,
@@ -27,6 +27,9 @@ pub struct Header {
     pub version: u32,
     /// The layers.
     pub network: NetworkConfig,
+    /// The scores that it was trained on; in checkpoints from before this was kept, they are taken for votes.
+    #[serde(default)]
+    pub scores: Scores,
     /// Class names, in label order.
     pub classes: Vec<String>,
     /// The data set's name.

@@ -12,6 +12,7 @@ use thiserror::Error;
 use self::onnx::GraphBuilder;
 use crate::{
     checkpoint::{CheckpointError, Header, write_whole},
+    config::Scores,
     evaluate::floats,
     network::{BATCH_NORM_EPSILON, Convolution, Network},
 };
@@ -36,6 +37,12 @@ pub enum ExportError {
         /// The tensor.
         part: &'static str,
     },
+    /// Its logits are no votes.
+    #[error(
+        "this network was trained on softmax scores, for which only the differences between classes count, while \
+         every certificate here counts a logit of 0 or more as a vote; train it with scores = \"heaviside\""
+    )]
+    NoVotes,
     /// The file could not be written.
     #[error(transparent)]
     File(#[from] CheckpointError),
@@ -44,7 +51,8 @@ pub enum ExportError {
 /// Writes `network` as ONNX: input "image" [1, 3, H, W] f32 in [0, 1], output "logits" [1, C, h, w].
 ///
 /// # Errors
-/// Where a weight is not finite, or the file cannot be written; an older file is then untouched.
+/// Where a weight is not finite, the network was trained on softmax scores, or the file cannot be written; an
+/// older file is then untouched.
 pub fn export(path: &Path, header: &Header, network: &Network) -> Result<(), ExportError> {
     let bytes = onnx_bytes(header, network)?;
     Ok(write_whole(path, &bytes)?)
@@ -53,8 +61,11 @@ pub fn export(path: &Path, header: &Header, network: &Network) -> Result<(), Exp
 /// The bytes of the ONNX file.
 ///
 /// # Errors
-/// Where a weight is not finite.
+/// Where a weight is not finite, or the network was trained on softmax scores.
 pub fn onnx_bytes(header: &Header, network: &Network) -> Result<Vec<u8>, ExportError> {
+    if header.scores == Scores::Softmax {
+        return Err(ExportError::NoVotes);
+    }
     let mut folded = Folded::new(network);
     let mut graph = GraphBuilder::new();
     let size = i64::from(header.image_size);

@@ -19,7 +19,7 @@ use tract_onnx::pb::{
 
 use crate::{
     checkpoint::Header,
-    config::NetworkConfig,
+    config::{NetworkConfig, Scores},
     export::{ExportError, onnx_bytes},
     network::{Network, Plan},
 };
@@ -225,6 +225,8 @@ impl<'m> File<'m> {
         Ok(Header {
             version: 1,
             network: self.layers()?,
+            // Nothing else is exported.
+            scores: Scores::Heaviside,
             classes,
             dataset: metadata("bagcert.dataset")?.into(),
             normalisation,

@@ -19,8 +19,8 @@ use bagcert_trainer::{
     network::{Mode, Network},
 };
 use common::{
-    run, text,
-    trained::{TRAINED, checkpoint, options, overflowing, square, test_images, trained},
+    text,
+    trained::{self, checkpoint, options, overflowing, square, test_images, trained},
 };
 use safetensors::SafeTensors;
 use tch::{Kind, Tensor, no_grad};
@@ -171,26 +171,8 @@ fn a_patch_that_makes_logits_nan_is_a_fault() {
     );
 }
 
-/// The arguments of an attack on the first test images, and what it wrote.
 fn attack(more: &[&str]) -> (Option<i32>, String, String) {
-    let checkpoint = checkpoint();
-    let mut arguments = vec![
-        "attack",
-        "--checkpoint",
-        text(&checkpoint),
-        "--data",
-        text(TRAINED.path()),
-        "--steps",
-        "10",
-        "--step-size",
-        "0.1",
-        "--batch",
-        "20",
-    ];
-    arguments.extend(more);
-    let (result, errors) = run(&arguments);
-    let output = String::from_utf8(result.stdout).unwrap();
-    (result.status.code(), output, errors)
+    trained::attack(["--checkpoint", text(&checkpoint())], more)
 }
 
 fn records(journal: &Path) -> Vec<Record> {

@@ -15,7 +15,7 @@ use bagcert_certifier::{Condition, Geometry, MaskCertifier, MaskSet, ScoreMap, S
 use bagcert_trainer::attack::{Attack, AttackError, Attacked, Attacker, Summary};
 use common::{
     run, text,
-    trained::{TRAINED, checkpoint, options, overflowing, square, test_images, trained},
+    trained::{self, checkpoint, options, overflowing, square, test_images, trained},
 };
 
 const MASKING: [Condition; 2] = [Condition::Mask, Condition::DoubleMask];
@@ -181,27 +181,10 @@ fn the_command_attacks_an_exported_model_and_goes_on_where_it_was() {
     ]);
     assert!(result.status.success(), "{errors}");
     let attack = |more: &[&str]| {
-        let mut arguments = vec![
-            "attack",
-            "--model",
-            text(&model),
-            "--data",
-            text(TRAINED.path()),
-        ];
-        arguments.extend([
-            "--steps",
-            "10",
-            "--step-size",
-            "0.1",
-            "--batch",
-            "20",
-            "--patch",
-            "3x3",
-        ]);
-        arguments.extend(more);
-        let (result, errors) = run(&arguments);
-        let output = String::from_utf8(result.stdout).unwrap();
-        (result.status.code(), output, errors)
+        trained::attack(
+            ["--model", text(&model)],
+            &[&["--patch", "3x3"], more].concat(),
+        )
     };
     let masked = ["--condition", "double-mask", "--output"];
     let (status, expected, errors) =

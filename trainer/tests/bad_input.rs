@@ -5,22 +5,12 @@ mod common;
 
 use std::{fs, path::Path};
 
-use common::{command, records, run, text, write_config, write_dataset};
+use common::{command, records, run, text, train, write_config, write_dataset};
 
 /// Trains in `folder/run`; the error text.
 fn fails(folder: &Path, config: &Path, more: &[&str]) -> String {
     let output = folder.join("run");
-    let mut arguments = vec![
-        "train",
-        "--config",
-        text(config),
-        "--data",
-        text(folder),
-        "--output",
-        text(&output),
-    ];
-    arguments.extend(more);
-    let (result, errors) = run(&arguments);
+    let (result, errors) = train(config, folder, &output, more);
     assert!(!result.status.success(), "it should have failed");
     errors
 }
@@ -115,16 +105,8 @@ fn a_run_is_never_overwritten_or_mixed_with_another() {
     write_dataset(folder.path(), 20);
     let config = write_config(folder.path(), 1, "");
     let output = folder.path().join("run");
-    let arguments = [
-        "train",
-        "--config",
-        text(&config),
-        "--data",
-        text(folder.path()),
-        "--output",
-        text(&output),
-    ];
-    assert!(run(&arguments).0.status.success());
+    let (result, errors) = train(&config, folder.path(), &output, &[]);
+    assert!(result.status.success(), "{errors}");
     let checkpoint = output.join("checkpoint.safetensors");
     let before = fs::read(&checkpoint).unwrap();
 

@@ -1,53 +1,24 @@
 //! The same image gives the same scores in libtorch and, through the exported file, in tract.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod common;
+
 use std::io::Cursor;
 
 use bagcert_certifier::{Certifier, Condition, Geometry, PatchSize, ScoreMap, Shape, Verdict};
 use bagcert_trainer::{
     checkpoint::{Checkpoint, Header, save},
-    config::NetworkConfig,
-    data::CLASS_NAMES,
-    export::onnx_bytes,
-    network::{Mode, Network},
+    config::{NetworkConfig, Scores},
+    export::{ExportError, export, onnx_bytes},
+    network::Mode,
     run::build,
 };
+use common::untrained::{header, unsettled};
 use tch::{Device, Kind, Tensor, no_grad};
 use tract_onnx::prelude::*;
 
-fn header(network: NetworkConfig) -> Header {
-    Header {
-        version: 1,
-        network,
-        classes: CLASS_NAMES.map(String::from).to_vec(),
-        dataset: "CIFAR-10".into(),
-        normalisation: vec![(0.4914, 0.2470), (0.4822, 0.2435), (0.4465, 0.2616)],
-        image_size: 32,
-        resize: None,
-        data: None,
-        epoch: 0,
-        steps: 0,
-        seed: 0,
-    }
-}
-
 fn config(text: &str) -> NetworkConfig {
     toml::from_str(text).unwrap()
-}
-
-/// A network whose batch-normalisation statistics and scales are not the initial ones.
-fn network(header: &Header) -> (Network, Geometry) {
-    tch::manual_seed(5);
-    let (network, geometry) = build(header, Device::Cpu).unwrap();
-    no_grad(|| {
-        let images = Tensor::rand([64, 3, 32, 32], (Kind::Float, Device::Cpu));
-        for _ in 0..20 {
-            let _ = network.forward(&images, Mode::Train { shake: true });
-        }
-        let flat = network.parameters.flat.shallow_clone();
-        let _ = flat.shallow_clone().g_add_(&(flat.randn_like() * 0.02));
-    });
-    (network, geometry)
 }
 
 fn tract_logits(bytes: &[u8], images: &[Vec<f32>]) -> Vec<Vec<f32>> {
@@ -95,7 +66,7 @@ fn libtorch_and_tract_agree_on_every_kind_of_network() {
     ];
     for text in networks {
         let header = header(config(text));
-        let (network, geometry) = network(&header);
+        let (network, geometry) = unsettled(&header, 5);
         let images = Tensor::rand([6, 3, 32, 32], (Kind::Float, Device::Cpu));
         let logits = no_grad(|| network.forward(&images, Mode::Evaluate));
         let rows = |tensor: &Tensor| -> Vec<Vec<f32>> {
@@ -135,7 +106,7 @@ fn libtorch_and_tract_agree_on_every_kind_of_network() {
 #[test]
 fn a_checkpoint_gives_the_same_network_back() {
     let header = header(config("width = 16\nkernels = [3, 1]\n"));
-    let (network, _) = network(&header);
+    let (network, _) = unsettled(&header, 5);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("net.safetensors");
     save(&path, &header, &network, None).unwrap();
@@ -144,4 +115,27 @@ fn a_checkpoint_gives_the_same_network_back() {
     let (mut restored, _) = build(&checkpoint.header, Device::Cpu).unwrap();
     checkpoint.restore(&mut restored, None).unwrap();
     assert!(onnx_bytes(&header, &network).unwrap() == onnx_bytes(&header, &restored).unwrap());
+}
+
+#[test]
+fn a_network_without_votes_is_not_exported() {
+    let with = |scores| Header {
+        scores,
+        ..header(config("width = 8\nkernels = [3, 1]\n"))
+    };
+    let (network, _) = unsettled(&with(Scores::Softmax), 5);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.onnx");
+    let error = export(&path, &with(Scores::Softmax), &network).unwrap_err();
+    assert!(matches!(error, ExportError::NoVotes), "{error}");
+    assert!(error.to_string().contains("heaviside") && !path.exists());
+    // A sigmoid of a half is a logit of 0.
+    for scores in [Scores::Heaviside, Scores::Sigmoid] {
+        export(&path, &with(scores), &network).unwrap();
+    }
+    // Before scores were kept there was no such word in a checkpoint.
+    let mut old = serde_json::to_value(with(Scores::Softmax)).unwrap();
+    old.as_object_mut().unwrap().remove("scores").unwrap();
+    let old: Header = serde_json::from_value(old).unwrap();
+    assert_eq!(old, with(Scores::Heaviside));
 }

@@ -1,14 +1,16 @@
 //! The receptive field worked out from a configuration is the one that admission finds in the export.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod common;
+
 use std::path::Path;
 
 use bagcert::admission::admit_bytes;
 use bagcert_certifier::{PatchSize, Pixel};
 use bagcert_trainer::{
-    checkpoint::Header, config::Config, data::CLASS_NAMES, export::onnx_bytes, network::Plan,
-    run::build,
+    checkpoint::Header, config::Config, export::onnx_bytes, network::Plan, run::build,
 };
+use common::untrained::header;
 use tch::Device;
 
 #[test]
@@ -50,17 +52,8 @@ fn admission_finds_the_geometry_of_the_configuration() {
     ];
     for (text, size, receptive_field) in networks {
         let header = Header {
-            version: 1,
-            network: toml::from_str(&format!("width = 4\n{text}")).unwrap(),
-            classes: CLASS_NAMES.map(String::from).to_vec(),
-            dataset: "none".into(),
-            normalisation: vec![(0.5, 0.25); 3],
             image_size: size,
-            resize: None,
-            data: None,
-            epoch: 0,
-            steps: 0,
-            seed: 0,
+            ..header(toml::from_str(&format!("width = 4\n{text}")).unwrap())
         };
         tch::manual_seed(1);
         let (network, geometry) = build(&header, Device::Cpu).unwrap();
@@ -82,17 +75,11 @@ fn the_papers_imagenet_networks_are_those_of_their_configurations() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(&name);
         let config = Config::read(&path).unwrap();
         let header = Header {
-            version: 1,
-            network: config.network,
             classes: (0..1000).map(|class| format!("n{class:08}")).collect(),
-            dataset: "none".into(),
             normalisation: vec![(0.485, 0.229), (0.456, 0.224), (0.406, 0.225)],
             image_size: config.data.crop,
             resize: Some(config.data.resize),
-            data: None,
-            epoch: 0,
-            steps: 0,
-            seed: 0,
+            ..header(config.network)
         };
         tch::manual_seed(1);
         let (network, geometry) = build(&header, Device::Cpu).unwrap();

@@ -6,46 +6,29 @@
     clippy::indexing_slicing
 )]
 
+mod common;
+
 use std::{fs, path::Path};
 
 use bagcert_trainer::{
     checkpoint::Header,
-    config::NetworkConfig,
-    data::CLASS_NAMES,
     export::{export, onnx_bytes},
     import::{ImportError, import},
     network::{Mode, Network},
-    run::build,
 };
+use common::untrained::{header, unsettled};
 use prost::Message;
 use tch::{Device, Kind, Tensor, no_grad};
 use tract_onnx::pb::ModelProto;
 
 fn network(layers: &str) -> (Header, Network) {
-    tch::manual_seed(11);
-    let network: NetworkConfig = toml::from_str(layers).unwrap();
     let header = Header {
-        version: 1,
-        network,
-        classes: CLASS_NAMES.map(String::from).to_vec(),
-        dataset: "CIFAR-10".into(),
-        normalisation: vec![(0.4914, 0.2470), (0.4822, 0.2435), (0.4465, 0.2616)],
-        image_size: 32,
-        resize: None,
-        data: None,
         epoch: 3,
         steps: 4,
         seed: 5,
+        ..header(toml::from_str(layers).unwrap())
     };
-    let (network, _) = build(&header, Device::Cpu).unwrap();
-    no_grad(|| {
-        let images = Tensor::rand([64, 3, 32, 32], (Kind::Float, Device::Cpu));
-        for _ in 0..20 {
-            let _ = network.forward(&images, Mode::Train { shake: true });
-        }
-        let flat = network.parameters.flat.shallow_clone();
-        let _ = flat.shallow_clone().g_add_(&(flat.randn_like() * 0.02));
-    });
+    let (network, _) = unsettled(&header, 11);
     (header, network)
 }
 

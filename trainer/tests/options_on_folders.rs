@@ -11,6 +11,7 @@ use std::{
 
 use bagcert_certifier::PatchSize;
 use bagcert_trainer::{
+    checkpoint::Header,
     config::{Config, Scores},
     data::{DataError, Folder, FolderError, Images, Sizes},
     evaluate::{EvaluationError, evaluate, evaluate_timed},
@@ -21,6 +22,7 @@ use bagcert_trainer::{
 use common::{
     run as command, text,
     trees::{CLASSES, write_folder},
+    untrained::header,
 };
 use tch::Device;
 
@@ -153,18 +155,10 @@ fn images_read_as_they_are_needed_are_evaluated_as_those_in_memory() {
     assert_eq!(memory.len(), 45);
     assert!(images.part(45, 10).unwrap().is_empty());
     tch::manual_seed(2);
-    let header = bagcert_trainer::checkpoint::Header {
-        version: 1,
-        network: toml::from_str("width = 8\nkernels = [3]\nstem_stride = 2").unwrap(),
+    let header = Header {
         classes: classes.to_vec(),
-        dataset: "trees".into(),
-        normalisation: vec![(0.5, 0.25); 3],
         image_size: 24,
-        resize: None,
-        data: None,
-        epoch: 0,
-        steps: 0,
-        seed: 0,
+        ..header(toml::from_str("width = 8\nkernels = [3]\nstem_stride = 2").unwrap())
     };
     let (network, geometry) = run::build(&header, Device::Cpu).unwrap();
     let patches = [PatchSize::new(3, 3).unwrap(), PatchSize::new(1, 8).unwrap()];

@@ -5,7 +5,6 @@ use std::{path::PathBuf, time::Instant};
 use anyhow::Result;
 use bagcert_trainer::{
     checkpoint::Header,
-    config::Scores,
     data::{DataError, Dataset, Images},
     evaluate::{Accuracy, evaluate_timed},
     network::Compute,
@@ -76,8 +75,7 @@ pub(super) fn eval(args: &EvalArgs) -> Result<()> {
     let begun = Instant::now();
     let (accuracy, times) = evaluate_timed(
         &network,
-        // What the export will be read as.
-        Scores::Heaviside,
+        header.scores,
         &images,
         &geometry,
         &patches,

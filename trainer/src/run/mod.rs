@@ -125,6 +125,7 @@ pub fn train(
     let mut header = Header {
         version: 1,
         network: config.network.clone(),
+        scores: config.loss.scores,
         classes: facts.classes,
         dataset: facts.name,
         normalisation: facts.normalisation,

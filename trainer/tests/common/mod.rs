@@ -3,6 +3,7 @@
 
 pub(crate) mod trained;
 pub(crate) mod trees;
+pub(crate) mod untrained;
 
 use std::{
     fs,
@@ -81,6 +82,14 @@ pub(crate) fn run(args: &[&str]) -> (Output, String) {
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!text.contains("panicked"), "{text}");
     (output, text)
+}
+
+/// Runs `bagcert-train train`; its standard error as text.
+pub(crate) fn train(config: &Path, data: &Path, output: &Path, more: &[&str]) -> (Output, String) {
+    let mut arguments = vec!["train", "--config", text(config), "--data", text(data)];
+    arguments.extend(["--output", text(output)]);
+    arguments.extend(more);
+    run(&arguments)
 }
 
 /// A path as an argument.

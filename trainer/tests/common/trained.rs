@@ -14,7 +14,7 @@ use bagcert_trainer::{
 use tch::{Device, Kind, Tensor};
 use tempfile::TempDir;
 
-use super::{run, text, write_config, write_dataset};
+use super::{run, text, train, write_config, write_dataset};
 
 /// Images and a trained network.
 pub(crate) static TRAINED: LazyLock<TempDir> = LazyLock::new(|| {
@@ -22,19 +22,23 @@ pub(crate) static TRAINED: LazyLock<TempDir> = LazyLock::new(|| {
     write_dataset(folder.path(), 160);
     let config = write_config(folder.path(), 30, "");
     let output = folder.path().join("run");
-    let arguments = [
-        "train",
-        "--config",
-        text(&config),
-        "--data",
-        text(folder.path()),
-        "--output",
-        text(&output),
-    ];
-    let (result, errors) = run(&arguments);
+    let (result, errors) = train(&config, folder.path(), &output, &[]);
     assert!(result.status.success(), "{errors}");
     folder
 });
+
+/// An attack of ten steps on the first test images by `network` (`--checkpoint` or `--model` and its path): the
+/// exit status, and what it wrote to standard output and standard error.
+pub(crate) fn attack(network: [&str; 2], more: &[&str]) -> (Option<i32>, String, String) {
+    let mut arguments = vec!["attack"];
+    arguments.extend(network);
+    arguments.extend(["--data", text(TRAINED.path())]);
+    arguments.extend(["--steps", "10", "--step-size", "0.1", "--batch", "20"]);
+    arguments.extend(more);
+    let (result, errors) = run(&arguments);
+    let output = String::from_utf8(result.stdout).unwrap();
+    (result.status.code(), output, errors)
+}
 
 pub(crate) fn checkpoint() -> PathBuf {
     TRAINED.path().join("run/checkpoint.safetensors")
