@@ -14,6 +14,8 @@ mod judge;
 mod model;
 mod picture;
 mod port;
+#[path = "../host/progress.rs"]
+mod progress;
 mod report;
 mod run;
 mod source;

@@ -4,10 +4,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use bagcert_firmware_sim::wire::{DELIMITER, Refusal, Reply};
+use indicatif::ProgressBar;
 
-use crate::args::Run;
+use crate::args::{Format, Run};
 use crate::inject::{Kind, Random};
 use crate::port::{Port, Received};
+use crate::progress;
 use crate::report::{Answer, Event, Report, Times};
 use crate::source::{Item, Source};
 use crate::stop::Stop;
@@ -93,6 +95,11 @@ fn no_session(reason: Refusal) -> Option<&'static str> {
 impl Loop<'_> {
     fn all(&mut self) -> Result<()> {
         let count = self.args.count.unwrap_or(self.source.len());
+        // Lines of JSON show by themselves how far a run is.
+        let bar = match self.args.format {
+            Format::Table => progress::bar(count as u64, "messages"),
+            Format::Jsonl => ProgressBar::hidden(),
+        };
         let mut random = Random(self.args.seed);
         let mut number = 0;
         let mut injected = 0usize;
@@ -129,6 +136,7 @@ impl Loop<'_> {
                 }
             }
             number += 1;
+            bar.set_position(number as u64);
         }
         Ok(())
     }

@@ -10,8 +10,9 @@ use bagcert::with_causes;
 use bagcert_certifier::failsafe::{FailSafe, Limits, self_test};
 use bagcert_certifier::{Condition, ScoreWord, TableWord};
 use bagcert_firmware_sim::{Cycle, Memory, Outcome, Settings, Watchdog};
+use indicatif::ProgressBar;
 
-use super::args::{Args, Pace, Timing};
+use super::args::{Args, Format, Pace, Timing};
 use super::camera::Camera;
 use super::expect::{Before, ModelWatch, matches_primary, missed, verdict_beside};
 use super::line::Line;
@@ -20,7 +21,7 @@ use super::scenario::{Kind, Scenario};
 use super::stop::Stop;
 use super::summary::Summary;
 use super::supervisor::{Arrival, Supervisor, Turn};
-use super::{real, say, simulated};
+use super::{progress, real, say, simulated};
 
 /// Frames lost in a row that the loop bears without a fault of its own.
 const MAX_LOST: u32 = 3;
@@ -180,6 +181,11 @@ impl Drive {
             unusable: BTreeSet::new(),
             watch: ModelWatch::default(),
             patched: Vec::new(),
+            // Lines of JSON show by themselves how far a run is.
+            bar: match args.format {
+                Format::Table => progress::bar(self.cycles.into(), "cycles"),
+                Format::Jsonl => ProgressBar::hidden(),
+            },
         };
         let run = match args.time {
             Pace::Simulated => simulated::run,
@@ -225,13 +231,15 @@ pub(crate) struct Log<'l> {
     watch: ModelWatch,
     /// Certified classes under a patch, the scene without it, and whether the model was damaged.
     patched: Vec<(usize, Vec<f32>, bool)>,
+    bar: ProgressBar,
 }
 
 impl Log<'_> {
     /// An input that cannot be used is said once.
     pub(crate) fn unusable(&mut self, camera: &Camera, number: u32, reason: String) {
         if self.unusable.insert(camera.id(number)) {
-            say(&format!("bagcert-firmware-sim: {reason}"));
+            let said = || say(&format!("bagcert-firmware-sim: {reason}"));
+            self.bar.suspend(said);
         }
     }
 
@@ -296,9 +304,10 @@ impl Log<'_> {
         self.summary.add(&line);
         if !self.quiet {
             for text in line.words() {
-                say(&text);
+                self.bar.suspend(|| say(&text));
             }
         }
+        self.bar.inc(1);
         (self.each)(&line)
     }
 }

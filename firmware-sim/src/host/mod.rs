@@ -10,6 +10,7 @@ mod model;
 mod output;
 mod perception;
 mod picture;
+mod progress;
 mod real;
 mod scenario;
 mod simulated;
