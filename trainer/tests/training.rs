@@ -12,7 +12,7 @@ use bagcert_trainer::{
     network::{Compute, Mode, Network, Plan},
     run::{self, EpochLog, Observer},
 };
-use common::{write_config_with, write_dataset};
+use common::{run as command, text, write_config_with, write_dataset};
 use tch::{Device, Kind, Tensor};
 
 fn network() -> Network {
@@ -190,4 +190,28 @@ fn validation_measures_the_average_of_the_weights() {
     assert_ne!(plain.1, averaged.1);
     let clipped = measured("clip_norm = 0.001");
     assert_ne!(plain.2, clipped.2);
+}
+
+/// Softmax knows no votes: neither validation nor `eval` may count logits of 0 and more.
+#[test]
+fn relaxed_scores_are_measured_as_numbers() {
+    let folder = tempfile::tempdir().unwrap();
+    write_dataset(folder.path(), 60);
+    let lines = [("loss", "scores = \"softmax\"")];
+    let config = write_config_with(folder.path(), 8, &lines);
+    let output = folder.path().join("run");
+    let (result, errors) = common::train(&config, folder.path(), &output, &[]);
+    assert!(result.status.success(), "{errors}");
+    let log = std::fs::read_to_string(output.join("log.jsonl")).unwrap();
+    assert!(!log.contains("double_mask"), "{log}");
+    let checkpoint = output.join("checkpoint.safetensors");
+    let [checkpoint, data] = [checkpoint.as_path(), folder.path()].map(text);
+    let (result, errors) = command(&["eval", "--checkpoint", checkpoint, "--data", data]);
+    let said = String::from_utf8(result.stdout).unwrap();
+    assert!(result.status.success(), "{errors}");
+    assert!(!said.contains("double masking"), "{said}");
+    // The made-up classes differ by brightness: whoever reads the scores rightly tells more than a few apart.
+    let clean = said.split("clean accuracy ").nth(1).unwrap();
+    let clean: f64 = clean.split(' ').next().unwrap().parse().unwrap();
+    assert!(clean > 25.0, "{said}");
 }
