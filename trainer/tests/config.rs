@@ -14,6 +14,18 @@ fn refused(table: &str, lines: &str) -> String {
 }
 
 #[test]
+fn a_margin_outside_windows_takes_no_sampled_cells() {
+    let folder = tempfile::tempdir().unwrap();
+    let window = "margin_kind = \"worst-window\"\npatches = [\"2x2\"]";
+    let tables = [("loss", window), ("training", "cell_stride = 2")];
+    let path = write_config_with(folder.path(), 3, &tables);
+    let error = Config::read(&path).unwrap_err().to_string();
+    for part in ["training.cell_stride = 2", "every cell", "loss.margin_kind"] {
+        assert!(error.contains(part), "{part} is not in: {error}");
+    }
+}
+
+#[test]
 fn values_out_of_range_and_keys_without_effect_are_named() {
     let pair = "margin_kind = \"worst-pair\"";
     let cases: &[(&str, &str, &[&str])] = &[
@@ -86,6 +98,11 @@ fn values_out_of_range_and_keys_without_effect_are_named() {
             &["precision", "f16", "bf16"],
         ),
         ("training", "peak_tflops = -1.0", &["training.peak_tflops"]),
+        (
+            "training",
+            "cell_stride = 0",
+            &["training.cell_stride", "16"],
+        ),
         ("", "[augmentation]\ncutout = -1", &["augmentation.cutout"]),
         (
             "",

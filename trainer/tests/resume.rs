@@ -156,7 +156,7 @@ fn a_run_killed_while_it_writes_a_checkpoint_resumes_too() {
     // 1.6 million parameters, four times over: most of the time goes into writing.
     let extra = [
         ("network", "widths = [400, 400]"),
-        ("training", "ema = 0.9"),
+        ("training", "ema = 0.9\ncell_stride = 2"),
     ];
     let config = write_config_with(folder.path(), 10, &extra);
     expect_the_same(&config, folder.path(), |resumed, folder| {

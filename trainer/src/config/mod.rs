@@ -226,6 +226,12 @@ impl Config {
         )?;
         self.augmentation.check()?;
         self.loss.check()?;
+        require(
+            self.training.cell_stride == 1 || self.loss.margin_kind == MarginKind::Paper,
+            "training.cell_stride",
+            self.training.cell_stride,
+            "a margin outside windows needs every cell: it must be 1 unless loss.margin_kind is \"paper\"",
+        )?;
         if let Some(distillation) = &self.distillation {
             distillation.check()?;
         }

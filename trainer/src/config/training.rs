@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, require};
+use super::{ConfigError, default_one, require};
 
 /// Optimiser, schedule, length and arithmetic.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,6 +26,10 @@ pub struct TrainingConfig {
     /// Decay of an exponential moving average of the weights, which is then what is measured and exported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ema: Option<f64>,
+    /// Work out every so many cells of the score map along each axis, from an offset drawn for each step: a step
+    /// costs less, its votes are a sample. 1: all of them, as in the paper.
+    #[serde(default = "default_one", skip_serializing_if = "is_one")]
+    pub cell_stride: i64,
     /// Arithmetic of the convolutions.
     #[serde(default)]
     pub precision: Precision,
@@ -51,6 +55,9 @@ pub enum Precision {
 
 fn default_every() -> usize {
     1
+}
+fn is_one(value: &i64) -> bool {
+    *value == 1
 }
 
 impl TrainingConfig {
@@ -85,6 +92,12 @@ impl TrainingConfig {
             "training.validate_every",
             self.validate_every,
             "it must be 1 or more",
+        )?;
+        require(
+            (1..=16).contains(&self.cell_stride),
+            "training.cell_stride",
+            self.cell_stride,
+            "it must be from 1 to 16",
         )?;
         let positive = |value: f64| value.is_finite() && value > 0.0;
         let norm = self.clip_norm.unwrap_or(1.0);

@@ -3,7 +3,10 @@
 use tch::{Reduction, Tensor};
 
 use super::{mean_scores, scores};
-use crate::config::{Scores, Targets};
+use crate::{
+    config::{Scores, Targets},
+    network::Sampling,
+};
 
 /// What a teacher says about a batch.
 #[derive(Debug)]
@@ -14,14 +17,15 @@ pub struct Lesson {
 }
 
 impl Lesson {
-    /// From the teacher's logits N x C x H x W for a network whose map has `height` x `width` cells: H and W must
-    /// be these or whole multiples where score maps are learnt.
-    pub fn new(logits: &Tensor, kind: Targets, height: i64, width: i64) -> Self {
+    /// From the teacher's logits N x C x H x W for a network whose map has `map` rows and columns: H and W must be
+    /// these or whole multiples where score maps are learnt. Of the map, what `sampling` takes is learnt; the
+    /// teacher's mean scores are always of all its cells.
+    pub fn new(logits: &Tensor, kind: Targets, map: [i64; 2], sampling: &Sampling) -> Self {
         let logits = logits.detach();
         let target = match kind {
             Targets::MeanScores => mean_scores(&scores(&logits, Scores::Heaviside)),
             // Each cell learns the mean of the teacher's cells in its place.
-            Targets::ScoreMaps => logits.sigmoid().adaptive_avg_pool2d([height, width]),
+            Targets::ScoreMaps => sampling.of(&logits.sigmoid().adaptive_avg_pool2d(map)),
         };
         Self {
             kind,
@@ -66,7 +70,7 @@ mod tests {
     #[test]
     fn mean_scores_are_compared_class_by_class() {
         let (student, teacher) = (logits(1, 2), logits(2, 4));
-        let lesson = Lesson::new(&teacher, Targets::MeanScores, 2, 2);
+        let lesson = Lesson::new(&teacher, Targets::MeanScores, [2, 2], &Sampling::ALL);
         let found = distil(&student, Scores::Heaviside, &lesson).double_value(&[]);
         let share = |logits: &Tensor, image: i64, class: i64| {
             let cells = logits.get(image).get(class);
@@ -84,7 +88,7 @@ mod tests {
             "{found} is not {expected}"
         );
         // The same votes are nothing left to learn.
-        let own = Lesson::new(&student, Targets::MeanScores, 2, 2);
+        let own = Lesson::new(&student, Targets::MeanScores, [2, 2], &Sampling::ALL);
         assert_eq!(
             distil(&student, Scores::Heaviside, &own).double_value(&[]),
             0.0
@@ -95,7 +99,7 @@ mod tests {
     fn score_maps_are_compared_cell_by_cell_and_larger_ones_averaged() {
         let student = logits(3, 2).set_requires_grad(true);
         let teacher = logits(4, 4);
-        let lesson = Lesson::new(&teacher, Targets::ScoreMaps, 2, 2);
+        let lesson = Lesson::new(&teacher, Targets::ScoreMaps, [2, 2], &Sampling::ALL);
         let loss = distil(&student, Scores::Heaviside, &lesson);
         let gradient = Tensor::run_backward(&[loss], &[&student], false, false).remove(0);
         // The gradient of the cross-entropy: what the network says less what the teacher says.
@@ -107,5 +111,16 @@ mod tests {
             let expected = (at(&said) - taught) / 24.0;
             assert!(at(&gradient).allclose(&expected, 1e-5, 1e-7, false));
         }
+    }
+
+    #[test]
+    fn of_sampled_cells_the_same_cells_are_learnt() {
+        let (student, teacher) = (logits(5, 4), logits(6, 8));
+        let whole = Lesson::new(&teacher, Targets::ScoreMaps, [4, 4], &Sampling::ALL);
+        let sampling = Sampling::new(2, [1, 0]);
+        let lesson = Lesson::new(&teacher, Targets::ScoreMaps, [4, 4], &sampling);
+        assert_eq!(lesson.target, sampling.of(&whole.target));
+        let found = distil(&sampling.of(&student), Scores::Heaviside, &lesson);
+        assert!(found.double_value(&[]) > 0.0);
     }
 }

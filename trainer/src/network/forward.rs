@@ -7,6 +7,7 @@ use crate::config::{Precision, TrainingConfig};
 use super::{
     parameters::Parameters,
     plan::{Block, Convolution, Plan},
+    sampling::Sampling,
 };
 
 /// What batch normalisation adds to a variance.
@@ -123,6 +124,11 @@ impl Network {
 
     /// Logits N x C x h x w (f32) of `images` N x channels x H x W in [0, 1] (f32).
     pub fn forward(&self, images: &Tensor, mode: Mode) -> Tensor {
+        self.forward_sampled(images, mode, &Sampling::ALL)
+    }
+
+    /// The logits (f32) of the sampled cells alone: what `sampling` takes of the whole map, at less work.
+    pub fn forward_sampled(&self, images: &Tensor, mode: Mode, sampling: &Sampling) -> Tensor {
         let parameters = self.parameters.parameters();
         let cast = if self.compute.kind == Kind::Float {
             parameters.iter().map(Tensor::shallow_clone).collect()
@@ -142,11 +148,19 @@ impl Network {
         } else {
             x
         };
-        let mut x = cursor.apply(&x, &self.plan.stem).relu_();
-        for block in &self.plan.blocks {
-            x = cursor.block(&x, block);
+        // Where the sampled cells are picked: the last layer that mixes neighbours, or leaves cells out itself.
+        let last = self.plan.last_spatial_block();
+        let at = |index| match last == index {
+            true => sampling,
+            false => &Sampling::ALL,
+        };
+        let mut x = cursor.apply(&x, &self.plan.stem, at(None)).relu_();
+        for (index, block) in self.plan.blocks.iter().enumerate() {
+            x = cursor.block(&x, block, at(Some(index)));
         }
-        cursor.apply(&x, &self.plan.head).to_kind(Kind::Float)
+        cursor
+            .apply(&x, &self.plan.head, &Sampling::ALL)
+            .to_kind(Kind::Float)
     }
 }
 
@@ -156,13 +170,12 @@ impl Cursor {
         (self.parameters.next(), self.cast.next())
     }
 
-    fn apply(&mut self, x: &Tensor, c: &Convolution) -> Tensor {
-        let (stride, padding) = ([c.stride; 2], [c.padding(); 2]);
+    fn apply(&mut self, x: &Tensor, c: &Convolution, sampling: &Sampling) -> Tensor {
         let weight = self.next().1.unwrap_or_default();
         if !c.normalised {
-            return x.conv2d(&weight, self.next().1, stride, padding, [1i64, 1], 1);
+            return sampling.convolve(x, &weight, self.next().1.as_ref(), c);
         }
-        let x = x.conv2d(&weight, None::<Tensor>, stride, padding, [1i64, 1], 1);
+        let x = sampling.convolve(x, &weight, None, c);
         let (scale, shift) = (self.next().0, self.next().0);
         let (mean, variance) = (self.statistics.next(), self.statistics.next());
         let training = self.mode != Mode::Evaluate;
@@ -178,16 +191,21 @@ impl Cursor {
         )
     }
 
-    fn block(&mut self, x: &Tensor, block: &Block) -> Tensor {
+    fn block(&mut self, x: &Tensor, block: &Block, sampling: &Sampling) -> Tensor {
         let mut ends = Vec::with_capacity(block.paths.len());
         for [first, second] in &block.paths {
-            let middle = self.apply(x, first).relu_();
-            ends.push(self.apply(&middle, second));
+            let (early, late) = if second.is_spatial() {
+                (&Sampling::ALL, sampling)
+            } else {
+                (sampling, &Sampling::ALL)
+            };
+            let middle = self.apply(x, first, early).relu_();
+            ends.push(self.apply(&middle, second, late));
         }
-        let shortcut = block
-            .shortcut
-            .as_ref()
-            .map_or_else(|| x.shallow_clone(), |c| self.apply(x, c));
+        let shortcut = match &block.shortcut {
+            Some(c) => self.apply(x, c, sampling),
+            None => sampling.of(x),
+        };
         (shortcut + self.mix(ends)).relu_()
     }
 

@@ -3,7 +3,9 @@
 mod forward;
 mod parameters;
 mod plan;
+mod sampling;
 
 pub use forward::{BATCH_NORM_EPSILON, Compute, Mode, Network};
 pub use parameters::Parameters;
 pub use plan::{Block, Convolution, Plan};
+pub use sampling::Sampling;

@@ -2,6 +2,7 @@
 
 use bagcert_certifier::{Axis, Geometry, GeometryError};
 
+use super::sampling::Sampling;
 use crate::config::NetworkConfig;
 
 /// A convolution, followed by batch normalisation unless it is the head.
@@ -25,6 +26,11 @@ impl Convolution {
     /// Zeros added on every side: (kernel - 1) / 2, so that stride 1 and an odd kernel keep the size.
     pub fn padding(&self) -> i64 {
         (self.kernel - 1) / 2
+    }
+
+    /// Reads several cells, or skips some: an output cell is no function of the input cell in its place alone.
+    pub fn is_spatial(&self) -> bool {
+        self.kernel > 1 || self.stride > 1
     }
 
     /// Cells along an axis that had `input` cells; `None` where the kernel does not fit.
@@ -110,6 +116,13 @@ impl Plan {
             .chain(std::iter::once(&self.head))
     }
 
+    /// The last block with a convolution that is not 1x1 with stride 1; `None` where only the stem has one.
+    pub fn last_spatial_block(&self) -> Option<usize> {
+        self.blocks
+            .iter()
+            .rposition(|block| block.paths.iter().flatten().any(Convolution::is_spatial))
+    }
+
     /// Trainable numbers: weights, biases, and scale and shift of each batch normalisation.
     pub fn parameter_count(&self) -> i64 {
         self.convolutions()
@@ -122,24 +135,37 @@ impl Plan {
 
     /// Multiply-adds of the convolutions for one square image of `size` pixels.
     pub fn multiply_adds(&self, size: u32) -> i64 {
-        let cost = |c: &Convolution, input: i64| {
-            let len = c.output_len(input).unwrap_or(0);
+        self.sampled_multiply_adds(size, 1)
+    }
+
+    /// The same where only every `stride`-th cell of the score map is worked out along both axes, counted from the
+    /// first cell (see [`super::Sampling`]).
+    pub fn sampled_multiply_adds(&self, size: u32, stride: i64) -> i64 {
+        let cost = |c: &Convolution, input: i64, stride: i64| {
+            let len = Sampling::count(stride, c.output_len(input).unwrap_or(0));
             (len * len * c.output * c.input * c.kernel * c.kernel, len)
         };
-        let (mut sum, mut len) = cost(&self.stem, i64::from(size));
-        for block in &self.blocks {
-            let input = len;
+        let last = self.last_spatial_block();
+        let at = |index| if last == index { stride } else { 1 };
+        let (mut sum, mut len) = cost(&self.stem, i64::from(size), at(None));
+        for (index, block) in self.blocks.iter().enumerate() {
+            let (input, stride) = (len, at(Some(index)));
             for path in &block.paths {
-                len = input;
-                for c in path {
-                    let (work, output) = cost(c, len);
-                    sum += work;
-                    len = output;
-                }
+                let [first, second] = path;
+                let strides = if second.is_spatial() {
+                    [1, stride]
+                } else {
+                    [stride, 1]
+                };
+                let (early, middle) = cost(first, input, strides[0]);
+                let (late, output) = cost(second, middle, strides[1]);
+                sum += early + late;
+                len = output;
             }
-            sum += block.shortcut.as_ref().map_or(0, |c| cost(c, input).0);
+            let shortcut = block.shortcut.as_ref();
+            sum += shortcut.map_or(0, |c| cost(c, input, stride).0);
         }
-        sum + cost(&self.head, len).0
+        sum + cost(&self.head, len, 1).0
     }
 
     /// Which inputs each output cell reads, by propagating intervals through the layers, for square images of

@@ -7,7 +7,7 @@ use crate::{
     config::Config,
     data::{self, Augmentation, Dataset, Source},
     loss::{self, Margin, Margins},
-    network::{Mode, Network},
+    network::{Mode, Network, Sampling},
     optimiser::{Training, clip_norm, learning_rate},
 };
 
@@ -53,7 +53,9 @@ impl Epoch<'_> {
             let Dataset { images, labels } = batches.next_batch()?;
             let images = data::vary(&data::to_unit(&images), &config.augmentation);
             let shake = config.network.shake;
-            let logits = network.forward(&images, Mode::Train { shake });
+            let sampling = Sampling::draw(config.training.cell_stride);
+            let mode = Mode::Train { shake };
+            let logits = network.forward_sampled(&images, mode, &sampling);
             let margin = if self.number < config.loss.paper_epochs {
                 Margin::Paper
             } else {
@@ -61,7 +63,7 @@ impl Epoch<'_> {
             };
             let mut loss = loss::total(&logits, &labels, &config.loss, &margin);
             if let Some(teacher) = self.teacher {
-                loss = teacher.mix(&loss, &images, &logits, config.loss.scores);
+                loss = teacher.mix(&loss, &images, &logits, &sampling, config.loss.scores);
             }
             let done = self.number as i64 * steps + step;
             rate = learning_rate(done, warmup, total, config.training.learning_rate);

@@ -191,7 +191,10 @@ pub fn train(
         } else {
             None
         };
-        let work = 6.0 * network.plan.multiply_adds(header.image_size) as f64;
+        let work = network
+            .plan
+            .sampled_multiply_adds(header.image_size, config.training.cell_stride);
+        let work = 6.0 * work as f64;
         let gflops = speed * work / 1e9;
         let entry = EpochLog {
             epoch: header.epoch,

@@ -10,7 +10,7 @@ use crate::{
     checkpoint::Header,
     config::{DistillationConfig, Scores, Targets},
     loss::{Lesson, distil},
-    network::{Compute, Mode, Network},
+    network::{Compute, Mode, Network, Sampling},
 };
 
 /// A teacher, ready on the training device.
@@ -18,6 +18,8 @@ pub(super) struct Teacher {
     network: Network,
     kind: Targets,
     weight: f64,
+    /// Rows and columns of the learner's score map.
+    map: [i64; 2],
 }
 
 impl Teacher {
@@ -60,22 +62,23 @@ impl Teacher {
             network,
             kind: config.kind,
             weight: config.weight,
+            map: ours.map(i64::from),
         })
     }
 
-    /// `loss` and the teacher's own, by the weight; `images` N x C x H x W are those that gave `logits`.
+    /// `loss` and the teacher's own, by the weight; `images` N x C x H x W are those that gave `logits`, of the
+    /// sampled cells.
     pub(super) fn mix(
         &self,
         loss: &Tensor,
         images: &Tensor,
         logits: &Tensor,
+        sampling: &Sampling,
         scores: Scores,
     ) -> Tensor {
         let lesson = no_grad(|| {
             let taught = self.network.forward(images, Mode::Evaluate);
-            let size = logits.size();
-            let [height, width] = [2, 3].map(|axis: usize| size.get(axis).copied().unwrap_or(0));
-            Lesson::new(&taught, self.kind, height, width)
+            Lesson::new(&taught, self.kind, self.map, sampling)
         });
         let learnt = distil(logits, scores, &lesson) * self.weight;
         if self.weight == 1.0 {

@@ -1,0 +1,82 @@
+//! Which cells of the score map a training step works out.
+//!
+//! All layers after the last one that mixes neighbours are 1x1 convolutions, so that a cell that is left out there
+//! is left out of all of them: with every second cell along both axes a step costs about a quarter. The mean
+//! scores of the cells that remain are an unbiased estimate of those of the whole map, and their gradient that of
+//! the loss below its clip, but for the maximum over the rivals and the batch's statistics.
+
+use tch::{Device, Kind, Tensor};
+
+use super::plan::Convolution;
+
+/// Every `stride`-th cell along both axes, from an offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sampling {
+    stride: i64,
+    /// The first row and column, each below the stride.
+    offset: [i64; 2],
+}
+
+impl Sampling {
+    /// Every cell.
+    pub const ALL: Self = Self {
+        stride: 1,
+        offset: [0, 0],
+    };
+
+    /// Every `stride`-th cell from row `offset[0]` and column `offset[1]`; what is out of range is brought into it.
+    pub fn new(stride: i64, offset: [i64; 2]) -> Self {
+        let stride = stride.max(1);
+        Self {
+            stride,
+            offset: offset.map(|at| at.clamp(0, stride - 1)),
+        }
+    }
+
+    /// Offsets drawn from libtorch's generator of the CPU, on which no other device waits; nothing is drawn where
+    /// the stride is 1.
+    pub fn draw(stride: i64) -> Self {
+        if stride <= 1 {
+            return Self::ALL;
+        }
+        let drawn = Tensor::randint(stride, [2], (Kind::Int64, Device::Cpu));
+        Self::new(stride, [0, 1].map(|at| drawn.int64_value(&[at])))
+    }
+
+    /// How many of `len` cells along an axis are worked out at the most, over all offsets.
+    pub fn count(stride: i64, len: i64) -> i64 {
+        let stride = stride.max(1);
+        (len + stride - 1) / stride
+    }
+
+    /// The sampled cells of a whole map N x C x h x w; a view.
+    pub fn of(&self, map: &Tensor) -> Tensor {
+        let [y, x] = self.offset;
+        map.slice(2, y, None, self.stride)
+            .slice(3, x, None, self.stride)
+    }
+
+    /// The sampled cells of what the convolution gives for `x` (N x C x h x w); the others are not worked out.
+    pub(super) fn convolve(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        bias: Option<&Tensor>,
+        c: &Convolution,
+    ) -> Tensor {
+        let padding = c.padding();
+        if self.stride == 1 {
+            return x.conv2d(weight, bias, [c.stride; 2], [padding; 2], [1i64, 1], 1);
+        }
+        let mut x = if padding > 0 {
+            x.constant_pad_nd([padding; 4])
+        } else {
+            x.shallow_clone()
+        };
+        for (axis, offset) in [2, 3].into_iter().zip(self.offset) {
+            x = x.slice(axis, offset * c.stride, None, 1);
+        }
+        let stride = self.stride * c.stride;
+        x.conv2d(weight, bias, [stride; 2], [0i64; 2], [1i64, 1], 1)
+    }
+}

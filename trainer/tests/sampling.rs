@@ -1,0 +1,103 @@
+//! A step on some cells of the score map works out these cells and no others, and they are those of the whole map.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use bagcert_trainer::{
+    config::NetworkConfig,
+    network::{Mode, Network, Plan, Sampling},
+};
+use common::{train, write_config_with, write_dataset};
+use tch::{Device, Kind, Tensor, no_grad};
+
+/// Networks whose last spatial layer is a block, a block with two paths and a stride, a block that only skips
+/// cells, and the stem.
+const NETWORKS: [&str; 5] = [
+    "width = 6\nstem_kernel = 2\nstem_stride = 2\nkernels = [3, 1, 1]\npaths = 1",
+    "width = 6\nkernels = [3, 1, 3, 1]\nstrides = [1, 2, 1, 1]",
+    "width = 6\nkernels = [1, 3, 1]\nstrides = [1, 2, 1]\nwidths = [4, 6, 8]",
+    "width = 6\nkernels = [3, 1]\nstrides = [1, 2]",
+    "width = 6\nstem_kernel = 4\nstem_stride = 3\nkernels = [1, 1]",
+];
+
+fn plan(text: &str) -> Plan {
+    let config: NetworkConfig = toml::from_str(text).unwrap();
+    Plan::new(&config, 3, 10)
+}
+
+fn offsets(stride: i64) -> impl Iterator<Item = [i64; 2]> {
+    (0..stride).flat_map(move |y| (0..stride).map(move |x| [y, x]))
+}
+
+#[test]
+fn sampled_cells_are_those_of_the_whole_map() {
+    tch::manual_seed(3);
+    // An odd map too: the last column is there for some offsets only.
+    for size in [32, 29] {
+        let images = Tensor::rand([2, 3, size, size], (Kind::Float, Device::Cpu));
+        for text in NETWORKS {
+            let normalisation = vec![(0.5, 0.25); 3];
+            let network = Network::new(plan(text), normalisation, Device::Cpu);
+            let whole = no_grad(|| network.forward(&images, Mode::Evaluate));
+            for stride in 1..=3 {
+                for offset in offsets(stride) {
+                    let sampling = Sampling::new(stride, offset);
+                    let found =
+                        no_grad(|| network.forward_sampled(&images, Mode::Evaluate, &sampling));
+                    let expected = sampling.of(&whole);
+                    assert_eq!(found.size(), expected.size(), "{text}, {sampling:?}");
+                    let apart = (&found - &expected).abs().max().double_value(&[]);
+                    assert!(apart < 1e-4, "{text}, {sampling:?}: {apart}");
+                }
+            }
+        }
+    }
+}
+
+/// Every cell is seen: the offsets that are drawn are all there are, and each about as often.
+#[test]
+fn offsets_are_drawn_evenly() {
+    tch::manual_seed(5);
+    let draws: Vec<Sampling> = (0..1600).map(|_| Sampling::draw(4)).collect();
+    for offset in offsets(4) {
+        let wanted = Sampling::new(4, offset);
+        let count = draws.iter().filter(|drawn| **drawn == wanted).count();
+        assert!((60..=140).contains(&count), "{wanted:?}: {count} of 1600");
+    }
+    assert_eq!(Sampling::draw(1), Sampling::ALL);
+}
+
+#[test]
+fn the_work_that_is_left_is_counted() {
+    for text in NETWORKS {
+        let plan = plan(text);
+        assert_eq!(plan.sampled_multiply_adds(32, 1), plan.multiply_adds(32));
+    }
+    // Stem 2x2 on 16x16 cells, then 8x8 of them: 3x3, three 1x1 blocks' worth, head.
+    let expected = 256 * 6 * 12 + 64 * (36 * 9 + 36 + 4 * 36 + 60);
+    assert_eq!(plan(NETWORKS[0]).sampled_multiply_adds(32, 2), expected);
+    // The stem itself: 11 cells, 6 of them.
+    let expected = 36 * (6 * 48 + 8 * 36 + 60);
+    assert_eq!(plan(NETWORKS[4]).sampled_multiply_adds(32, 2), expected);
+}
+
+#[test]
+fn a_run_on_sampled_cells_learns() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    write_dataset(data, 40);
+    let losses = |name: &str, keys: &str| -> Vec<f64> {
+        let config = write_config_with(data, 8, &[("training", keys)]);
+        let (output, errors) = train(&config, data, &data.join(name), &[]);
+        assert!(output.status.success(), "{errors}");
+        let log = std::fs::read_to_string(data.join(name).join("log.jsonl")).unwrap();
+        let loss = |line: &str| {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            line["loss"].as_f64().unwrap()
+        };
+        log.lines().map(loss).collect()
+    };
+    let (all, sampled) = (losses("all", ""), losses("sampled", "cell_stride = 3"));
+    assert!(sampled.last() < sampled.first(), "{sampled:?}");
+    assert_ne!(all, sampled);
+}
