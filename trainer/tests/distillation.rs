@@ -28,7 +28,7 @@ fn train(data: &Path, name: &str, extra: &[(&str, &str)]) -> Result<(), String> 
         &config,
         data,
         &data.join(name),
-        false,
+        run::Start::New,
         Device::Cpu,
         &mut Quiet,
     )

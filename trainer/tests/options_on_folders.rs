@@ -17,7 +17,7 @@ use bagcert_trainer::{
     evaluate::{EvaluationError, evaluate, evaluate_timed},
     export::onnx_bytes,
     import::import,
-    run::{self, CHECKPOINT, EpochLog, LOG, Observer},
+    run::{self, CHECKPOINT, EpochLog, LOG, Observer, Start},
 };
 use common::{
     run as command, text,
@@ -72,17 +72,17 @@ fn every_option_at_once_and_resumed() {
     let at = |name: &str| folder.path().join(name);
     let data = at("trees");
     write_folder(&data, 24);
-    let train = |config: &Config, name: &str, resume: bool| {
+    let train = |config: &Config, name: &str, start: Start| {
         let mut observer = Copy {
             from: at(name),
             to: at(&format!("{name}-killed")),
             after: 2,
         };
         let output = at(name);
-        run::train(config, &data, &output, resume, Device::Cpu, &mut observer).unwrap();
+        run::train(config, &data, &output, start, Device::Cpu, &mut observer).unwrap();
     };
     let plain = "[loss]\nmargin = 0.5\n[training]\nepochs = 4\nbatch = 8\nlearning_rate = 0.01\n";
-    train(&config(&at("teacher.toml"), plain), "teacher", false);
+    train(&config(&at("teacher.toml"), plain), "teacher", Start::New);
     let teacher = at("teacher").join(CHECKPOINT);
     let all = format!(
         "[loss]\nmargin = 0.5\nmargin_kind = \"worst-pair\"\npatches = [\"3x3\", \"2x5\"]\npair_rivals = 1\n\
@@ -93,9 +93,9 @@ fn every_option_at_once_and_resumed() {
     );
     let student_toml = at("student.toml");
     let student = config(&student_toml, &all);
-    train(&student, "student", false);
+    train(&student, "student", Start::New);
     let (whole, killed) = (at("student"), at("student-killed"));
-    train(&student, "student-killed", true);
+    train(&student, "student-killed", Start::Resume);
     let read = |run: &Path| fs::read(run.join(CHECKPOINT)).unwrap();
     assert!(
         read(&whole) == read(&killed),

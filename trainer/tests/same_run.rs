@@ -269,3 +269,62 @@ fn a_seed_of_the_command_line_is_that_of_the_run() {
     let error = own.train(&["--resume", "--seed", "x"]).unwrap();
     assert!(error.contains("--seed"), "{error}");
 }
+
+/// `--epochs` alone is a run of that length; with `--resume` a run goes on to another one, by its schedule.
+#[test]
+fn the_length_of_a_run_is_its_own_to_change() {
+    let folder = tempfile::tempdir().unwrap();
+    write_dataset(folder.path(), 20);
+    let config = write_config(folder.path(), 3, "");
+    let of = |name: &str| Run {
+        config: config.clone(),
+        data: folder.path().into(),
+        output: folder.path().join(name),
+    };
+    let log = |run: &Run| -> Vec<serde_json::Value> {
+        let log = fs::read_to_string(run.output.join("log.jsonl")).unwrap();
+        log.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    };
+    let (long, begun) = (of("long"), of("begun"));
+    assert_eq!(long.train(&["--epochs", "5"]), None);
+    assert_eq!(begun.train(&[]), None);
+    let before = log(&begun);
+    assert_eq!((log(&long).len(), before.len()), (5, 3));
+
+    assert_eq!(begun.train(&["--resume", "--epochs", "5"]), None);
+    let after = log(&begun);
+    // What was done stands; what follows has the learning rates of a run of five epochs.
+    assert_eq!(after[..3], before[..]);
+    for (found, expected) in after.iter().zip(log(&long)).skip(3) {
+        assert_eq!(found["learning_rate"], expected["learning_rate"]);
+    }
+    assert_eq!(after.len(), 5);
+    // Kept with the run: it is one of five epochs now.
+    let own = begun.output.join("config.toml");
+    assert_eq!(Config::read(&own).unwrap().training.epochs, 5);
+    let error = begun.train(&["--resume"]).unwrap();
+    assert!(error.contains("[training] differs"), "{error}");
+    let again = Run {
+        config: own.clone(),
+        ..of("begun")
+    };
+    assert_eq!(again.train(&["--resume"]), None);
+
+    // Refused: fewer than are done, none, and whatever else differs. Nothing is lost by it.
+    let kept = fs::read(begun.output.join("checkpoint.safetensors")).unwrap();
+    let error = begun.train(&["--resume", "--epochs", "4"]).unwrap();
+    for part in ["5 epochs", "4", "--epochs 5"] {
+        assert!(error.contains(part), "{part} is not in: {error}");
+    }
+    let error = begun.train(&["--resume", "--epochs", "0"]).unwrap();
+    assert!(error.contains("training.epochs"), "{error}");
+    let wider = fs::read_to_string(&own).unwrap();
+    fs::write(&config, wider.replace("batch = 16", "batch = 15")).unwrap();
+    let error = begun.train(&["--resume", "--epochs", "6"]).unwrap();
+    assert!(error.contains("[training] differs"), "{error}");
+    assert_eq!(Config::read(&own).unwrap().training.epochs, 5);
+    let now = fs::read(begun.output.join("checkpoint.safetensors")).unwrap();
+    assert!(now == kept, "a refused run changed the checkpoint");
+}

@@ -118,7 +118,7 @@ fn train(table: &str, lines: &str) -> Vec<EpochLog> {
         &config,
         folder.path(),
         &output,
-        false,
+        run::Start::New,
         Device::Cpu,
         &mut losses,
     )

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use bagcert_trainer::{
     config::Config,
-    run::{self, EpochLog, Observer},
+    run::{self, EpochLog, Observer, Start},
 };
 use clap::Args;
 use indicatif::ProgressBar;
@@ -30,6 +30,10 @@ pub(super) struct TrainArgs {
     /// Seed of the run, in place of the configuration's; it is kept with the run, and --resume wants it again.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     seed: Option<i64>,
+    /// Epochs of the run, in place of the configuration's. With --resume the run goes on to so many, whatever it
+    /// was started with; from there on the learning rate is that of the new schedule.
+    #[arg(long, value_name = "N")]
+    epochs: Option<usize>,
     /// Where to compute.
     #[arg(long, value_enum, default_value = "cpu")]
     device: DeviceName,
@@ -41,13 +45,22 @@ pub(super) fn train(args: &TrainArgs) -> Result<()> {
     if let Some(seed) = args.seed {
         config.seed = seed;
     }
+    if let Some(epochs) = args.epochs {
+        config.training.epochs = epochs;
+        config.check()?;
+    }
+    let start = match (args.resume, args.epochs) {
+        (false, _) => Start::New,
+        (true, None) => Start::Resume,
+        (true, Some(_)) => Start::Reschedule,
+    };
     let device = args.device.open()?;
     let mut progress = Progress::new(config.training.epochs);
     run::train(
         &config,
         &args.data,
         &args.output,
-        args.resume,
+        start,
         device,
         &mut progress,
     )?;

@@ -49,6 +49,16 @@ pub enum TrainError {
         /// The first table that differs.
         key: &'static str,
     },
+    /// More epochs are done than are asked for.
+    #[error("{} has {done} epochs behind it already, more than the {epochs} asked for; give --epochs {done} or more", folder.display())]
+    TooShort {
+        /// The folder.
+        folder: PathBuf,
+        /// Epochs done.
+        done: usize,
+        /// Epochs asked for.
+        epochs: usize,
+    },
     /// The loss became NaN or infinite.
     #[error(
         "the run diverged: the loss was {loss} in epoch {epoch}; try a lower training.learning_rate or a longer warm-up. The last good checkpoint is kept"

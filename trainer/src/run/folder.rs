@@ -8,11 +8,23 @@ use crate::{
     config::Config,
 };
 
+/// How a run begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// In a folder that holds no run yet.
+    New,
+    /// From the folder's checkpoint, where there is one.
+    Resume,
+    /// The same for another number of epochs than the run was started with: from here on the learning rate is
+    /// that of the new schedule, and the folder's configuration has the new number.
+    Reschedule,
+}
+
 /// Makes the folder, or finds the checkpoint to go on from.
 pub(super) fn prepare(
     config: &Config,
     folder: &Path,
-    resume: bool,
+    start: Start,
 ) -> Result<Option<Checkpoint>, TrainError> {
     let file_error = |what, path: &Path| {
         let path = path.to_path_buf();
@@ -21,17 +33,21 @@ pub(super) fn prepare(
     fs::create_dir_all(folder).map_err(file_error("create", folder))?;
     let path = folder.join(CHECKPOINT);
     let saved = folder.join("config.toml");
-    if path.exists() && !resume {
+    let format_error = |error: &dyn std::fmt::Display| CheckpointError::Format {
+        path: saved.clone(),
+        reason: error.to_string(),
+    };
+    if path.exists() && start == Start::New {
         return Err(TrainError::Occupied {
             folder: folder.into(),
         });
     }
     if path.exists() && saved.exists() {
         let text = fs::read_to_string(&saved).map_err(file_error("read", &saved))?;
-        let earlier: Config = toml::from_str(&text).map_err(|error| CheckpointError::Format {
-            path: saved.clone(),
-            reason: error.to_string(),
-        })?;
+        let mut earlier: Config = toml::from_str(&text).map_err(|error| format_error(&error))?;
+        if start == Start::Reschedule {
+            earlier.training.epochs = config.training.epochs;
+        }
         let differs = [
             ("seed", earlier.seed != config.seed),
             ("[network]", earlier.network != config.network),
@@ -55,15 +71,22 @@ pub(super) fn prepare(
         }
     }
     remove_unfinished(folder).map_err(file_error("tidy", folder))?;
-    if path.exists() {
-        return Ok(Some(Checkpoint::read(&path)?));
+    let checkpoint = path.exists().then(|| Checkpoint::read(&path)).transpose()?;
+    let done = checkpoint
+        .as_ref()
+        .map_or(0, |checkpoint| checkpoint.header.epoch);
+    if start == Start::Reschedule && config.training.epochs < done {
+        return Err(TrainError::TooShort {
+            folder: folder.into(),
+            done,
+            epochs: config.training.epochs,
+        });
     }
-    let text = toml::to_string(config).map_err(|error| CheckpointError::Format {
-        path: saved.clone(),
-        reason: error.to_string(),
-    })?;
-    write_whole(&saved, text.as_bytes())?;
-    Ok(None)
+    if checkpoint.is_none() || start == Start::Reschedule {
+        let text = toml::to_string(config).map_err(|error| format_error(&error))?;
+        write_whole(&saved, text.as_bytes())?;
+    }
+    Ok(checkpoint)
 }
 
 /// The log's lines up to `epochs`; later ones belong to work that will be done again.

@@ -25,6 +25,7 @@ use epoch::Epoch;
 use teacher::Teacher;
 
 pub use error::TrainError;
+pub use folder::Start;
 
 /// The newest state of a run, in its folder.
 pub const CHECKPOINT: &str = "checkpoint.safetensors";
@@ -99,12 +100,12 @@ pub fn train(
     config: &Config,
     data_folder: &Path,
     folder: &Path,
-    resume: bool,
+    start: Start,
     device: Device,
     observer: &mut dyn Observer,
 ) -> Result<(), TrainError> {
     let checkpoint_path = folder.join(CHECKPOINT);
-    let checkpoint = folder::prepare(config, folder, resume)?;
+    let checkpoint = folder::prepare(config, folder, start)?;
     let facts = data::facts(&config.data, data_folder)?;
     let data::Training {
         images,
