@@ -8,7 +8,7 @@ use bagcert::admission::{AdmissionError, AdmittedModel, admit};
 use bagcert::engine::{Engine, EngineError};
 use bagcert::frames::{FrameError, Frames, Input, Picture, Size};
 use bagcert::integrity::{Manifest, PublicKey, SecretKey};
-use bagcert_cifar10::{ImageFolder, Layout, Records, Sizes};
+use bagcert_images::{ImageFolder, Layout, Records, Sizes};
 use prost::Message;
 
 #[path = "../../trainer/src/config/mod.rs"]
@@ -93,7 +93,7 @@ pub fn cifar10(data: &[u8]) {
             Ok(records) => {
                 assert!(!records.is_empty());
                 assert!(records.iter().all(|(label, image)| {
-                    label < bagcert_cifar10::CLASSES && image.len() == bagcert_cifar10::IMAGE_LEN
+                    label < bagcert_images::CLASSES && image.len() == bagcert_images::IMAGE_LEN
                 }));
             }
             Err(error) => drop(error.to_string()),
@@ -136,7 +136,7 @@ pub fn records(data: &[u8]) {
                 assert!(!records.is_empty());
                 assert_eq!(records.iter().count(), records.len());
                 assert!(records.iter().all(|(label, image)| {
-                    label < classes && image.len() == bagcert_cifar10::IMAGE_LEN
+                    label < classes && image.len() == bagcert_images::IMAGE_LEN
                 }));
                 assert!(records.get(records.len()).is_none());
             }

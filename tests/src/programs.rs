@@ -19,7 +19,7 @@ pub fn bagcert() -> Result<PathBuf> {
     let sources = [
         "certifier/src",
         "charts/src",
-        "cifar10/src",
+        "images/src",
         "runtime/src",
         "Cargo.lock",
     ];

@@ -10,7 +10,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use bagcert_cifar10::{CLASS_NAMES, IMAGE_LEN, Records};
+use bagcert_images::{CLASS_NAMES, IMAGE_LEN, Records};
 use bagcert_tests::programs::{bagcert, beside_tests, successful};
 use bagcert_tests::repository;
 use image::{Rgb, RgbImage};

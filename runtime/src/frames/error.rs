@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use bagcert_cifar10::{Cifar10Error, FolderError};
+use bagcert_images::{FileError, FolderError};
 
 use super::Size;
 
@@ -61,7 +61,7 @@ pub enum FrameError {
     },
     /// A CIFAR-10 file or folder.
     #[error(transparent)]
-    Cifar10(#[from] Cifar10Error),
+    Cifar10(#[from] FileError),
     /// A folder of images by class, or one of its images.
     #[error(transparent)]
     Folder(#[from] FolderError),

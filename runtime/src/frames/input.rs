@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::path::PathBuf;
 
-use bagcert_cifar10::{Layout, Part};
+use bagcert_images::{Layout, Part};
 
 /// One input as named on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,8 +14,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bagcert_cifar10::{Batch, FolderError, ImageFolder, Records, SIDE, has_image_ending};
-pub use bagcert_cifar10::{
+use bagcert_images::{Batch, FolderError, ImageFolder, Records, SIDE, has_image_ending};
+pub use bagcert_images::{
     CLASSES as CIFAR10_CLASSES, Layout, Part, RECORD_LEN, Sizes, class_folders,
 };
 pub use error::FrameError;
@@ -86,7 +86,7 @@ impl Frames {
                     Ok(paths) => frames.entries.extend(paths.into_iter().map(Entry::Image)),
                     Err(error) => failures.push(error),
                 },
-                Input::Cifar10 { path, part } => match bagcert_cifar10::files(path, *part) {
+                Input::Cifar10 { path, part } => match bagcert_images::files(path, *part) {
                     Ok(files) => {
                         frames.add_records(&files, Layout::CIFAR10, size, &mut failures);
                     }

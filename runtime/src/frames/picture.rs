@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::io::Cursor;
 use std::path::Path;
 
-use bagcert_cifar10::check_whole;
+use bagcert_images::check_whole;
 use image::{DynamicImage, ImageReader, Limits};
 
 use super::{FrameError, Size};

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use bagcert_cifar10::{Cifar10Error, FolderError};
+use bagcert_images::{FileError, FolderError};
 use thiserror::Error;
 
 /// Why images could not be used. Each message names the file or folder.
@@ -10,7 +10,7 @@ use thiserror::Error;
 pub enum DataError {
     /// A record file, or a file that is not the one in a list of checksums.
     #[error(transparent)]
-    Records(#[from] Cifar10Error),
+    Records(#[from] FileError),
     /// A folder of images by class.
     #[error(transparent)]
     Folder(#[from] FolderError),

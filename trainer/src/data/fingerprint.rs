@@ -1,6 +1,6 @@
 //! What a run was trained on, so that a resumed one is known to go on with the same.
 
-use bagcert_cifar10::ListedImage;
+use bagcert_images::ListedImage;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 

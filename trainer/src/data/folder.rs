@@ -3,7 +3,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use bagcert_cifar10::{FolderError, ImageFolder, Sizes};
+use bagcert_images::{FolderError, ImageFolder, Sizes};
 use rayon::prelude::*;
 use tch::{Device, Tensor};
 

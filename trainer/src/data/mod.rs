@@ -10,7 +10,7 @@ mod records;
 mod strong;
 
 pub use augment::Augmentation;
-pub use bagcert_cifar10::{CLASS_NAMES, Cifar10Error, FolderError, Part, Sizes};
+pub use bagcert_images::{CLASS_NAMES, FileError, FolderError, Part, Sizes};
 pub use batches::{Batches, Source};
 pub use error::DataError;
 pub(crate) use fingerprint::other_classes;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use bagcert_cifar10::{CLASS_NAMES, Cifar10Error, Layout, Part, SIDE, Sizes, class_folders, files};
+use bagcert_images::{CLASS_NAMES, FileError, Layout, Part, SIDE, Sizes, class_folders, files};
 
 use super::{
     DataError, Fingerprint, Folder, Images, Source, read, read_files, records::read_printed,
@@ -154,7 +154,7 @@ fn record_files(
         let plain = folder.join(name);
         let packed = folder.join(format!("{name}.xz"));
         let file = [plain, packed].into_iter().find(|file| file.exists());
-        Ok(file.ok_or_else(|| Cifar10Error::Missing {
+        Ok(file.ok_or_else(|| FileError::Missing {
             path: folder.to_owned(),
             wanted: name.clone(),
         })?)

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use bagcert_cifar10::{Cifar10Error, Layout, Part, Records, SIDE, files};
+use bagcert_images::{FileError, Layout, Part, Records, SIDE, files};
 use tch::Tensor;
 
 use super::{Dataset, Fingerprint, fingerprint::Counted};
@@ -11,7 +11,7 @@ use super::{Dataset, Fingerprint, fingerprint::Counted};
 ///
 /// # Errors
 /// Names the file that is missing, damaged or of another format.
-pub fn read(folder: &Path, part: Part) -> Result<Dataset, Cifar10Error> {
+pub fn read(folder: &Path, part: Part) -> Result<Dataset, FileError> {
     let batches = files(folder, part)?;
     read_files(batches.iter().map(|batch| &batch.path), Layout::CIFAR10)
 }
@@ -23,7 +23,7 @@ pub fn read(folder: &Path, part: Part) -> Result<Dataset, Cifar10Error> {
 pub fn read_files<'p>(
     paths: impl IntoIterator<Item = &'p PathBuf>,
     layout: Layout,
-) -> Result<Dataset, Cifar10Error> {
+) -> Result<Dataset, FileError> {
     read_known(paths, layout, |_, _, _| {})
 }
 
@@ -31,7 +31,7 @@ pub fn read_files<'p>(
 pub(super) fn read_printed<'p>(
     paths: impl IntoIterator<Item = &'p PathBuf>,
     layout: Layout,
-) -> Result<(Dataset, Fingerprint), Cifar10Error> {
+) -> Result<(Dataset, Fingerprint), FileError> {
     let mut files: Vec<(PathBuf, Counted)> = Vec::new();
     let data = read_known(paths, layout, |path, label, image| {
         if files.last().is_none_or(|(last, _)| last != path) {
@@ -59,7 +59,7 @@ fn read_known<'p>(
     paths: impl IntoIterator<Item = &'p PathBuf>,
     layout: Layout,
     mut each: impl FnMut(&Path, usize, &[u8]),
-) -> Result<Dataset, Cifar10Error> {
+) -> Result<Dataset, FileError> {
     let mut pixels = Vec::new();
     let mut labels = Vec::new();
     for path in paths {

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::Cursor;
 use std::path::Path;
 
-use bagcert_cifar10::{CHECKSUMS, FolderError, ImageFolder, Sizes, class_folders};
+use bagcert_images::{CHECKSUMS, FolderError, ImageFolder, Sizes, class_folders};
 use image::{GrayImage, ImageFormat, Luma, Rgb, RgbImage};
 
 fn classes() -> Vec<String> {

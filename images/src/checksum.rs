@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::Cifar10Error;
+use crate::FileError;
 
 /// The name of a list.
 pub const CHECKSUMS: &str = "SHA256SUMS";
@@ -26,13 +26,13 @@ impl Checksums {
     ///
     /// # Errors
     /// A list that cannot be read, or has a line that is none.
-    pub fn read(folder: &Path) -> Result<Checksums, Cifar10Error> {
+    pub fn read(folder: &Path) -> Result<Checksums, FileError> {
         let path = folder.join(CHECKSUMS);
         let mut text = String::new();
         match regular(&path).and_then(|file| file.take(MAX_LIST).read_to_string(&mut text)) {
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(source) => return Err(Cifar10Error::Unreadable { path, source }),
+            Err(source) => return Err(FileError::Unreadable { path, source }),
         }
         let mut known = HashMap::new();
         for (at, line) in text.lines().enumerate() {
@@ -45,7 +45,7 @@ impl Checksums {
                     known.insert(name.to_owned(), hash.to_ascii_lowercase());
                 }
                 None if line.is_empty() => {}
-                None => return Err(Cifar10Error::BadChecksums { path, line: at + 1 }),
+                None => return Err(FileError::BadChecksums { path, line: at + 1 }),
             }
         }
         let folder = folder.to_owned();
@@ -61,8 +61,8 @@ impl Checksums {
     /// Checks the bytes of the file `name` of the folder. What is not listed passes.
     ///
     /// # Errors
-    /// [`Cifar10Error::OtherChecksum`].
-    pub fn check(&self, name: &str, bytes: &[u8]) -> Result<(), Cifar10Error> {
+    /// [`FileError::OtherChecksum`].
+    pub fn check(&self, name: &str, bytes: &[u8]) -> Result<(), FileError> {
         if !self.known.contains_key(name) {
             return Ok(());
         }
@@ -71,14 +71,14 @@ impl Checksums {
         self.compare(name, hash)
     }
 
-    fn compare(&self, name: &str, hash: Sha256) -> Result<(), Cifar10Error> {
+    fn compare(&self, name: &str, hash: Sha256) -> Result<(), FileError> {
         let found: String = hash
             .finalize()
             .iter()
             .map(|byte| format!("{byte:02x}"))
             .collect();
         match self.known.get(name) {
-            Some(expected) if *expected != found => Err(Cifar10Error::OtherChecksum {
+            Some(expected) if *expected != found => Err(FileError::OtherChecksum {
                 path: self.folder.join(name),
                 expected: expected.clone(),
                 found,
@@ -89,7 +89,7 @@ impl Checksums {
 }
 
 /// Checks a file of at most `limit` bytes against the list in its folder.
-pub(crate) fn check_beside(path: &Path, limit: u64) -> Result<(), Cifar10Error> {
+pub(crate) fn check_beside(path: &Path, limit: u64) -> Result<(), FileError> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -101,7 +101,7 @@ pub(crate) fn check_beside(path: &Path, limit: u64) -> Result<(), Cifar10Error> 
     if !sums.known.contains_key(name) {
         return Ok(());
     }
-    let unreadable = |source| Cifar10Error::Unreadable {
+    let unreadable = |source| FileError::Unreadable {
         path: path.to_owned(),
         source,
     };

@@ -1,41 +1,14 @@
-//! The CIFAR-10 binary files (Krizhevsky, 2009): records of one label byte and 3 x 32 x 32 pixel bytes; and
-//! files of the same images under other labels ([`Layout`]), such as CIFAR-100. And folders of images of any size
-//! by class ([`ImageFolder`]), as ImageNet is laid out.
-//!
-//! Trainer and runtime both read them through this crate, so that both mean the same images. Where a list of
-//! [`Checksums`] lies beside a file, the file must be the one that it names.
-
-mod checksum;
-mod decode;
-mod error;
-mod folder;
+//! Record files: some label bytes and 3 x 32 x 32 pixel bytes, plain or packed with xz.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-pub use checksum::{CHECKSUMS, Checksums};
-pub use decode::{check_whole, has_image_ending};
-pub use error::{Cifar10Error, FolderError};
-pub use folder::{ImageFolder, ListedImage, Sizes, class_folders};
 use liblzma::read::XzDecoder;
 use liblzma::stream::{CONCATENATED, Stream};
 
-/// Number of classes.
-pub const CLASSES: usize = 10;
-/// The classes, in label order.
-pub const CLASS_NAMES: [&str; CLASSES] = [
-    "airplane",
-    "automobile",
-    "bird",
-    "cat",
-    "deer",
-    "dog",
-    "frog",
-    "horse",
-    "ship",
-    "truck",
-];
+use crate::{CLASSES, FileError, checksum};
+
 /// Height and width of an image, in pixels.
 pub const SIDE: usize = 32;
 /// Bytes of one image: the red, green and blue planes, each row by row from the top left.
@@ -43,8 +16,6 @@ pub const IMAGE_LEN: usize = 3 * SIDE * SIDE;
 /// Bytes of one record: the label, then the image.
 pub const RECORD_LEN: usize = 1 + IMAGE_LEN;
 
-/// Records in each official file.
-const FILE_RECORDS: usize = 10_000;
 /// Far above the 10,000 or 50,000 of an official file; bounds what a hostile archive can unpack to.
 const MAX_RECORDS: usize = 64_000;
 /// What unpacking may take of memory: `xz -9` needs 65 MiB. A file of some bytes can ask for 4 GiB.
@@ -106,74 +77,6 @@ impl Layout {
     }
 }
 
-/// A part of the set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// `test_batch`, 10,000 images.
-    Test,
-    /// `data_batch_1` to `data_batch_5`, 50,000 images.
-    Train,
-}
-
-impl Part {
-    const fn batches(self) -> &'static [&'static str] {
-        match self {
-            Part::Test => &["test_batch.bin"],
-            Part::Train => &[
-                "data_batch_1.bin",
-                "data_batch_2.bin",
-                "data_batch_3.bin",
-                "data_batch_4.bin",
-                "data_batch_5.bin",
-            ],
-        }
-    }
-}
-
-/// A file of the set.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Batch {
-    /// Where it is.
-    pub path: PathBuf,
-    /// The index that its first record has in the whole part.
-    pub first_index: usize,
-}
-
-/// The files that `path` stands for: itself, or the batches of `part` in it, plain before packed.
-///
-/// # Errors
-/// Where there is nothing at `path`, or a folder lacks one of the files.
-pub fn files(path: &Path, part: Part) -> Result<Vec<Batch>, Cifar10Error> {
-    let metadata = std::fs::metadata(path).map_err(|source| Cifar10Error::Unreadable {
-        path: path.to_owned(),
-        source,
-    })?;
-    if !metadata.is_dir() {
-        return Ok(vec![Batch {
-            path: path.to_owned(),
-            first_index: 0,
-        }]);
-    }
-    // The official archive unpacks into this folder.
-    let nested = path.join("cifar-10-batches-bin");
-    let folder = if nested.is_dir() { &nested } else { path };
-    let mut batches = Vec::new();
-    for (number, name) in part.batches().iter().enumerate() {
-        let file = [folder.join(name), folder.join(format!("{name}.xz"))]
-            .into_iter()
-            .find(|file| file.exists())
-            .ok_or_else(|| Cifar10Error::Missing {
-                path: folder.to_owned(),
-                wanted: (*name).to_owned(),
-            })?;
-        batches.push(Batch {
-            path: file,
-            first_index: number * FILE_RECORDS,
-        });
-    }
-    Ok(batches)
-}
-
 /// The records of one file, unpacked and checked.
 #[derive(Clone, Debug)]
 pub struct Records {
@@ -186,7 +89,7 @@ impl Records {
     ///
     /// # Errors
     /// As [`read_as`](Records::read_as).
-    pub fn read(path: &Path) -> Result<Records, Cifar10Error> {
+    pub fn read(path: &Path) -> Result<Records, FileError> {
         Records::read_as(path, Layout::CIFAR10)
     }
 
@@ -196,12 +99,12 @@ impl Records {
     /// # Errors
     /// Where the file cannot be read or unpacked, is not the one that a list of checksums beside it names,
     /// is no whole number of records, or has a label beyond its classes; the error names the file.
-    pub fn read_as(path: &Path, layout: Layout) -> Result<Records, Cifar10Error> {
+    pub fn read_as(path: &Path, layout: Layout) -> Result<Records, FileError> {
         checksum::check_beside(path, layout.max_len() as u64)?;
         let bytes = read_bytes(path, layout)?;
         let record_len = layout.record_len();
         if bytes.is_empty() || !bytes.len().is_multiple_of(record_len) {
-            return Err(Cifar10Error::OddLength {
+            return Err(FileError::OddLength {
                 path: path.to_owned(),
                 len: bytes.len(),
                 record_len,
@@ -213,7 +116,7 @@ impl Records {
             .enumerate()
             .find(|(_, (label, _))| *label >= layout.classes);
         if let Some((record, (label, _))) = wrong {
-            return Err(Cifar10Error::BadLabel {
+            return Err(FileError::BadLabel {
                 path: path.to_owned(),
                 record,
                 label,
@@ -251,13 +154,13 @@ impl Records {
     }
 }
 
-fn read_bytes(path: &Path, layout: Layout) -> Result<Vec<u8>, Cifar10Error> {
-    let unreadable = |source| Cifar10Error::Unreadable {
+fn read_bytes(path: &Path, layout: Layout) -> Result<Vec<u8>, FileError> {
+    let unreadable = |source| FileError::Unreadable {
         path: path.to_owned(),
         source,
     };
     let max_len = layout.max_len();
-    let too_long = || Cifar10Error::TooLong {
+    let too_long = || FileError::TooLong {
         path: path.to_owned(),
         limit: max_len,
     };
@@ -284,7 +187,7 @@ fn read_bytes(path: &Path, layout: Layout) -> Result<Vec<u8>, Cifar10Error> {
     let limit = max_len as u64 + 1;
     let mut bytes = Vec::new();
     if packed {
-        let bad_xz = |source| Cifar10Error::BadXz {
+        let bad_xz = |source| FileError::BadXz {
             path: path.to_owned(),
             source,
         };

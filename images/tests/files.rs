@@ -5,9 +5,7 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-use bagcert_cifar10::{
-    CHECKSUMS, Cifar10Error, IMAGE_LEN, Layout, Part, RECORD_LEN, Records, files,
-};
+use bagcert_images::{CHECKSUMS, FileError, IMAGE_LEN, Layout, Part, RECORD_LEN, Records, files};
 
 fn bytes(records: usize) -> Vec<u8> {
     let value = |index: usize| (index % 251) as u8;
@@ -25,7 +23,7 @@ fn packed(data: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-fn read(folder: &Path, data: &[u8]) -> Result<Records, Cifar10Error> {
+fn read(folder: &Path, data: &[u8]) -> Result<Records, FileError> {
     let path = folder.join("some.bin");
     fs::write(&path, data).unwrap();
     Records::read(&path)
@@ -92,7 +90,7 @@ fn hostile_archives_are_refused() {
     let bomb = encoder.finish().unwrap();
     assert!(bomb.len() < 1 << 16);
     let error = read(folder.path(), &bomb).unwrap_err();
-    assert!(matches!(error, Cifar10Error::TooLong { .. }), "{error}");
+    assert!(matches!(error, FileError::TooLong { .. }), "{error}");
 }
 
 /// As in the xz format: reflected, polynomial 0xEDB88320.
@@ -111,7 +109,7 @@ fn a_file_that_is_too_long_is_not_read() {
     let path = folder.path().join("endless.bin");
     fs::File::create(&path).unwrap().set_len(1 << 42).unwrap();
     let error = Records::read(&path).unwrap_err();
-    assert!(matches!(error, Cifar10Error::TooLong { .. }), "{error}");
+    assert!(matches!(error, FileError::TooLong { .. }), "{error}");
 }
 
 #[test]
@@ -163,7 +161,7 @@ fn other_layouts_take_the_last_label() {
     assert!(
         matches!(
             error,
-            Cifar10Error::OddLength {
+            FileError::OddLength {
                 record_len: 3073,
                 ..
             }
@@ -194,7 +192,7 @@ fn a_file_must_be_the_one_in_the_list_beside_it() {
     let other = "0".repeat(64);
     fs::write(&list, format!("{other}  some.bin\n")).unwrap();
     let error = Records::read(&path).unwrap_err();
-    let Cifar10Error::OtherChecksum { found, .. } = &error else {
+    let FileError::OtherChecksum { found, .. } = &error else {
         panic!("{error}")
     };
     let said = error.to_string();
@@ -214,10 +212,7 @@ fn a_file_must_be_the_one_in_the_list_beside_it() {
     damaged[1000] ^= 1;
     fs::write(&path, damaged).unwrap();
     let error = Records::read(&path).unwrap_err();
-    assert!(
-        matches!(error, Cifar10Error::OtherChecksum { .. }),
-        "{error}"
-    );
+    assert!(matches!(error, FileError::OtherChecksum { .. }), "{error}");
     for bad in ["some.bin\n", "12  some.bin\n", "\u{e9}\n"] {
         fs::write(&list, format!("{found}  some.bin\n{bad}")).unwrap();
         let error = Records::read(&path).unwrap_err();
@@ -225,5 +220,5 @@ fn a_file_must_be_the_one_in_the_list_beside_it() {
     }
     fs::write(&list, [0xFF, 0xFE]).unwrap();
     let error = Records::read(&path).unwrap_err();
-    assert!(matches!(error, Cifar10Error::Unreadable { .. }), "{error}");
+    assert!(matches!(error, FileError::Unreadable { .. }), "{error}");
 }

@@ -6,7 +6,7 @@ use crate::CHECKSUMS;
 
 /// Why a file of a set could not be used. Each message names the file.
 #[derive(Debug, thiserror::Error)]
-pub enum Cifar10Error {
+pub enum FileError {
     /// The file or folder could not be opened or read.
     #[error("{}: cannot be read: {source}", path.display())]
     Unreadable {
@@ -131,7 +131,7 @@ pub enum FolderError {
     },
     /// The list of checksums, or a file that is not the one in it.
     #[error(transparent)]
-    Checksum(#[from] Cifar10Error),
+    Checksum(#[from] FileError),
     /// An image past the end of the list.
     #[error("there is no image {at} in the list")]
     NoSuchImage {
