@@ -40,7 +40,7 @@ pub enum GeometryError {
         /// Height of the image in pixels.
         image_height: u32,
     },
-    /// The affected region has more than `u32::MAX` cells, or a set of masks as many windows.
+    /// The affected region has more than `u32::MAX` cells, or a set of masks more than 2^31 - 1 windows.
     TooManyCells,
 }
 
@@ -75,7 +75,7 @@ impl fmt::Display for GeometryError {
                 "a patch of {patch} pixels does not fit an image of {image_width}x{image_height}; choose a smaller one"
             ),
             Self::TooManyCells => {
-                f.write_str("the affected region has more cells, or the masks have more windows, than a 32-bit count can hold")
+                f.write_str("the affected region has more cells, or twice the masks' windows are more, than a 32-bit count can hold")
             }
         }
     }

@@ -116,8 +116,8 @@ impl<'m> MaskCertifier<'m> {
     /// patch sizes of the set; what it holds before does not matter.
     ///
     /// # Errors
-    /// A geometry of the set whose output is not the map's grid, more windows than 32 bits can
-    /// count, or too little memory.
+    /// A geometry of the set whose output is not the map's grid, more than 2^31 - 1
+    /// windows, or too little memory.
     pub fn new(
         map: &'m ScoreMap<'m>,
         set: MaskSet<'m>,
@@ -129,7 +129,8 @@ impl<'m> MaskCertifier<'m> {
         let windows = set
             .groups()
             .fold(0u64, |sum, group| sum.saturating_add(group.count()));
-        if u32::try_from(windows).is_err() {
+        // The playoff takes two steps for each window, counted in 32 bits.
+        if windows > u64::from(u32::MAX >> 1) {
             return Err(Fault::Geometry(GeometryError::TooManyCells));
         }
         let needed = shape.masks_len(set.patches().len());

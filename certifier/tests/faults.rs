@@ -291,6 +291,27 @@ fn masks_are_checked() {
     }
 }
 
+/// What the playoff counts is twice the number of windows: with more than 2^31 - 1 of them its end would be cut
+/// off, and a window that is unanimous overlooked.
+#[test]
+fn windows_beyond_a_32_bit_count_are_refused() {
+    let side = axis(1024);
+    let geometry = Geometry { x: side, y: side };
+    let shape = Shape::new(2, 1024, 1024).unwrap();
+    let mut scores = vec![0; shape.score_len()];
+    let map = ScoreMap::from_scores(shape, |class, _, _| class == 1, &mut scores).unwrap();
+    // 2^20 windows for each size.
+    let patches = vec![PatchSize::new(1, 1).unwrap(); 2048];
+    let fault = |sizes: usize| {
+        let set = MaskSet::new(&geometry, &patches[..sizes]).unwrap();
+        MaskCertifier::new(&map, set, Masking::Double, &mut []).err()
+    };
+    let few = fault(2047).unwrap();
+    assert!(matches!(few, Fault::MemoryTooSmall { .. }), "{few}");
+    let many = fault(2048).unwrap();
+    assert_eq!(many, Fault::Geometry(GeometryError::TooManyCells));
+}
+
 #[test]
 fn zero_is_a_vote() {
     let shape = Shape::new(2, 1, 3).unwrap();
