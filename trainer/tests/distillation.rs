@@ -3,11 +3,12 @@
 
 mod common;
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::Mutex};
 
 use bagcert_trainer::{
     config::Config,
     data::{self, Part, to_unit},
+    export::export,
     loss::mean_scores,
     network::Mode,
     run::{self, EpochLog, Observer},
@@ -22,7 +23,13 @@ impl Observer for Quiet {
     fn epoch(&mut self, _: &EpochLog) {}
 }
 
+/// libtorch's generator is one for all threads, and a run is to draw the same every time.
+static GENERATOR: Mutex<()> = Mutex::new(());
+
 fn train(data: &Path, name: &str, extra: &[(&str, &str)]) -> Result<(), String> {
+    let _alone = GENERATOR
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
     let config = Config::read(&write_config_with(data, 12, extra)).unwrap();
     run::train(
         &config,
@@ -93,6 +100,39 @@ fn a_student_learns_what_the_teacher_says_and_no_label() {
     train(data, "alone", &[]).unwrap();
     let alone = answers(data, "alone");
     assert!(share(&alone, &alone.full_like(3)) > 0.9);
+}
+
+/// An exported model teaches what its checkpoint does, but for the folding of its normalisation.
+#[test]
+fn an_exported_model_teaches_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    write_dataset(data, 40);
+    train(data, "teacher", &[]).unwrap();
+    let checkpoint = data.join("teacher").join(run::CHECKPOINT);
+    let model = data.join("teacher.onnx");
+    let (header, network, _) = run::load(&checkpoint, Device::Cpu).unwrap();
+    export(&model, &header, &network).unwrap();
+    let losses = |name: &str, teacher: &Path| {
+        let teacher = teacher.to_str().unwrap();
+        let table = format!("[distillation]\nteacher = {teacher:?}\nweight = 1.0");
+        train(data, name, &[("", &table)]).unwrap();
+        let log = fs::read_to_string(data.join(name).join(run::LOG)).unwrap();
+        let first = log.lines().next().unwrap();
+        serde_json::from_str::<EpochLog>(first).unwrap().loss
+    };
+    let (by_checkpoint, by_model) = (losses("one", &checkpoint), losses("two", &model));
+    let apart = (by_checkpoint - by_model).abs() / by_checkpoint;
+    assert!(apart < 1e-2, "{by_checkpoint} and {by_model}");
+
+    // Anything else with that ending is named.
+    fs::write(&model, b"no model").unwrap();
+    let teacher = model.to_str().unwrap();
+    let table = format!("[distillation]\nteacher = {teacher:?}\nweight = 1.0");
+    let error = train(data, "three", &[("", &table)]).unwrap_err();
+    for part in ["the teacher", "teacher.onnx"] {
+        assert!(error.contains(part), "{part} is not in: {error}");
+    }
 }
 
 #[test]

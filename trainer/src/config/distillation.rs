@@ -10,7 +10,7 @@ use super::{ConfigError, require};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DistillationConfig {
-    /// The teacher's checkpoint.
+    /// The teacher: a checkpoint, or with the ending `.onnx` an exported model.
     pub teacher: PathBuf,
     /// What is learnt from it.
     #[serde(default)]

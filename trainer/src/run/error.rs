@@ -6,7 +6,8 @@ use bagcert_certifier::GeometryError;
 use thiserror::Error;
 
 use crate::{
-    checkpoint::CheckpointError, data::DataError, evaluate::EvaluationError, loss::WindowError,
+    checkpoint::CheckpointError, data::DataError, evaluate::EvaluationError, import::ImportError,
+    loss::WindowError,
 };
 
 /// Why a run stopped.
@@ -24,6 +25,9 @@ pub enum TrainError {
     /// The patches to train against.
     #[error(transparent)]
     Windows(#[from] WindowError),
+    /// The teacher's ONNX file.
+    #[error("the teacher: {0}")]
+    Import(#[from] ImportError),
     /// The teacher.
     #[error("the teacher {} cannot teach this network: {reason}", path.display())]
     Teacher {

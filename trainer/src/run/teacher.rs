@@ -9,6 +9,7 @@ use super::{TrainError, load};
 use crate::{
     checkpoint::Header,
     config::{DistillationConfig, Scores, Targets},
+    import::import,
     loss::{Lesson, distil},
     network::{Compute, Mode, Network, Sampling},
 };
@@ -31,7 +32,12 @@ impl Teacher {
         compute: Compute,
         device: Device,
     ) -> Result<Self, TrainError> {
-        let (own, mut network, map) = load(&config.teacher, device)?;
+        let exported = config.teacher.extension().is_some_and(|end| end == "onnx");
+        let (own, mut network, map) = if exported {
+            import(&config.teacher, device)?
+        } else {
+            load(&config.teacher, device)?
+        };
         network.compute = compute;
         let refuse = |reason: String| {
             let path = PathBuf::from(&config.teacher);
