@@ -86,10 +86,12 @@ pub fn scores(runs: &[PathBuf]) -> Result<Drawing, ResultsError> {
             });
         }
     }
+    let shown = series.iter().flat_map(|series| &series.points);
+    let y = Scale::percent("accuracy, %", shown.map(|point| point.y), 10.0);
     let chart = Chart {
         title: "Scores in training, on the validation images".into(),
         x: Scale::new("epochs", 0.0, last as f64),
-        y: Scale::new("accuracy, %", 0.0, 100.0),
+        y,
         series,
     };
     Ok(Drawing::new(&table, &chart)?)
