@@ -2,7 +2,6 @@
 
 use bagcert_certifier::{Axis, Geometry, GeometryError};
 
-use super::sampling::Sampling;
 use crate::config::NetworkConfig;
 
 /// A convolution, followed by batch normalisation unless it is the head.
@@ -142,7 +141,7 @@ impl Plan {
     /// first cell (see [`super::Sampling`]).
     pub fn sampled_multiply_adds(&self, size: u32, stride: i64) -> i64 {
         let cost = |c: &Convolution, input: i64, stride: i64| {
-            let len = Sampling::count(stride, c.output_len(input).unwrap_or(0));
+            let len = (c.output_len(input).unwrap_or(0) + stride - 1) / stride;
             (len * len * c.output * c.input * c.kernel * c.kernel, len)
         };
         let last = self.last_spatial_block();

@@ -43,12 +43,6 @@ impl Sampling {
         Self::new(stride, [0, 1].map(|at| drawn.int64_value(&[at])))
     }
 
-    /// How many of `len` cells along an axis are worked out at the most, over all offsets.
-    pub fn count(stride: i64, len: i64) -> i64 {
-        let stride = stride.max(1);
-        (len + stride - 1) / stride
-    }
-
     /// The sampled cells of a whole map N x C x h x w; a view.
     pub fn of(&self, map: &Tensor) -> Tensor {
         let [y, x] = self.offset;
