@@ -138,4 +138,14 @@ mod tests {
             })
         ));
     }
+
+    /// What is rounding is a matter of scale: the same difference is none beside 100 and one beside 1.
+    #[test]
+    fn rounding_is_relative_to_the_largest_logit_of_the_class() {
+        for (largest, agrees) in [(100.0, true), (1.0, false)] {
+            let expected: Vec<f32> = (0..20).map(|i| largest * (i as f32 / 19.0)).collect();
+            let found: Vec<f32> = expected.iter().map(|logit| logit + 0.05).collect();
+            assert_eq!(compare(&expected, &found, 20).is_ok(), agrees, "{largest}");
+        }
+    }
 }
