@@ -62,8 +62,9 @@ pub fn class_folders(root: &Path) -> Result<Vec<String>, FolderError> {
 }
 
 impl ImageFolder {
-    /// Lists the images of `part` ("train" or "val") in `root`, class by class, sorted by name. The label of an
-    /// image is the place of its folder's name in `classes`.
+    /// Lists the images of `part` ("train" or "val") in `root`: the first of each class, then the second of each,
+    /// and so on, by their names; so the first images are of all classes. The label of an image is the place of its
+    /// folder's name in `classes`.
     ///
     /// # Errors
     /// A folder that cannot be read, a class that is none of `classes` or has no image, or a damaged list of
@@ -85,11 +86,12 @@ impl ImageFolder {
                     missing: "this class has no image (.png, .jpg, .jpeg, .ppm, .pgm, .pnm)",
                 });
             }
-            files.extend(images.into_iter().map(|(image, bytes)| ListedImage {
+            let listed = images.into_iter().map(|(image, bytes)| ListedImage {
                 name: format!("{part}/{name}/{image}"),
                 label,
                 bytes,
-            }));
+            });
+            files.extend(listed.enumerate());
         }
         if files.is_empty() {
             return Err(FolderError::Empty {
@@ -97,9 +99,11 @@ impl ImageFolder {
                 missing: "it holds no folder of a class",
             });
         }
+        // Of one place in their classes, images stay in the order of these.
+        files.sort_by_key(|(place, _)| *place);
         Ok(ImageFolder {
             root: root.to_owned(),
-            files,
+            files: files.into_iter().map(|(_, image)| image).collect(),
             checksums: Checksums::read(root)?,
         })
     }
