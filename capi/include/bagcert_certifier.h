@@ -97,7 +97,7 @@ enum BagcertStatus
   BAGCERT_STATUS_EXTENT_TOO_LARGE = 24,
   // The geometry's cells are not the score map's.
   BAGCERT_STATUS_GEOMETRY_MISMATCH = 25,
-  // More cells or windows than 32 bits can count.
+  // More cells than 32 bits can count, or more than 2^31 - 1 windows.
   BAGCERT_STATUS_TOO_MANY_CELLS = 26,
   // The query names no patch size.
   BAGCERT_STATUS_NO_PATCH = 30,

@@ -75,7 +75,7 @@ impl fmt::Display for GeometryError {
                 "a patch of {patch} pixels does not fit an image of {image_width}x{image_height}; choose a smaller one"
             ),
             Self::TooManyCells => {
-                f.write_str("the affected region has more cells, or twice the masks' windows are more, than a 32-bit count can hold")
+                f.write_str("the affected region has more cells than a 32-bit count can hold, or the masks have more than 2^31 - 1 windows; choose smaller patches, fewer sizes or a larger mask step")
             }
         }
     }

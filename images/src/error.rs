@@ -17,7 +17,7 @@ pub enum FileError {
     },
     /// A folder that does not hold the set.
     #[error(
-        "{}: no CIFAR-10 data here: neither {wanted} nor {wanted}.xz is in the folder", path.display()
+        "{}: neither {wanted} nor {wanted}.xz is in the folder, which these data have; name the folder that holds them", path.display()
     )]
     Missing {
         /// The folder.
@@ -26,7 +26,7 @@ pub enum FileError {
         wanted: String,
     },
     /// A packed file that does not unpack.
-    #[error("{}: the xz data is damaged, cut short, or needs more memory than CIFAR-10 does: {source}", path.display())]
+    #[error("{}: the xz data is damaged, cut short, or needs more memory than such records do: {source}", path.display())]
     BadXz {
         /// The file.
         path: PathBuf,

@@ -170,6 +170,7 @@ fn the_configurations_that_are_shipped_are_in_order() {
                 config.distillation.is_none() && !training.channels_last,
                 "{name}"
             );
+            assert_eq!(training.cell_stride, 1, "{name}");
             assert_eq!(
                 (config.augmentation.cutout, config.augmentation.operations),
                 (0, 0),

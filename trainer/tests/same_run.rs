@@ -305,7 +305,9 @@ fn the_length_of_a_run_is_its_own_to_change() {
     let own = begun.output.join("config.toml");
     assert_eq!(Config::read(&own).unwrap().training.epochs, 5);
     let error = begun.train(&["--resume"]).unwrap();
-    assert!(error.contains("[training] differs"), "{error}");
+    for part in ["5 epochs", "not of 3", "--epochs 3"] {
+        assert!(error.contains(part), "{part} is not in: {error}");
+    }
     let again = Run {
         config: own.clone(),
         ..of("begun")
@@ -324,6 +326,15 @@ fn the_length_of_a_run_is_its_own_to_change() {
     fs::write(&config, wider.replace("batch = 16", "batch = 15")).unwrap();
     let error = begun.train(&["--resume", "--epochs", "6"]).unwrap();
     assert!(error.contains("[training] differs"), "{error}");
+    // Only once the images are there and the same is the new length kept.
+    let elsewhere = tempfile::tempdir().unwrap();
+    write_dataset(elsewhere.path(), 21);
+    let astray = Run {
+        config: own.clone(),
+        data: elsewhere.path().into(),
+        ..of("begun")
+    };
+    assert!(astray.train(&["--resume", "--epochs", "6"]).is_some());
     assert_eq!(Config::read(&own).unwrap().training.epochs, 5);
     let now = fs::read(begun.output.join("checkpoint.safetensors")).unwrap();
     assert!(now == kept, "a refused run changed the checkpoint");

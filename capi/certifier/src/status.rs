@@ -38,7 +38,7 @@ pub enum BagcertStatus {
     ExtentTooLarge = 24,
     /// The geometry's cells are not the score map's.
     GeometryMismatch = 25,
-    /// More cells or windows than 32 bits can count.
+    /// More cells than 32 bits can count, or more than 2^31 - 1 windows.
     TooManyCells = 26,
     /// The query names no patch size.
     NoPatch = 30,
@@ -138,7 +138,7 @@ const TEXTS: [(BagcertStatus, &CStr); 30] = [
     ),
     (
         BagcertStatus::TooManyCells,
-        c"the affected region has more cells, or the masks have more windows, than 32 bits count",
+        c"the affected region has more cells than 32 bits count, or the masks more than 2^31 - 1 windows; name fewer patch sizes or a larger mask step",
     ),
     (
         BagcertStatus::NoPatch,

@@ -59,9 +59,9 @@ pub enum FrameError {
         /// Row of the first such pixel.
         y: u32,
     },
-    /// A CIFAR-10 file or folder.
+    /// A file of records, CIFAR-10's or others, or a folder of them.
     #[error(transparent)]
-    Cifar10(#[from] FileError),
+    Records(#[from] FileError),
     /// A folder of images by class, or one of its images.
     #[error(transparent)]
     Folder(#[from] FolderError),

@@ -28,7 +28,7 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Lists the images of `part` ("train" or "val") in `root`, class by class, sorted by name.
+    /// Lists the images of `part` ("train" or "val") in `root`, the classes in turns, by the names of the images.
     ///
     /// # Errors
     /// Those of [`ImageFolder::open`].

@@ -32,6 +32,14 @@ impl Lesson {
             target: target.detach(),
         }
     }
+
+    /// Score maps, from the teacher's logits N x C x h x w of the very cells that are learnt.
+    pub fn of_cells(logits: &Tensor) -> Self {
+        Self {
+            kind: Targets::ScoreMaps,
+            target: logits.detach().sigmoid(),
+        }
+    }
 }
 
 /// How far the network's scores are from the teacher's, over a batch.
@@ -120,6 +128,10 @@ mod tests {
         let sampling = Sampling::new(2, [1, 0]);
         let lesson = Lesson::new(&teacher, Targets::ScoreMaps, [4, 4], &sampling);
         assert_eq!(lesson.target, sampling.of(&whole.target));
+        // A teacher whose map is as large is asked for these cells alone.
+        let same = Lesson::new(&student, Targets::ScoreMaps, [4, 4], &sampling);
+        let cells = Lesson::of_cells(&sampling.of(&student));
+        assert_eq!(cells.target, same.target);
         let found = distil(&sampling.of(&student), Scores::Heaviside, &lesson);
         assert!(found.double_value(&[]) > 0.0);
     }

@@ -2,8 +2,9 @@
 //!
 //! All layers after the last one that mixes neighbours are 1x1 convolutions, so that a cell that is left out there
 //! is left out of all of them: with every second cell along both axes a step costs about a quarter. The mean
-//! scores of the cells that remain are an unbiased estimate of those of the whole map, and their gradient that of
-//! the loss below its clip, but for the maximum over the rivals and the batch's statistics.
+//! scores of the cells that remain are an unbiased estimate of those of the whole map where the stride divides it.
+//! So is the gradient of what is linear in them: the paper's margin below its clip, but for the maximum over the
+//! rivals; not the squared distance to a teacher's mean scores, to which the sample adds its variance.
 
 use tch::{Device, Kind, Tensor};
 
@@ -45,6 +46,9 @@ impl Sampling {
 
     /// The sampled cells of a whole map N x C x h x w; a view.
     pub fn of(&self, map: &Tensor) -> Tensor {
+        if self.stride == 1 {
+            return map.shallow_clone();
+        }
         let [y, x] = self.offset;
         map.slice(2, y, None, self.stride)
             .slice(3, x, None, self.stride)
@@ -62,14 +66,9 @@ impl Sampling {
         if self.stride == 1 {
             return x.conv2d(weight, bias, [c.stride; 2], [padding; 2], [1i64, 1], 1);
         }
-        let mut x = if padding > 0 {
-            x.constant_pad_nd([padding; 4])
-        } else {
-            x.shallow_clone()
-        };
-        for (axis, offset) in [2, 3].into_iter().zip(self.offset) {
-            x = x.slice(axis, offset * c.stride, None, 1);
-        }
+        // What lies before the first sampled cell's window is cut off: padding below 0.
+        let [top, left] = self.offset.map(|offset| padding - offset * c.stride);
+        let x = x.constant_pad_nd([left, padding, top, padding]);
         let stride = self.stride * c.stride;
         x.conv2d(weight, bias, [stride; 2], [0i64; 2], [1i64, 1], 1)
     }

@@ -31,7 +31,7 @@ pub enum TrainError {
     /// The teacher.
     #[error("the teacher {} cannot teach this network: {reason}", path.display())]
     Teacher {
-        /// Its checkpoint.
+        /// Its checkpoint or exported model.
         path: PathBuf,
         /// What does not fit.
         reason: String,
@@ -52,6 +52,28 @@ pub enum TrainError {
         folder: PathBuf,
         /// The first table that differs.
         key: &'static str,
+    },
+    /// A run of another length.
+    #[error("{} is a run of {was} epochs, not of {epochs}; give --epochs {epochs} to go on to so many, or resume it with its own configuration, {}", folder.display(), folder.join("config.toml").display())]
+    OtherLength {
+        /// The folder.
+        folder: PathBuf,
+        /// Epochs of the run.
+        was: usize,
+        /// Epochs asked for.
+        epochs: usize,
+    },
+    /// Cells are to be left out of a score map that is not made for it.
+    #[error(
+        "training.cell_stride = {stride} does not divide the score map's {columns}x{rows} cells; use one that divides both, or 1"
+    )]
+    CellStride {
+        /// The stride.
+        stride: i64,
+        /// Columns of the map.
+        columns: u32,
+        /// Rows of the map.
+        rows: u32,
     },
     /// More epochs are done than are asked for.
     #[error("{} has {done} epochs behind it already, more than the {epochs} asked for; give --epochs {done} or more", folder.display())]

@@ -8,6 +8,9 @@ use crate::{
     config::Config,
 };
 
+/// The configuration of a run, in its folder.
+const CONFIG: &str = "config.toml";
+
 /// How a run begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
@@ -20,7 +23,7 @@ pub enum Start {
     Reschedule,
 }
 
-/// Makes the folder, or finds the checkpoint to go on from.
+/// Makes the folder, or finds the checkpoint to go on from; what is in the folder stays as it is.
 pub(super) fn prepare(
     config: &Config,
     folder: &Path,
@@ -32,11 +35,7 @@ pub(super) fn prepare(
     };
     fs::create_dir_all(folder).map_err(file_error("create", folder))?;
     let path = folder.join(CHECKPOINT);
-    let saved = folder.join("config.toml");
-    let format_error = |error: &dyn std::fmt::Display| CheckpointError::Format {
-        path: saved.clone(),
-        reason: error.to_string(),
-    };
+    let saved = folder.join(CONFIG);
     if path.exists() && start == Start::New {
         return Err(TrainError::Occupied {
             folder: folder.into(),
@@ -44,10 +43,10 @@ pub(super) fn prepare(
     }
     if path.exists() && saved.exists() {
         let text = fs::read_to_string(&saved).map_err(file_error("read", &saved))?;
-        let mut earlier: Config = toml::from_str(&text).map_err(|error| format_error(&error))?;
-        if start == Start::Reschedule {
-            earlier.training.epochs = config.training.epochs;
-        }
+        let mut earlier: Config =
+            toml::from_str(&text).map_err(|error| format_error(&saved, &error))?;
+        let was = earlier.training.epochs;
+        earlier.training.epochs = config.training.epochs;
         let differs = [
             ("seed", earlier.seed != config.seed),
             ("[network]", earlier.network != config.network),
@@ -69,6 +68,13 @@ pub(super) fn prepare(
                 key,
             });
         }
+        if was != config.training.epochs && start != Start::Reschedule {
+            return Err(TrainError::OtherLength {
+                folder: folder.into(),
+                was,
+                epochs: config.training.epochs,
+            });
+        }
     }
     remove_unfinished(folder).map_err(file_error("tidy", folder))?;
     let checkpoint = path.exists().then(|| Checkpoint::read(&path)).transpose()?;
@@ -82,11 +88,21 @@ pub(super) fn prepare(
             epochs: config.training.epochs,
         });
     }
-    if checkpoint.is_none() || start == Start::Reschedule {
-        let text = toml::to_string(config).map_err(|error| format_error(&error))?;
-        write_whole(&saved, text.as_bytes())?;
-    }
     Ok(checkpoint)
+}
+
+/// Writes down what the run is, once nothing stands in its way.
+pub(super) fn keep(config: &Config, folder: &Path) -> Result<(), CheckpointError> {
+    let path = folder.join(CONFIG);
+    let text = toml::to_string(config).map_err(|error| format_error(&path, &error))?;
+    write_whole(&path, text.as_bytes())
+}
+
+fn format_error(path: &Path, error: &dyn std::fmt::Display) -> CheckpointError {
+    CheckpointError::Format {
+        path: path.into(),
+        reason: error.to_string(),
+    }
 }
 
 /// The log's lines up to `epochs`; later ones belong to work that will be done again.

@@ -45,8 +45,8 @@ pub struct EpochLog {
     pub learning_rate: f64,
     /// Training images per second, without validation.
     pub images_per_second: f64,
-    /// The rate of the convolutions in GFLOP/s: those of a forward pass counted three times, for the backward
-    /// pass takes two more of them.
+    /// The rate of the convolutions in GFLOP/s: those of a step's forward pass counted three times, for the
+    /// backward pass takes two more of them.
     #[serde(default)]
     pub gflops: f64,
     /// That rate as a share of `training.peak_tflops`, where it was given.
@@ -143,6 +143,18 @@ pub fn train(
     }
     let (mut network, geometry) = build(&header, device)?;
     network.compute = Compute::from(&config.training);
+    let (columns, rows) = (geometry.x.outputs(), geometry.y.outputs());
+    let stride = config.training.cell_stride;
+    if [columns, rows]
+        .iter()
+        .any(|cells| i64::from(*cells) % stride != 0)
+    {
+        return Err(TrainError::CellStride {
+            stride,
+            columns,
+            rows,
+        });
+    }
     let mut training = Training {
         adam: Adam::new(&network.parameters.flat),
         average: config
@@ -158,7 +170,14 @@ pub fn train(
     let margins = Margins::new(&config.loss, &geometry, device)?;
     let teach = |config| Teacher::new(config, &header, &geometry, network.compute, device);
     let teacher = config.distillation.as_ref().map(teach).transpose()?;
+    if header.epoch == 0 || start == Start::Reschedule {
+        folder::keep(config, folder)?;
+    }
     let mut log = folder::read_log(&folder.join(LOG), header.epoch);
+    if header.epoch == config.training.epochs {
+        // Nothing is left to do, but lines may have been taken out.
+        checkpoint::write_whole(&folder.join(LOG), log.as_bytes())?;
+    }
     while header.epoch < config.training.epochs {
         let started = Instant::now();
         let epoch = Epoch {

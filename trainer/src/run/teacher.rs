@@ -21,6 +21,8 @@ pub(super) struct Teacher {
     weight: f64,
     /// Rows and columns of the learner's score map.
     map: [i64; 2],
+    /// Score maps as large as the learner's: only the sampled cells need to be worked out.
+    cell_by_cell: bool,
 }
 
 impl Teacher {
@@ -32,7 +34,10 @@ impl Teacher {
         compute: Compute,
         device: Device,
     ) -> Result<Self, TrainError> {
-        let exported = config.teacher.extension().is_some_and(|end| end == "onnx");
+        let exported = config
+            .teacher
+            .extension()
+            .is_some_and(|end| end.eq_ignore_ascii_case("onnx"));
         let (own, mut network, map) = if exported {
             import(&config.teacher, device)?
         } else {
@@ -69,6 +74,7 @@ impl Teacher {
             kind: config.kind,
             weight: config.weight,
             map: ours.map(i64::from),
+            cell_by_cell: config.kind == Targets::ScoreMaps && theirs == ours,
         })
     }
 
@@ -83,6 +89,12 @@ impl Teacher {
         scores: Scores,
     ) -> Tensor {
         let lesson = no_grad(|| {
+            if self.cell_by_cell {
+                let taught = self
+                    .network
+                    .forward_sampled(images, Mode::Evaluate, sampling);
+                return Lesson::of_cells(&taught);
+            }
             let taught = self.network.forward(images, Mode::Evaluate);
             Lesson::new(&taught, self.kind, self.map, sampling)
         });
