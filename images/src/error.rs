@@ -17,7 +17,7 @@ pub enum FileError {
     },
     /// A folder that does not hold the set.
     #[error(
-        "{}: neither {wanted} nor {wanted}.xz is in the folder, which these data have; name the folder that holds them", path.display()
+        "{}: holds neither {wanted} nor {wanted}.xz; name the folder that does", path.display()
     )]
     Missing {
         /// The folder.

@@ -6,7 +6,7 @@ use crate::config::{Precision, TrainingConfig};
 
 use super::{
     parameters::Parameters,
-    plan::{Block, Convolution, Plan},
+    plan::{Block, Convolution, Plan, picking},
     sampling::Sampling,
 };
 
@@ -150,9 +150,12 @@ impl Network {
         };
         // Where the sampled cells are picked: the last layer that mixes neighbours, or leaves cells out itself.
         let last = self.plan.last_spatial_block();
-        let at = |index| match last == index {
-            true => sampling,
-            false => &Sampling::ALL,
+        let at = |index| {
+            if last == index {
+                sampling
+            } else {
+                &Sampling::ALL
+            }
         };
         let mut x = cursor.apply(&x, &self.plan.stem, at(None)).relu_();
         for (index, block) in self.plan.blocks.iter().enumerate() {
@@ -193,12 +196,9 @@ impl Cursor {
 
     fn block(&mut self, x: &Tensor, block: &Block, sampling: &Sampling) -> Tensor {
         let mut ends = Vec::with_capacity(block.paths.len());
-        for [first, second] in &block.paths {
-            let (early, late) = if second.is_spatial() {
-                (&Sampling::ALL, sampling)
-            } else {
-                (sampling, &Sampling::ALL)
-            };
+        for path in &block.paths {
+            let [first, second] = path;
+            let [early, late] = picking(path, sampling, &Sampling::ALL);
             let middle = self.apply(x, first, early).relu_();
             ends.push(self.apply(&middle, second, late));
         }

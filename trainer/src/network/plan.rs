@@ -48,6 +48,16 @@ pub struct Block {
     pub shortcut: Option<Convolution>,
 }
 
+/// For the two convolutions of a path of a block: `picked` for the one where a sample of the block's output cells
+/// is picked, which is its spatial one, and `all` for the other.
+pub(super) fn picking<T: Copy>(path: &[Convolution; 2], picked: T, all: T) -> [T; 2] {
+    if path[1].is_spatial() {
+        [all, picked]
+    } else {
+        [picked, all]
+    }
+}
+
 /// The whole network: stem, blocks, head.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
@@ -150,16 +160,12 @@ impl Plan {
         for (index, block) in self.blocks.iter().enumerate() {
             let (input, stride) = (len, at(Some(index)));
             for path in &block.paths {
-                let [first, second] = path;
-                let strides = if second.is_spatial() {
-                    [1, stride]
-                } else {
-                    [stride, 1]
-                };
-                let (early, middle) = cost(first, input, strides[0]);
-                let (late, output) = cost(second, middle, strides[1]);
-                sum += early + late;
-                len = output;
+                len = input;
+                for (c, stride) in path.iter().zip(picking(path, stride, 1)) {
+                    let (work, output) = cost(c, len, stride);
+                    sum += work;
+                    len = output;
+                }
             }
             let shortcut = block.shortcut.as_ref();
             sum += shortcut.map_or(0, |c| cost(c, input, stride).0);

@@ -143,18 +143,7 @@ pub fn train(
     }
     let (mut network, geometry) = build(&header, device)?;
     network.compute = Compute::from(&config.training);
-    let (columns, rows) = (geometry.x.outputs(), geometry.y.outputs());
-    let stride = config.training.cell_stride;
-    if [columns, rows]
-        .iter()
-        .any(|cells| i64::from(*cells) % stride != 0)
-    {
-        return Err(TrainError::CellStride {
-            stride,
-            columns,
-            rows,
-        });
-    }
+    check_stride(config.training.cell_stride, &geometry)?;
     let mut training = Training {
         adam: Adam::new(&network.parameters.flat),
         average: config
@@ -238,6 +227,22 @@ pub fn train(
         checkpoint::save(&checkpoint_path, &header, &network, Some(&training))?;
     }
     Ok(())
+}
+
+/// A stride that does not divide the map would see some cells more often than others.
+fn check_stride(stride: i64, geometry: &Geometry) -> Result<(), TrainError> {
+    let (columns, rows) = (geometry.x.outputs(), geometry.y.outputs());
+    if [columns, rows]
+        .iter()
+        .all(|cells| i64::from(*cells) % stride == 0)
+    {
+        return Ok(());
+    }
+    Err(TrainError::CellStride {
+        stride,
+        columns,
+        rows,
+    })
 }
 
 fn validation_patches() -> Result<Vec<PatchSize>, GeometryError> {

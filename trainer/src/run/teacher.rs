@@ -105,3 +105,40 @@ impl Teacher {
         loss * (1.0 - self.weight) + learnt
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::network::Plan;
+    use tch::Kind;
+
+    /// A network that is taught by itself has nothing to learn: so it is only where teacher and learner are asked
+    /// for the same cells.
+    #[test]
+    fn a_teacher_is_asked_for_the_cells_that_are_learnt() {
+        let config = toml::from_str("width = 6\nkernels = [3, 1]\nstrides = [2, 1]").unwrap();
+        let plan = Plan::new(&config, 3, 10);
+        let images = Tensor::rand([2, 3, 32, 32], (Kind::Float, Device::Cpu));
+        for cell_by_cell in [true, false] {
+            let teacher = Teacher {
+                network: Network::new(plan.clone(), vec![(0.5, 0.25); 3], Device::Cpu),
+                kind: Targets::ScoreMaps,
+                weight: 1.0,
+                map: [16, 16],
+                cell_by_cell,
+            };
+            for offset in [[0, 0], [3, 1], [1, 2]] {
+                let sampling = Sampling::new(4, offset);
+                let mode = Mode::Evaluate;
+                let logits = no_grad(|| teacher.network.forward_sampled(&images, mode, &sampling));
+                let logits = logits.set_requires_grad(true);
+                let nothing = Tensor::zeros([], (Kind::Float, Device::Cpu));
+                let loss = teacher.mix(&nothing, &images, &logits, &sampling, Scores::Heaviside);
+                let gradient = Tensor::run_backward(&[loss], &[&logits], false, false).remove(0);
+                let largest = gradient.abs().max().double_value(&[]);
+                assert!(largest < 1e-6, "{offset:?}, {cell_by_cell}: {largest}");
+            }
+        }
+    }
+}
