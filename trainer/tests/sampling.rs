@@ -83,7 +83,8 @@ fn offsets_are_drawn_evenly() {
     for offset in offsets(4) {
         let wanted = Sampling::new(4, offset);
         let count = draws.iter().filter(|drawn| **drawn == wanted).count();
-        assert!((60..=140).contains(&count), "{wanted:?}: {count} of 1600");
+        // Six standard deviations: other tests draw from the same generator.
+        assert!((40..=160).contains(&count), "{wanted:?}: {count} of 1600");
     }
     assert_eq!(Sampling::draw(1), Sampling::ALL);
 }
