@@ -8,9 +8,11 @@ use std::{
 
 use bagcert_certifier::Condition;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use thiserror::Error;
 
 use super::Record;
+use crate::data::Fingerprint;
 
 /// What a journal's results depend on; its first line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,6 +21,9 @@ pub struct Settings {
     pub checkpoint: String,
     /// The data set's name.
     pub dataset: String,
+    /// The images that were chosen from; nothing in journals from before this was kept.
+    #[serde(default)]
+    pub images: Fingerprint,
     /// Width and height of the patch.
     pub patch: [u32; 2],
     /// Width and height of the patch that images are certified against.
@@ -32,6 +37,22 @@ pub struct Settings {
     pub step_size: f64,
     /// The seed.
     pub seed: i64,
+}
+
+impl Settings {
+    /// Which settings differ from those `asked` for, with both values.
+    fn difference(&self, asked: &Self) -> String {
+        let fields = |settings| match serde_json::to_value(settings) {
+            Ok(Value::Object(fields)) => fields,
+            _ => Map::new(),
+        };
+        let (was, asked) = (fields(self), fields(asked));
+        let other = was.iter().zip(asked.values());
+        let said = other
+            .filter(|((_, was), asked)| was != asked)
+            .map(|((name, was), asked)| format!("{name} {was}, asked for {asked}"));
+        said.collect::<Vec<_>>().join("; ")
+    }
 }
 
 fn condition_32() -> String {
@@ -58,14 +79,20 @@ pub enum JournalError {
         path: PathBuf,
     },
     /// It was written with other settings.
-    #[error("{} is of an attack with other settings: {found:?}, asked for {asked:?}", path.display())]
+    #[error("{} is of an attack with other settings: {difference}; give these, or another file", path.display())]
     OtherSettings {
         /// The file.
         path: PathBuf,
-        /// Its settings.
-        found: Box<Settings>,
-        /// Those asked for.
-        asked: Box<Settings>,
+        /// What differs, by the names of the settings.
+        difference: String,
+    },
+    /// It is of other images, whose records must not be counted with these.
+    #[error("{} is of an attack on other images: {difference}; give another file", path.display())]
+    OtherImages {
+        /// The file.
+        path: PathBuf,
+        /// The first difference.
+        difference: String,
     },
     /// A whole line is no record.
     #[error("{}, line {line}: {source}", path.display())]
@@ -88,14 +115,15 @@ pub struct Journal {
 
 impl Journal {
     /// Begins a new journal at `path` or, with `resume`, goes on with the one there; the records so far. A last
-    /// line without its end, left by a kill, is dropped.
+    /// line without its end, left by a kill, is dropped. `classes` are those of the images, in label order.
     ///
     /// # Errors
-    /// Where there is a file and `resume` is not set, it has other settings or a line that is no record, or it
-    /// cannot be read or written.
+    /// Where there is a file and `resume` is not set, it has other settings, is of other images or has a line that
+    /// is no record, or it cannot be read or written.
     pub fn open(
         path: &Path,
         settings: &Settings,
+        classes: &[String],
         resume: bool,
     ) -> Result<(Self, Vec<Record>), JournalError> {
         let failed = |what| {
@@ -113,11 +141,19 @@ impl Journal {
         };
         let (first, records, whole) = parse(path, &found)?;
         let new = first.is_none();
+        let images = first.as_ref().map(|found| &found.images);
+        if let Some(difference) =
+            images.and_then(|then| then.other_images(&settings.images, classes))
+        {
+            return Err(JournalError::OtherImages {
+                path: path.into(),
+                difference,
+            });
+        }
         if let Some(found) = first.filter(|found| found != settings) {
             return Err(JournalError::OtherSettings {
                 path: path.into(),
-                found: Box::new(found),
-                asked: Box::new(settings.clone()),
+                difference: found.difference(settings),
             });
         }
         let file = OpenOptions::new()
@@ -205,11 +241,26 @@ fn parse(path: &Path, text: &str) -> Result<(Option<Settings>, Vec<Record>, usiz
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests {
     use super::*;
+    use crate::data::PartPrint;
+
+    fn classes() -> Vec<String> {
+        vec!["ash".into(), "birch".into()]
+    }
+
+    fn images(counts: [u64; 2]) -> Fingerprint {
+        let part = PartPrint {
+            name: "val".into(),
+            images: counts.to_vec(),
+            sha256: "00".into(),
+        };
+        Fingerprint { parts: vec![part] }
+    }
 
     fn settings() -> Settings {
         Settings {
             checkpoint: "00ff".into(),
             dataset: "CIFAR-10".into(),
+            images: images([1, 2]),
             patch: [5, 5],
             certified: [5, 5],
             condition: "3.2".into(),
@@ -234,7 +285,7 @@ mod tests {
     fn goes_on_after_the_last_whole_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.jsonl");
-        let (mut journal, found) = Journal::open(&path, &settings(), false).unwrap();
+        let (mut journal, found) = Journal::open(&path, &settings(), &classes(), false).unwrap();
         assert!(found.is_empty());
         journal.append(&[&record(0), &record(1)]).unwrap();
         drop(journal);
@@ -244,12 +295,12 @@ mod tests {
         torn.extend_from_slice(&whole[whole.len() - 60..whole.len() - 20]);
         fs::write(&path, &torn).unwrap();
 
-        let (mut journal, found) = Journal::open(&path, &settings(), true).unwrap();
+        let (mut journal, found) = Journal::open(&path, &settings(), &classes(), true).unwrap();
         assert_eq!(found, [record(0), record(1)]);
         assert_eq!(fs::read(&path).unwrap(), whole);
         journal.append(&[&record(2)]).unwrap();
         drop(journal);
-        let (_, found) = Journal::open(&path, &settings(), true).unwrap();
+        let (_, found) = Journal::open(&path, &settings(), &classes(), true).unwrap();
         assert_eq!(found, [record(0), record(1), record(2)]);
     }
 
@@ -257,21 +308,32 @@ mod tests {
     fn never_mixes_attacks() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.jsonl");
-        Journal::open(&path, &settings(), true).unwrap();
-        let error = Journal::open(&path, &settings(), false).unwrap_err();
+        Journal::open(&path, &settings(), &classes(), true).unwrap();
+        let error = Journal::open(&path, &settings(), &classes(), false).unwrap_err();
         assert!(matches!(error, JournalError::Exists { .. }), "{error}");
         let other = Settings {
             steps: 10,
             ..settings()
         };
-        let error = Journal::open(&path, &other, true).unwrap_err();
+        let error = Journal::open(&path, &other, &classes(), true).unwrap_err();
         assert!(
-            matches!(error, JournalError::OtherSettings { .. }),
+            matches!(&error, JournalError::OtherSettings { difference, .. }
+                if difference == "steps 100, asked for 10"),
+            "{error}"
+        );
+        let other = Settings {
+            images: images([1, 3]),
+            ..settings()
+        };
+        let error = Journal::open(&path, &other, &classes(), true).unwrap_err();
+        assert!(
+            matches!(&error, JournalError::OtherImages { difference, .. }
+                if difference == "the class \"birch\" had 2 images in val, now 3"),
             "{error}"
         );
         let text = fs::read_to_string(&path).unwrap();
         fs::write(&path, text + "{}\n").unwrap();
-        let error = Journal::open(&path, &settings(), true)
+        let error = Journal::open(&path, &settings(), &classes(), true)
             .unwrap_err()
             .to_string();
         assert!(error.contains("line 2"), "{error}");

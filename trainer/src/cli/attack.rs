@@ -14,6 +14,7 @@ use bagcert_trainer::{
         figure::{Scene, figure},
     },
     checkpoint::{Header, write_whole},
+    data::Fingerprint,
     import::import,
     network::Network,
     run,
@@ -157,7 +158,8 @@ pub(super) fn attack(args: &AttackArgs) -> Result<Certificates> {
         certified,
         classes: &header.classes,
     };
-    let (mut journal, done) = open_journal(args, &header, &attack)?;
+    let (mut journal, done) = open_journal(args, &header, data.fingerprint, &attack)?;
+    let data = data.images;
     let wanted = choose(args, data.count())?;
     let mut records: Vec<Record> = done;
     let have: BTreeSet<i64> = records.iter().map(|record| record.image).collect();
@@ -238,6 +240,7 @@ pub(super) fn attack(args: &AttackArgs) -> Result<Certificates> {
 fn open_journal(
     args: &AttackArgs,
     header: &Header,
+    images: Fingerprint,
     attack: &Attack,
 ) -> Result<(Option<Journal>, Vec<Record>)> {
     let Some(path) = &args.output else {
@@ -250,6 +253,7 @@ fn open_journal(
     let settings = Settings {
         checkpoint: hash.iter().map(|byte| format!("{byte:02x}")).collect(),
         dataset: header.dataset.clone(),
+        images,
         patch: [attack.patch.width(), attack.patch.height()],
         certified: [attack.certified.width(), attack.certified.height()],
         condition: attack.condition.to_string(),
@@ -257,7 +261,7 @@ fn open_journal(
         step_size: attack.step_size,
         seed: attack.seed,
     };
-    let (journal, done) = Journal::open(path, &settings, args.resume)?;
+    let (journal, done) = Journal::open(path, &settings, &header.classes, args.resume)?;
     Ok((Some(journal), done))
 }
 

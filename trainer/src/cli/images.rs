@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use bagcert_trainer::{
     checkpoint::Header,
     config::{Config, DataConfig},
-    data::{self, Images},
+    data::{self, Test},
 };
 use clap::Args;
 
@@ -22,7 +22,7 @@ pub(super) struct ImagesArgs {
 
 impl ImagesArgs {
     /// The test images, or `val` of an image folder, for the network of `header`.
-    pub(super) fn open(&self, header: &Header) -> Result<Box<dyn Images>> {
+    pub(super) fn open(&self, header: &Header) -> Result<Test> {
         let config = match &self.config {
             Some(path) => Config::read(path)?.data,
             None => DataConfig::default(),

@@ -65,7 +65,7 @@ pub(super) fn eval(args: &EvalArgs) -> Result<()> {
         channels_last: args.channels_last,
     };
     let images = First {
-        images: args.images.open(&header)?,
+        images: args.images.open(&header)?.images,
         limit: args.limit.unwrap_or(i64::MAX),
     };
     let bar = bar(

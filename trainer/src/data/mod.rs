@@ -16,7 +16,7 @@ pub use error::DataError;
 pub(crate) use fingerprint::other_classes;
 pub use fingerprint::{Fingerprint, PartPrint};
 pub use folder::{Folder, Variation};
-pub use open::{Facts, Training, facts, test, training};
+pub use open::{Facts, Test, Training, facts, test, training};
 pub use records::{read, read_files};
 pub use strong::vary;
 

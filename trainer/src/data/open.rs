@@ -4,9 +4,7 @@ use std::path::{Path, PathBuf};
 
 use bagcert_images::{CLASS_NAMES, FileError, Layout, Part, SIDE, Sizes, class_folders, files};
 
-use super::{
-    DataError, Fingerprint, Folder, Images, Source, read, read_files, records::read_printed,
-};
+use super::{DataError, Fingerprint, Folder, Images, Source, records::read_printed};
 use crate::config::{DataConfig, DataKind};
 
 /// Mean and standard deviation of CIFAR-10's training images, per channel.
@@ -111,25 +109,40 @@ pub fn training(config: &DataConfig, facts: &Facts, folder: &Path) -> Result<Tra
     })
 }
 
-/// The images that are kept for the end: the test part, or `val` of an image folder.
+/// The images that a network is measured on in the end.
+pub struct Test {
+    /// The test part, or `val` of an image folder.
+    pub images: Box<dyn Images>,
+    /// What they are.
+    pub fingerprint: Fingerprint,
+}
+
+/// The images that are kept for the end.
 ///
 /// # Errors
 /// Names the file that is missing or damaged.
-pub fn test(
-    config: &DataConfig,
-    facts: &Facts,
-    folder: &Path,
-) -> Result<Box<dyn Images>, DataError> {
-    Ok(match config.kind {
-        DataKind::Cifar10 => Box::new(read(folder, Part::Test)?),
+pub fn test(config: &DataConfig, facts: &Facts, folder: &Path) -> Result<Test, DataError> {
+    let (images, fingerprint) = match config.kind {
+        DataKind::Cifar10 => {
+            let files = files(folder, Part::Test)?;
+            read_printed(files.iter().map(|file| &file.path), Layout::CIFAR10)?
+        }
         DataKind::Records => {
             let (paths, layout) = record_files(config, folder, &config.test)?;
-            Box::new(read_files(&paths, layout)?)
+            read_printed(&paths, layout)?
         }
         DataKind::Folder => {
-            let classes = &facts.classes;
-            Box::new(Folder::open(folder, "val", classes, sizes(config))?)
+            let val = Folder::open(folder, "val", &facts.classes, sizes(config))?;
+            let parts = vec![val.fingerprint("val", facts.classes.len())];
+            return Ok(Test {
+                images: Box::new(val),
+                fingerprint: Fingerprint { parts },
+            });
         }
+    };
+    Ok(Test {
+        images: Box::new(images),
+        fingerprint,
     })
 }
 
