@@ -122,6 +122,16 @@ fn values_out_of_range_and_keys_without_effect_are_named() {
         ("", "[distillation]\nweight = 0.5", &["teacher"]),
         (
             "",
+            "[distillation]\nteacher = []\nweight = 0.5",
+            &["distillation.teacher", "at least one"],
+        ),
+        (
+            "",
+            "[distillation]\nteacher = 3\nweight = 0.5",
+            &["teacher = 3", "a path or a list of paths"],
+        ),
+        (
+            "",
             "[distillation]\nteacher = \"a\"\nweight = 1\nkind = \"logits\"",
             &["logits", "score-maps"],
         ),

@@ -27,6 +27,11 @@ fn train_in(data: &Path, name: &str, config: &Path) -> Result<(), String> {
     output.status.success().then_some(()).ok_or(errors)
 }
 
+/// The table for the score maps of what is given for `teacher`, without labels.
+fn taught_by(teacher: &str) -> String {
+    format!("[distillation]\nteacher = {teacher}\nkind = \"score-maps\"\nweight = 1.0")
+}
+
 /// The class that each test image gets.
 fn answers(data: &Path, name: &str) -> Tensor {
     let path = data.join(name).join(run::CHECKPOINT);
@@ -87,45 +92,59 @@ fn a_student_learns_what_the_teacher_says_and_no_label() {
     assert!(share(&alone, &alone.full_like(3)) > 0.9);
 }
 
-/// An exported model teaches what its checkpoint does, but for the folding of its normalisation.
+/// An exported model teaches what its checkpoint does, but for the folding of its normalisation; several teach the
+/// mean of what each says.
 #[test]
 fn an_exported_model_teaches_too() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path();
     write_dataset(data, 40);
-    let taught = |name: &str, epochs: usize, teacher: Option<&Path>| {
-        let table = teacher.map_or_else(String::new, |teacher| {
-            let teacher = teacher.to_str().unwrap();
-            format!("[distillation]\nteacher = {teacher:?}\nkind = \"score-maps\"\nweight = 1.0")
-        });
+    let taught = |name: &str, epochs: usize, teachers: &[&Path]| {
+        let table = match teachers {
+            [] => String::new(),
+            [one] => taught_by(&format!("{one:?}")),
+            several => taught_by(&format!("{several:?}")),
+        };
         train_in(
             data,
             name,
             &write_config_with(data, epochs, &[("", &table)]),
         )
     };
-    taught("teacher", 12, None).unwrap();
-    taught("another", 1, None).unwrap();
+    taught("teacher", 12, &[]).unwrap();
+    taught("another", 1, &[]).unwrap();
     let checkpoint = |name: &str| data.join(name).join(run::CHECKPOINT);
     let model = data.join("teacher.onnx");
     let (header, network, _) = run::load(&checkpoint("teacher"), Device::Cpu).unwrap();
     export(&model, &header, &network).unwrap();
-    let loss = |name: &str, teacher: &Path| {
-        taught(name, 2, Some(teacher)).unwrap();
+    let loss = |name: &str, teachers: &[&Path]| {
+        taught(name, 2, teachers).unwrap();
         let log = fs::read_to_string(data.join(name).join(run::LOG)).unwrap();
         let first = log.lines().next().unwrap();
         serde_json::from_str::<EpochLog>(first).unwrap().loss
     };
-    let by_checkpoint = loss("one", &checkpoint("teacher"));
-    let by_model = loss("two", &model);
-    let by_another = loss("three", &checkpoint("another"));
+    let (teacher, another) = (checkpoint("teacher"), checkpoint("another"));
+    let by_checkpoint = loss("one", &[&teacher]);
+    let by_model = loss("two", &[&model]);
+    let by_another = loss("three", &[&another]);
+    // The same teacher twice is that teacher; the cross-entropy with a mean is the mean of the cross-entropies, but
+    // that the network learns something else on the way.
+    let by_twins = loss("twins", &[&teacher, &model]);
+    let by_both = loss("both", &[&another, &teacher]);
     let apart = |other: f64| (by_checkpoint - other).abs() / by_checkpoint;
     assert!(apart(by_model) < 1e-3, "{by_checkpoint} and {by_model}");
     assert!(apart(by_another) > 1e-2, "{by_checkpoint} and {by_another}");
 
-    // Anything else with that ending is named.
+    assert!(apart(by_twins) < 1e-3, "{by_checkpoint} and {by_twins}");
+    let mean = f64::midpoint(by_checkpoint, by_another);
+    assert!(
+        (by_both - mean).abs() < 0.2 * (by_another - by_checkpoint).abs(),
+        "{by_both} for {by_checkpoint} and {by_another}"
+    );
+
+    // Anything else with that ending is named, wherever it stands.
     fs::write(&model, b"no model").unwrap();
-    let error = taught("four", 2, Some(&model)).unwrap_err();
+    let error = taught("four", 2, &[&teacher, &model]).unwrap_err();
     for part in ["the teacher", "teacher.onnx"] {
         assert!(error.contains(part), "{part} is not in: {error}");
     }

@@ -1,21 +1,30 @@
 //! The table `[distillation]`.
 
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{SeqAccess, Visitor},
+};
 
 use super::{ConfigError, require};
 
-/// A teacher whose scores the network learns from. They take no labels.
+/// Teachers whose scores the network learns from. They take no labels.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DistillationConfig {
-    /// The teacher: a checkpoint, or with the ending `.onnx` an exported model.
-    pub teacher: PathBuf,
-    /// What is learnt from it.
+    /// The teacher, or several whose scores are averaged: each a checkpoint, or with the ending `.onnx` an exported
+    /// model.
+    #[serde(
+        rename = "teacher",
+        deserialize_with = "one_or_more",
+        serialize_with = "as_given"
+    )]
+    pub teachers: Vec<PathBuf>,
+    /// What is learnt from them.
     #[serde(default)]
     pub kind: Targets,
-    /// The share of the teacher's loss in the total, in (0, 1]: at 1 the labels are not used at all.
+    /// The share of the teachers' loss in the total, in (0, 1]: at 1 the labels are not used at all.
     pub weight: f64,
 }
 
@@ -34,10 +43,68 @@ impl DistillationConfig {
     /// Checks that every value is in its range.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         require(
+            !self.teachers.is_empty(),
+            "distillation.teacher",
+            "[]",
+            "it must name at least one teacher; leave the table out to train without",
+        )?;
+        require(
             self.weight > 0.0 && self.weight <= 1.0,
             "distillation.weight",
             self.weight,
             "it must lie in (0, 1]",
         )
+    }
+}
+
+/// A path, or a list of paths.
+fn one_or_more<'de, D: Deserializer<'de>>(given: D) -> Result<Vec<PathBuf>, D::Error> {
+    struct Paths;
+
+    impl<'de> Visitor<'de> for Paths {
+        type Value = Vec<PathBuf>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a path or a list of paths")
+        }
+
+        fn visit_str<E>(self, path: &str) -> Result<Self::Value, E> {
+            Ok(vec![path.into()])
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+            let mut paths = Vec::new();
+            while let Some(path) = list.next_element()? {
+                paths.push(path);
+            }
+            Ok(paths)
+        }
+    }
+
+    given.deserialize_any(Paths)
+}
+
+/// One teacher as a path, several as a list.
+fn as_given<S: Serializer>(teachers: &[PathBuf], to: S) -> Result<S::Ok, S::Error> {
+    match teachers {
+        [one] => one.serialize(to),
+        several => several.serialize(to),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// What is kept with a run must read as what it was, in the form that it was given.
+    #[test]
+    fn one_teacher_is_a_path_and_several_a_list() {
+        for (given, count) in [("\"a.onnx\"", 1), ("[\"a.onnx\", \"b\"]", 2)] {
+            let table = format!("teacher = {given}\nkind = \"mean-scores\"\nweight = 0.5\n");
+            let config: DistillationConfig = toml::from_str(&table).unwrap();
+            assert_eq!(config.teachers.len(), count);
+            assert_eq!(toml::to_string(&config).unwrap(), table);
+        }
     }
 }

@@ -34,7 +34,7 @@ pub struct Config {
     pub network: NetworkConfig,
     /// The loss of Section 3.3.
     pub loss: LossConfig,
-    /// A teacher to learn from.
+    /// Teachers to learn from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub distillation: Option<DistillationConfig>,
     /// Optimiser, schedule and length.

@@ -8,7 +8,7 @@ use crate::{
     network::Sampling,
 };
 
-/// What a teacher says about a batch.
+/// What teachers say about a batch.
 #[derive(Debug)]
 pub struct Lesson {
     kind: Targets,
@@ -42,6 +42,18 @@ impl Lesson {
     }
 }
 
+impl Lesson {
+    /// What several say: the mean of what each does. All must be of one kind and of the same cells. Of none, nothing.
+    pub fn mean(lessons: &[Self]) -> Option<Self> {
+        let targets: Vec<&Tensor> = lessons.iter().map(|lesson| &lesson.target).collect();
+        let (kind, target) = match (lessons.first()?.kind, targets.as_slice()) {
+            (kind, [one]) => (kind, one.shallow_clone()),
+            (kind, several) => (kind, Tensor::stack(several, 0).mean_dim(0, false, None)),
+        };
+        Some(Self { kind, target })
+    }
+}
+
 /// How far the network's scores are from the teacher's, over a batch.
 ///
 /// Mean scores: the squared difference, summed over the classes. Score maps: the binary cross-entropy of each cell
@@ -65,7 +77,7 @@ pub fn distil(logits: &Tensor, kind: Scores, lesson: &Lesson) -> Tensor {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::panic)]
+#[allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 mod tests {
     use super::*;
     use tch::{Device, Kind};
@@ -119,6 +131,31 @@ mod tests {
             let expected = (at(&said) - taught) / 24.0;
             assert!(at(&gradient).allclose(&expected, 1e-5, 1e-7, false));
         }
+    }
+
+    /// The mean of chances, not of logits: one sure teacher and one that says nothing make a chance of three
+    /// quarters.
+    #[test]
+    fn several_teachers_are_averaged() {
+        let maps = [logits(7, 2), logits(8, 4), logits(9, 2)];
+        for kind in [Targets::ScoreMaps, Targets::MeanScores] {
+            let lessons = maps
+                .each_ref()
+                .map(|map| Lesson::new(map, kind, [2, 2], &Sampling::ALL));
+            let mean = Lesson::mean(&lessons).unwrap();
+            let sum = &lessons[0].target + &lessons[1].target + &lessons[2].target;
+            assert!(mean.target.allclose(&(sum / 3.0), 1e-6, 1e-7, false));
+            let alone = Lesson::mean(&lessons[..1]).unwrap();
+            assert_eq!(alone.target, lessons[0].target);
+        }
+        let map = |logit: f64| Tensor::full([1, 1, 1, 1], logit, (Kind::Float, Device::Cpu));
+        let sure = [map(50.0), map(0.0)].map(|logits| Lesson::of_cells(&logits));
+        let chance = Lesson::mean(&sure)
+            .unwrap()
+            .target
+            .double_value(&[0, 0, 0, 0]);
+        assert!((chance - 0.75).abs() < 1e-6, "{chance}");
+        assert!(Lesson::mean(&[]).is_none());
     }
 
     #[test]

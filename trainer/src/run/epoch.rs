@@ -2,7 +2,7 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::{Observer, TrainError, teacher::Teacher};
+use super::{Observer, TrainError, teachers::Teachers};
 use crate::{
     config::Config,
     data::{self, Augmentation, Dataset, Source},
@@ -19,7 +19,7 @@ pub(super) struct Epoch<'r> {
     pub(super) config: &'r Config,
     pub(super) images: &'r Source,
     pub(super) margins: &'r Margins,
-    pub(super) teacher: Option<&'r Teacher>,
+    pub(super) teachers: Option<&'r Teachers>,
     /// From 0.
     pub(super) number: usize,
 }
@@ -62,8 +62,8 @@ impl Epoch<'_> {
                 self.margins.draw()
             };
             let mut loss = loss::total(&logits, &labels, &config.loss, &margin);
-            if let Some(teacher) = self.teacher {
-                loss = teacher.mix(&loss, &images, &logits, &sampling, config.loss.scores);
+            if let Some(teachers) = self.teachers {
+                loss = teachers.mix(&loss, &images, &logits, &sampling, config.loss.scores);
             }
             let done = self.number as i64 * steps + step;
             rate = learning_rate(done, warmup, total, config.training.learning_rate);

@@ -3,7 +3,7 @@
 mod epoch;
 mod error;
 mod folder;
-mod teacher;
+mod teachers;
 
 use std::{path::Path, time::Instant};
 
@@ -22,7 +22,7 @@ use crate::{
 };
 
 use epoch::Epoch;
-use teacher::Teacher;
+use teachers::Teachers;
 
 pub use error::TrainError;
 pub use folder::Start;
@@ -157,8 +157,8 @@ pub fn train(
     }
     let patches = validation_patches()?;
     let margins = Margins::new(&config.loss, &geometry, device)?;
-    let teach = |config| Teacher::new(config, &header, &geometry, network.compute, device);
-    let teacher = config.distillation.as_ref().map(teach).transpose()?;
+    let teach = |config| Teachers::new(config, &header, &geometry, network.compute, device);
+    let teachers = config.distillation.as_ref().map(teach).transpose()?;
     if header.epoch == 0 || start == Start::Reschedule {
         folder::keep(config, folder)?;
     }
@@ -173,7 +173,7 @@ pub fn train(
             config,
             images: &images,
             margins: &margins,
-            teacher: teacher.as_ref(),
+            teachers: teachers.as_ref(),
             number: header.epoch,
         };
         let (loss, rate) = epoch.train(&network, &mut training, observer)?;

@@ -1,0 +1,183 @@
+//! Networks to learn from.
+
+use std::path::PathBuf;
+
+use bagcert_certifier::Geometry;
+use tch::{Device, Tensor, no_grad};
+
+use super::{TrainError, load};
+use crate::{
+    checkpoint::Header,
+    config::{DistillationConfig, Scores, Targets},
+    import::import,
+    loss::{Lesson, distil},
+    network::{Compute, Mode, Network, Sampling},
+};
+
+/// Teachers, ready on the training device.
+pub(super) struct Teachers {
+    each: Vec<Teacher>,
+    kind: Targets,
+    weight: f64,
+    /// Rows and columns of the learner's score map.
+    map: [i64; 2],
+}
+
+struct Teacher {
+    network: Network,
+    /// Score maps as large as the learner's: only the sampled cells need to be worked out.
+    cell_by_cell: bool,
+}
+
+impl Teachers {
+    /// Loads them for a run of `header` and `geometry`.
+    pub(super) fn new(
+        config: &DistillationConfig,
+        header: &Header,
+        geometry: &Geometry,
+        compute: Compute,
+        device: Device,
+    ) -> Result<Self, TrainError> {
+        let ours = cells(geometry);
+        let open = |path: &PathBuf| {
+            let exported = path
+                .extension()
+                .is_some_and(|end| end.eq_ignore_ascii_case("onnx"));
+            let (own, mut network, map) = if exported {
+                import(path, device)?
+            } else {
+                load(path, device)?
+            };
+            network.compute = compute;
+            let theirs = cells(&map);
+            if let Some(reason) = misfit(&own, header, theirs, ours, config.kind) {
+                let path = path.clone();
+                return Err(TrainError::Teacher { path, reason });
+            }
+            Ok(Teacher {
+                network,
+                cell_by_cell: config.kind == Targets::ScoreMaps && theirs == ours,
+            })
+        };
+        Ok(Self {
+            each: config.teachers.iter().map(open).collect::<Result<_, _>>()?,
+            kind: config.kind,
+            weight: config.weight,
+            map: ours.map(i64::from),
+        })
+    }
+
+    /// `loss` and the teachers' own, by the weight; `images` N x C x H x W are those that gave `logits`, of the
+    /// sampled cells.
+    pub(super) fn mix(
+        &self,
+        loss: &Tensor,
+        images: &Tensor,
+        logits: &Tensor,
+        sampling: &Sampling,
+        scores: Scores,
+    ) -> Tensor {
+        let lessons = no_grad(|| {
+            let each = self.each.iter();
+            each.map(|teacher| self.ask(teacher, images, sampling))
+                .collect::<Vec<_>>()
+        });
+        let Some(lesson) = Lesson::mean(&lessons) else {
+            return loss.shallow_clone();
+        };
+        let learnt = distil(logits, scores, &lesson) * self.weight;
+        if self.weight == 1.0 {
+            return learnt;
+        }
+        loss * (1.0 - self.weight) + learnt
+    }
+
+    /// What one says of `images`.
+    fn ask(&self, teacher: &Teacher, images: &Tensor, sampling: &Sampling) -> Lesson {
+        let (network, mode) = (&teacher.network, Mode::Evaluate);
+        if teacher.cell_by_cell {
+            return Lesson::of_cells(&network.forward_sampled(images, mode, sampling));
+        }
+        Lesson::new(
+            &network.forward(images, mode),
+            self.kind,
+            self.map,
+            sampling,
+        )
+    }
+}
+
+/// Rows and columns of a score map.
+fn cells(geometry: &Geometry) -> [u32; 2] {
+    [geometry.y.outputs(), geometry.x.outputs()]
+}
+
+/// Why a network with a map of `theirs` cells cannot teach one with `ours`; nothing where it can.
+fn misfit(
+    own: &Header,
+    header: &Header,
+    theirs: [u32; 2],
+    ours: [u32; 2],
+    kind: Targets,
+) -> Option<String> {
+    if own.classes != header.classes {
+        return Some(format!(
+            "its classes are {:?}, the data set's {:?}",
+            own.classes, header.classes
+        ));
+    }
+    if own.image_size != header.image_size {
+        return Some(format!(
+            "its images have {} pixels a side, the data set's {}",
+            own.image_size, header.image_size
+        ));
+    }
+    let multiple = |of: usize| theirs[of].is_multiple_of(ours[of]);
+    (kind == Targets::ScoreMaps && !(multiple(0) && multiple(1))).then(|| {
+        format!(
+            "its score map has {}x{} cells, no whole multiple of the network's {}x{}; distillation.kind = \"mean-scores\" takes any",
+            theirs[1], theirs[0], ours[1], ours[0]
+        )
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+    use crate::network::Plan;
+    use tch::Kind;
+
+    /// A network that is taught by itself has nothing to learn: so it is only where teacher and learner are asked
+    /// for the same cells.
+    #[test]
+    fn a_teacher_is_asked_for_the_cells_that_are_learnt() {
+        let config = toml::from_str("width = 6\nkernels = [3, 1]\nstrides = [2, 1]").unwrap();
+        let plan = Plan::new(&config, 3, 10);
+        let images = Tensor::rand([2, 3, 32, 32], (Kind::Float, Device::Cpu));
+        for cell_by_cell in [true, false] {
+            let network = Network::new(plan.clone(), vec![(0.5, 0.25); 3], Device::Cpu);
+            let teachers = Teachers {
+                each: vec![Teacher {
+                    network,
+                    cell_by_cell,
+                }],
+                kind: Targets::ScoreMaps,
+                weight: 1.0,
+                map: [16, 16],
+            };
+            let network = &teachers.each[0].network;
+            for offset in [[0, 0], [3, 1], [1, 2]] {
+                let sampling = Sampling::new(4, offset);
+                let mode = Mode::Evaluate;
+                let logits = no_grad(|| network.forward_sampled(&images, mode, &sampling));
+                let logits = logits.set_requires_grad(true);
+                let nothing = Tensor::zeros([], (Kind::Float, Device::Cpu));
+                let loss = teachers.mix(&nothing, &images, &logits, &sampling, Scores::Heaviside);
+                let gradient = Tensor::run_backward(&[loss], &[&logits], false, false).remove(0);
+                let largest = gradient.abs().max().double_value(&[]);
+                assert!(largest < 1e-6, "{offset:?}, {cell_by_cell}: {largest}");
+            }
+        }
+    }
+}
