@@ -9,6 +9,7 @@ use std::{
 
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use tch::{Kind, Tensor, no_grad};
 use thiserror::Error;
 
@@ -51,6 +52,9 @@ pub struct Header {
     pub steps: i64,
     /// The seed of the run.
     pub seed: i64,
+    /// SHA-256 of each teacher's file; nothing in checkpoints from before this was kept.
+    #[serde(default)]
+    pub teachers: Vec<String>,
 }
 
 /// Why a checkpoint could not be written or read.
@@ -84,6 +88,17 @@ pub enum CheckpointError {
         path: PathBuf,
         /// What changed.
         reason: String,
+    },
+    /// A checkpoint of a run with other teachers.
+    #[error(
+        "{} learnt from another teacher than {}, as that file is now. Resume it with the teachers that it was begun \
+         with, or begin another run", path.display(), teacher.display()
+    )]
+    OtherTeacher {
+        /// The file.
+        path: PathBuf,
+        /// The teacher.
+        teacher: PathBuf,
     },
     /// A checkpoint of another network.
     #[error("{} holds another network: {reason}; use the configuration that it was trained with", path.display())]
@@ -124,6 +139,19 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
         path: path.into(),
         source,
     })
+}
+
+/// SHA-256 of the file at `path`, in hexadecimal digits.
+///
+/// # Errors
+/// Where it cannot be read.
+pub fn sha256(path: &Path) -> Result<String, CheckpointError> {
+    let content = fs::read(path).map_err(|source| CheckpointError::File {
+        what: "read",
+        path: path.into(),
+        source,
+    })?;
+    Ok(format!("{:x}", Sha256::digest(content)))
 }
 
 /// Removes what writes that were killed left in `folder`.
@@ -296,6 +324,26 @@ impl Checkpoint {
             Some(reason) => Err(CheckpointError::OtherImages {
                 path: self.path.clone(),
                 reason,
+            }),
+        }
+    }
+
+    /// Fails where this did not learn from `teachers` as they are `now`, by the SHA-256 of each.
+    ///
+    /// # Errors
+    /// Names the first that is another.
+    pub fn expect_teachers(
+        &self,
+        teachers: &[PathBuf],
+        now: &[String],
+    ) -> Result<(), CheckpointError> {
+        let then = &self.header.teachers;
+        let mut each = then.iter().zip(now).zip(teachers);
+        match each.find(|((then, now), _)| then != now) {
+            None => Ok(()),
+            Some((_, teacher)) => Err(CheckpointError::OtherTeacher {
+                path: self.path.clone(),
+                teacher: teacher.clone(),
             }),
         }
     }

@@ -238,6 +238,7 @@ impl<'m> File<'m> {
             epoch: 0,
             steps: 0,
             seed: 0,
+            teachers: vec![],
         })
     }
 

@@ -276,7 +276,8 @@ fn a_stopped_attack_goes_on_where_it_was() {
 
     let (status, _, errors) = attack(&["--patch", "4x4", "--output", text(&parts), "--resume"]);
     assert_eq!(status, Some(1));
-    assert!(errors.contains("other settings"), "{errors}");
+    let other = "another attack: its --patch is 5x5, not 4x4";
+    assert!(errors.contains(other), "{errors}");
 }
 
 #[test]

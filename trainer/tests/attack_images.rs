@@ -150,6 +150,14 @@ fn images_of_a_class_folder_are_attacked() {
     assert!(errors.contains(gone), "{errors}");
     assert_eq!(fs::read(&begun).unwrap(), before);
     fs::rename(&kept, &bad).unwrap();
+    // Nor with the same images cut out of larger ones.
+    let table = fs::read_to_string(&trained.config).unwrap();
+    let larger = folder.path().join("larger.toml");
+    fs::write(&larger, table.replace("resize = 26", "resize = 30")).unwrap();
+    let (status, _, errors) = ask(&[&["--config", text(&larger)], &resume[..]].concat());
+    assert_eq!(status, Some(1));
+    assert!(errors.contains("its data.resize is 26, not 30"), "{errors}");
+    assert_eq!(fs::read(&begun).unwrap(), before);
     let (status, _, errors) = ask(&[&config[..], &resume].concat());
     assert_eq!(status, Some(0), "{errors}");
     let whole = fs::read(&bad).unwrap();

@@ -203,7 +203,8 @@ fn the_command_attacks_an_exported_model_and_goes_on_where_it_was() {
     let other = ["--condition", "mask", "--output", text(&parts), "--resume"];
     let (status, _, errors) = attack(&other);
     assert_eq!(status, Some(1));
-    assert!(errors.contains("other settings"), "{errors}");
+    let named = "another attack: its --condition is double-mask, not mask";
+    assert!(errors.contains(named), "{errors}");
     let (status, _, errors) = attack(&["--condition", "4.1"]);
     assert_eq!(status, Some(2));
     assert!(errors.contains("unknown condition"), "{errors}");

@@ -26,6 +26,7 @@ fn network(layers: &str) -> (Header, Network) {
         epoch: 3,
         steps: 4,
         seed: 5,
+        teachers: vec![],
         ..header(toml::from_str(layers).unwrap())
     };
     let (network, _) = unsettled(&header, 11);

@@ -8,7 +8,6 @@ use std::{
 
 use bagcert_certifier::Condition;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 use thiserror::Error;
 
 use super::Record;
@@ -21,9 +20,13 @@ pub struct Settings {
     pub checkpoint: String,
     /// The data set's name.
     pub dataset: String,
-    /// The images that were chosen from; nothing in journals from before this was kept.
+    /// All images of the test part, whichever of them were attacked; nothing in journals from before this was kept,
+    /// which cannot be gone on with.
     #[serde(default)]
-    pub images: Fingerprint,
+    pub images: Option<Fingerprint>,
+    /// Length that the shorter side of an image was scaled to, in pixels; nothing where images are as they are.
+    #[serde(default)]
+    pub resize: Option<u32>,
     /// Width and height of the patch.
     pub patch: [u32; 2],
     /// Width and height of the patch that images are certified against.
@@ -40,18 +43,37 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Which settings differ from those `asked` for, with both values.
-    fn difference(&self, asked: &Self) -> String {
-        let fields = |settings| match serde_json::to_value(settings) {
-            Ok(Value::Object(fields)) => fields,
-            _ => Map::new(),
+    /// What is other than in those `asked` for, whose images have `classes`, in words and by the names of options;
+    /// nothing where nothing is.
+    fn difference(&self, asked: &Self, classes: &[String]) -> Option<String> {
+        if self == asked {
+            return None;
+        }
+        if self.checkpoint != asked.checkpoint {
+            return Some("it is of another network".into());
+        }
+        let size = |[width, height]: [u32; 2]| format!("{width}x{height}");
+        let length =
+            |resize: Option<u32>| resize.map_or("none".into(), |length| length.to_string());
+        let both = |of: &dyn Fn(&Self) -> String| (of(self), of(asked));
+        let options = [
+            ("--patch", both(&|it| size(it.patch))),
+            ("--certify-patch", both(&|it| size(it.certified))),
+            ("--condition", both(&|it| it.condition.clone())),
+            ("--steps", both(&|it| it.steps.to_string())),
+            ("--step-size", both(&|it| it.step_size.to_string())),
+            ("data.resize", both(&|it| length(it.resize))),
+        ];
+        let other = options.into_iter().find(|(_, (was, asked))| was != asked);
+        if let Some((name, (was, asked))) = other {
+            return Some(format!("its {name} is {was}, not {asked}"));
+        }
+        let images = match (&self.images, &asked.images) {
+            (None, Some(_)) => "it does not say which, as journals did not before".into(),
+            (Some(then), Some(now)) => then.other_images(now, classes).unwrap_or_default(),
+            (_, None) => String::new(),
         };
-        let (was, asked) = (fields(self), fields(asked));
-        let other = was.iter().zip(asked.values());
-        let said = other
-            .filter(|((_, was), asked)| was != asked)
-            .map(|((name, was), asked)| format!("{name} {was}, asked for {asked}"));
-        said.collect::<Vec<_>>().join("; ")
+        Some(format!("it is of other images: {images}"))
     }
 }
 
@@ -78,20 +100,12 @@ pub enum JournalError {
         /// The file.
         path: PathBuf,
     },
-    /// It was written with other settings.
-    #[error("{} is of an attack with other settings: {difference}; give these, or another file", path.display())]
-    OtherSettings {
+    /// It is of another attack, whose records must not be counted with these.
+    #[error("{} is of another attack: {difference}; ask for the same, or give another file", path.display())]
+    OtherAttack {
         /// The file.
         path: PathBuf,
-        /// What differs, by the names of the settings.
-        difference: String,
-    },
-    /// It is of other images, whose records must not be counted with these.
-    #[error("{} is of an attack on other images: {difference}; give another file", path.display())]
-    OtherImages {
-        /// The file.
-        path: PathBuf,
-        /// The first difference.
+        /// What differs.
         difference: String,
     },
     /// A whole line is no record.
@@ -118,8 +132,8 @@ impl Journal {
     /// line without its end, left by a kill, is dropped. `classes` are those of the images, in label order.
     ///
     /// # Errors
-    /// Where there is a file and `resume` is not set, it has other settings, is of other images or has a line that
-    /// is no record, or it cannot be read or written.
+    /// Where there is a file and `resume` is not set, it is of other settings or images or has a line that is no
+    /// record, or it cannot be read or written.
     pub fn open(
         path: &Path,
         settings: &Settings,
@@ -141,19 +155,11 @@ impl Journal {
         };
         let (first, records, whole) = parse(path, &found)?;
         let new = first.is_none();
-        let images = first.as_ref().map(|found| &found.images);
-        if let Some(difference) =
-            images.and_then(|then| then.other_images(&settings.images, classes))
-        {
-            return Err(JournalError::OtherImages {
+        let difference = first.and_then(|found| found.difference(settings, classes));
+        if let Some(difference) = difference {
+            return Err(JournalError::OtherAttack {
                 path: path.into(),
                 difference,
-            });
-        }
-        if let Some(found) = first.filter(|found| found != settings) {
-            return Err(JournalError::OtherSettings {
-                path: path.into(),
-                difference: found.difference(settings),
             });
         }
         let file = OpenOptions::new()
@@ -260,7 +266,8 @@ mod tests {
         Settings {
             checkpoint: "00ff".into(),
             dataset: "CIFAR-10".into(),
-            images: images([1, 2]),
+            images: Some(images([1, 2])),
+            resize: None,
             patch: [5, 5],
             certified: [5, 5],
             condition: "3.2".into(),
@@ -311,31 +318,63 @@ mod tests {
         Journal::open(&path, &settings(), &classes(), true).unwrap();
         let error = Journal::open(&path, &settings(), &classes(), false).unwrap_err();
         assert!(matches!(error, JournalError::Exists { .. }), "{error}");
-        let other = Settings {
-            steps: 10,
-            ..settings()
+        let before = fs::read_to_string(&path).unwrap();
+        let refused = |other: Settings| {
+            let error = Journal::open(&path, &other, &classes(), true).unwrap_err();
+            assert_eq!(fs::read_to_string(&path).unwrap(), before);
+            let JournalError::OtherAttack { difference, .. } = error else {
+                panic!("{error}");
+            };
+            difference
         };
-        let error = Journal::open(&path, &other, &classes(), true).unwrap_err();
-        assert!(
-            matches!(&error, JournalError::OtherSettings { difference, .. }
-                if difference == "steps 100, asked for 10"),
-            "{error}"
-        );
-        let other = Settings {
-            images: images([1, 3]),
-            ..settings()
+        let with = |change: fn(&mut Settings)| {
+            let mut other = settings();
+            change(&mut other);
+            refused(other)
         };
-        let error = Journal::open(&path, &other, &classes(), true).unwrap_err();
-        assert!(
-            matches!(&error, JournalError::OtherImages { difference, .. }
-                if difference == "the class \"birch\" had 2 images in val, now 3"),
-            "{error}"
-        );
+        // Another network first: of another the classes may be others, and the rest says nothing.
+        let other = with(|it| (it.checkpoint, it.images) = ("11".into(), None));
+        assert_eq!(other, "it is of another network");
+        for (found, expected) in [
+            (with(|it| it.patch = [4, 5]), "its --patch is 5x5, not 4x5"),
+            (
+                with(|it| it.certified = [1, 1]),
+                "its --certify-patch is 5x5, not 1x1",
+            ),
+            (
+                with(|it| it.condition = "mask".into()),
+                "its --condition is 3.2, not mask",
+            ),
+            (with(|it| it.steps = 10), "its --steps is 100, not 10"),
+            (
+                with(|it| it.step_size = 0.5),
+                "its --step-size is 0.025, not 0.5",
+            ),
+            (
+                with(|it| it.resize = Some(256)),
+                "its data.resize is none, not 256",
+            ),
+            (
+                with(|it| it.images = Some(images([1, 3]))),
+                "it is of other images: the class \"birch\" had 2 images in val, now 3",
+            ),
+        ] {
+            assert_eq!(found, expected);
+        }
         let text = fs::read_to_string(&path).unwrap();
         fs::write(&path, text + "{}\n").unwrap();
         let error = Journal::open(&path, &settings(), &classes(), true)
             .unwrap_err()
             .to_string();
         assert!(error.contains("line 2"), "{error}");
+
+        // One from before images were kept.
+        let old = Settings {
+            images: None,
+            ..settings()
+        };
+        fs::write(&path, serde_json::to_string(&old).unwrap() + "\n").unwrap();
+        let error = Journal::open(&path, &settings(), &classes(), true).unwrap_err();
+        assert!(error.to_string().contains("does not say which"), "{error}");
     }
 }

@@ -13,15 +13,14 @@ use bagcert_trainer::{
         Attack, Attacked, Attacker, Journal, Record, Settings, Summary,
         figure::{Scene, figure},
     },
-    checkpoint::{Header, write_whole},
-    data::Fingerprint,
+    checkpoint::{Header, sha256, write_whole},
+    data::Test,
     import::import,
     network::Network,
     run,
 };
 use clap::Args;
 use safetensors::{Dtype, tensor::TensorView};
-use sha2::{Digest, Sha256};
 use tch::Device;
 
 use super::{DeviceName, bar, images::ImagesArgs, parse_patch};
@@ -158,7 +157,7 @@ pub(super) fn attack(args: &AttackArgs) -> Result<Certificates> {
         certified,
         classes: &header.classes,
     };
-    let (mut journal, done) = open_journal(args, &header, data.fingerprint, &attack)?;
+    let (mut journal, done) = open_journal(args, &header, &data, &attack)?;
     let data = data.images;
     let wanted = choose(args, data.count())?;
     let mut records: Vec<Record> = done;
@@ -240,20 +239,17 @@ pub(super) fn attack(args: &AttackArgs) -> Result<Certificates> {
 fn open_journal(
     args: &AttackArgs,
     header: &Header,
-    images: Fingerprint,
+    data: &Test,
     attack: &Attack,
 ) -> Result<(Option<Journal>, Vec<Record>)> {
     let Some(path) = &args.output else {
         return Ok((None, vec![]));
     };
-    let network = args.network.path();
-    let checkpoint =
-        fs::read(network).with_context(|| format!("cannot read {}", network.display()))?;
-    let hash = Sha256::digest(checkpoint);
     let settings = Settings {
-        checkpoint: hash.iter().map(|byte| format!("{byte:02x}")).collect(),
+        checkpoint: sha256(args.network.path())?,
         dataset: header.dataset.clone(),
-        images,
+        images: Some(data.fingerprint.clone()),
+        resize: data.resize,
         patch: [attack.patch.width(), attack.patch.height()],
         certified: [attack.certified.width(), attack.certified.height()],
         condition: attack.condition.to_string(),

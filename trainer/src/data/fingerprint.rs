@@ -58,11 +58,10 @@ impl Counted {
     }
 
     pub(super) fn end(self, name: &str) -> PartPrint {
-        let hash = self.hash.finalize();
         PartPrint {
             name: name.into(),
             images: self.images,
-            sha256: hash.iter().map(|byte| format!("{byte:02x}")).collect(),
+            sha256: format!("{:x}", self.hash.finalize()),
         }
     }
 }
@@ -100,6 +99,9 @@ pub(crate) fn other_classes(then: &[String], now: &[String]) -> Option<String> {
 impl Fingerprint {
     /// The first difference to `now`, in words, of images of the same `classes`; nothing where there is none.
     pub(crate) fn other_images(&self, now: &Fingerprint, classes: &[String]) -> Option<String> {
+        if self == now {
+            return None;
+        }
         for part in &self.parts {
             let name = &part.name;
             let Some(found) = now.parts.iter().find(|found| found.name == *name) else {
@@ -121,7 +123,10 @@ impl Fingerprint {
         }
         let known = |found: &&PartPrint| self.parts.iter().all(|part| part.name != found.name);
         let new = now.parts.iter().find(known);
-        new.map(|found| format!("{} is new", found.name))
+        Some(new.map_or_else(
+            || "the files are in another order, or one is there twice".into(),
+            |found| format!("{} is new", found.name),
+        ))
     }
 }
 
@@ -182,5 +187,12 @@ mod tests {
         assert_eq!(said(&[part("train", [3, 4], "a")]), "val is gone");
         let more = [&then.parts[..], &[part("more", [0, 0], "")]].concat();
         assert_eq!(said(&more), "more is new");
+        let turned: Vec<PartPrint> = then.parts.iter().rev().cloned().collect();
+        assert!(said(&turned).starts_with("the files are in another order"));
+        // Two files of one name, in folders of their own.
+        let twins = print(&[part("t", [1, 0], "a"), part("t", [0, 2], "b")]);
+        assert_eq!(twins.other_images(&twins, &classes), None);
+        let turned = print(&[part("t", [0, 2], "b"), part("t", [1, 0], "a")]);
+        assert!(twins.other_images(&turned, &classes).is_some());
     }
 }

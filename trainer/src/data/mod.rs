@@ -17,7 +17,7 @@ pub(crate) use fingerprint::other_classes;
 pub use fingerprint::{Fingerprint, PartPrint};
 pub use folder::{Folder, Variation};
 pub use open::{Facts, Test, Training, facts, test, training};
-pub use records::{read, read_files};
+pub use records::read;
 pub use strong::vary;
 
 use tch::Tensor;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use bagcert_images::{CLASS_NAMES, FileError, Layout, Part, SIDE, Sizes, class_folders, files};
 
-use super::{DataError, Fingerprint, Folder, Images, Source, records::read_printed};
+use super::{DataError, Dataset, Fingerprint, Folder, Images, Source, records::read_printed};
 use crate::config::{DataConfig, DataKind};
 
 /// Mean and standard deviation of CIFAR-10's training images, per channel.
@@ -79,27 +79,18 @@ pub struct Training {
 /// # Errors
 /// Names the file that is missing or damaged.
 pub fn training(config: &DataConfig, facts: &Facts, folder: &Path) -> Result<Training, DataError> {
-    let (all, fingerprint) = match config.kind {
-        DataKind::Folder => {
-            let open = |part| Folder::open(folder, part, &facts.classes, sizes(config));
-            let (train, val) = (open("train")?, open("val")?);
-            let print = |name, part: &Folder| part.fingerprint(name, facts.classes.len());
-            let parts = vec![print("train", &train), print("val", &val)];
-            return Ok(Training {
-                images: Source::Folder(train),
-                validation: Box::new(val),
-                fingerprint: Fingerprint { parts },
-            });
-        }
-        DataKind::Cifar10 => {
-            let files = files(folder, Part::Train)?;
-            read_printed(files.iter().map(|file| &file.path), Layout::CIFAR10)?
-        }
-        DataKind::Records => {
-            let (paths, layout) = record_files(config, folder, &config.train)?;
-            read_printed(&paths, layout)?
-        }
-    };
+    if config.kind == DataKind::Folder {
+        let open = |part| Folder::open(folder, part, &facts.classes, sizes(config));
+        let (train, val) = (open("train")?, open("val")?);
+        let print = |name, part: &Folder| part.fingerprint(name, facts.classes.len());
+        let parts = vec![print("train", &train), print("val", &val)];
+        return Ok(Training {
+            images: Source::Folder(train),
+            validation: Box::new(val),
+            fingerprint: Fingerprint { parts },
+        });
+    }
+    let (all, fingerprint) = records(config, folder, Part::Train)?;
     let aside = config.validation as i64;
     let count = (all.len() - aside).max(0);
     Ok(Training {
@@ -115,6 +106,8 @@ pub struct Test {
     pub images: Box<dyn Images>,
     /// What they are.
     pub fingerprint: Fingerprint,
+    /// As in [`Facts`].
+    pub resize: Option<u32>,
 }
 
 /// The images that are kept for the end.
@@ -122,28 +115,38 @@ pub struct Test {
 /// # Errors
 /// Names the file that is missing or damaged.
 pub fn test(config: &DataConfig, facts: &Facts, folder: &Path) -> Result<Test, DataError> {
-    let (images, fingerprint) = match config.kind {
-        DataKind::Cifar10 => {
-            let files = files(folder, Part::Test)?;
-            read_printed(files.iter().map(|file| &file.path), Layout::CIFAR10)?
-        }
-        DataKind::Records => {
-            let (paths, layout) = record_files(config, folder, &config.test)?;
-            read_printed(&paths, layout)?
-        }
-        DataKind::Folder => {
-            let val = Folder::open(folder, "val", &facts.classes, sizes(config))?;
-            let parts = vec![val.fingerprint("val", facts.classes.len())];
-            return Ok(Test {
-                images: Box::new(val),
-                fingerprint: Fingerprint { parts },
-            });
-        }
-    };
+    if config.kind == DataKind::Folder {
+        let val = Folder::open(folder, "val", &facts.classes, sizes(config))?;
+        let parts = vec![val.fingerprint("val", facts.classes.len())];
+        return Ok(Test {
+            images: Box::new(val),
+            fingerprint: Fingerprint { parts },
+            resize: facts.resize,
+        });
+    }
+    let (images, fingerprint) = records(config, folder, Part::Test)?;
     Ok(Test {
         images: Box::new(images),
         fingerprint,
+        resize: facts.resize,
     })
+}
+
+/// One part of CIFAR-10 or of other record files.
+fn records(
+    config: &DataConfig,
+    folder: &Path,
+    part: Part,
+) -> Result<(Dataset, Fingerprint), DataError> {
+    let (paths, layout) = match (config.kind, part) {
+        (DataKind::Records, Part::Train) => record_files(config, folder, &config.train)?,
+        (DataKind::Records, Part::Test) => record_files(config, folder, &config.test)?,
+        _ => {
+            let paths = files(folder, part)?.into_iter().map(|file| file.path);
+            (paths.collect(), Layout::CIFAR10)
+        }
+    };
+    Ok(read_printed(&paths, layout)?)
 }
 
 fn sizes(config: &DataConfig) -> Sizes {

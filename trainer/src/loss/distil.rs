@@ -40,17 +40,20 @@ impl Lesson {
             target: logits.detach().sigmoid(),
         }
     }
-}
 
-impl Lesson {
     /// What several say: the mean of what each does. All must be of one kind and of the same cells. Of none, nothing.
     pub fn mean(lessons: &[Self]) -> Option<Self> {
+        let first = lessons.first()?;
         let targets: Vec<&Tensor> = lessons.iter().map(|lesson| &lesson.target).collect();
-        let (kind, target) = match (lessons.first()?.kind, targets.as_slice()) {
-            (kind, [one]) => (kind, one.shallow_clone()),
-            (kind, several) => (kind, Tensor::stack(several, 0).mean_dim(0, false, None)),
+        let target = if targets.len() == 1 {
+            first.target.shallow_clone()
+        } else {
+            Tensor::stack(&targets, 0).mean_dim(0, false, None)
         };
-        Some(Self { kind, target })
+        Some(Self {
+            kind: first.kind,
+            target,
+        })
     }
 }
 

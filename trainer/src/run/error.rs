@@ -28,6 +28,9 @@ pub enum TrainError {
     /// The teacher's ONNX file.
     #[error("the teacher: {0}")]
     Import(#[from] ImportError),
+    /// A table `[distillation]` without a teacher.
+    #[error("distillation.teacher names no teacher; leave the table out to train without")]
+    NoTeacher,
     /// The teacher.
     #[error("the teacher {} cannot teach this network: {reason}", path.display())]
     Teacher {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tch::Device;
 
 use crate::{
-    checkpoint::{self, Checkpoint, Header},
+    checkpoint::{self, Checkpoint, Header, sha256},
     config::Config,
     data,
     evaluate::{Accuracy, evaluate_timed},
@@ -122,6 +122,8 @@ pub fn train(
     // What is in memory stays on the device, and is varied there.
     let images = images.on(device);
 
+    let distillation = config.distillation.as_ref();
+    let teachers = distillation.map_or(&[][..], |table| &table.teachers);
     tch::manual_seed(config.seed);
     let mut header = Header {
         version: 1,
@@ -136,10 +138,15 @@ pub fn train(
         epoch: 0,
         steps: 0,
         seed: config.seed,
+        teachers: teachers
+            .iter()
+            .map(|teacher| sha256(teacher))
+            .collect::<Result<_, _>>()?,
     };
     if let Some(checkpoint) = &checkpoint {
         checkpoint.expect_network(&config.network)?;
         checkpoint.expect_images(&header)?;
+        checkpoint.expect_teachers(teachers, &header.teachers)?;
     }
     let (mut network, geometry) = build(&header, device)?;
     network.compute = Compute::from(&config.training);

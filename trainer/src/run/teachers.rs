@@ -38,6 +38,9 @@ impl Teachers {
         compute: Compute,
         device: Device,
     ) -> Result<Self, TrainError> {
+        if config.teachers.is_empty() {
+            return Err(TrainError::NoTeacher);
+        }
         let ours = cells(geometry);
         let open = |path: &PathBuf| {
             let exported = path
@@ -50,7 +53,7 @@ impl Teachers {
             };
             network.compute = compute;
             let theirs = cells(&map);
-            if let Some(reason) = misfit(&own, header, theirs, ours, config.kind) {
+            if let Some(reason) = misfit((&own, theirs), (header, ours), config.kind) {
                 let path = path.clone();
                 return Err(TrainError::Teacher { path, reason });
             }
@@ -112,71 +115,71 @@ fn cells(geometry: &Geometry) -> [u32; 2] {
     [geometry.y.outputs(), geometry.x.outputs()]
 }
 
-/// Why a network with a map of `theirs` cells cannot teach one with `ours`; nothing where it can.
+/// Why a network cannot teach another, each by its header and the rows and columns of its map; nothing where it can.
 fn misfit(
-    own: &Header,
-    header: &Header,
-    theirs: [u32; 2],
-    ours: [u32; 2],
+    (teacher, theirs): (&Header, [u32; 2]),
+    (network, ours): (&Header, [u32; 2]),
     kind: Targets,
 ) -> Option<String> {
-    if own.classes != header.classes {
+    if teacher.classes != network.classes {
         return Some(format!(
             "its classes are {:?}, the data set's {:?}",
-            own.classes, header.classes
+            teacher.classes, network.classes
         ));
     }
-    if own.image_size != header.image_size {
+    if teacher.image_size != network.image_size {
         return Some(format!(
             "its images have {} pixels a side, the data set's {}",
-            own.image_size, header.image_size
+            teacher.image_size, network.image_size
         ));
     }
-    let multiple = |of: usize| theirs[of].is_multiple_of(ours[of]);
-    (kind == Targets::ScoreMaps && !(multiple(0) && multiple(1))).then(|| {
+    let [rows, columns] = theirs;
+    let multiple = rows.is_multiple_of(ours[0]) && columns.is_multiple_of(ours[1]);
+    (kind == Targets::ScoreMaps && !multiple).then(|| {
         format!(
-            "its score map has {}x{} cells, no whole multiple of the network's {}x{}; distillation.kind = \"mean-scores\" takes any",
-            theirs[1], theirs[0], ours[1], ours[0]
+            "its score map has {columns}x{rows} cells, no whole multiple of the network's {}x{}; distillation.kind = \"mean-scores\" takes any",
+            ours[1], ours[0]
         )
     })
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::network::Plan;
     use tch::Kind;
 
-    /// A network that is taught by itself has nothing to learn: so it is only where teacher and learner are asked
-    /// for the same cells.
+    /// A network that is taught by itself has nothing to learn: so it is only where teachers and learner are asked
+    /// for the same cells, each teacher in its own way.
     #[test]
-    fn a_teacher_is_asked_for_the_cells_that_are_learnt() {
+    fn teachers_are_asked_for_the_cells_that_are_learnt() {
         let config = toml::from_str("width = 6\nkernels = [3, 1]\nstrides = [2, 1]").unwrap();
         let plan = Plan::new(&config, 3, 10);
+        let first = Network::new(plan, vec![(0.5, 0.25); 3], Device::Cpu);
+        let numbers = &first.parameters;
         let images = Tensor::rand([2, 3, 32, 32], (Kind::Float, Device::Cpu));
-        for cell_by_cell in [true, false] {
-            let network = Network::new(plan.clone(), vec![(0.5, 0.25); 3], Device::Cpu);
+        for ways in [&[true][..], &[false], &[true, false], &[false, false, true]] {
+            let teacher = |cell_by_cell: &bool| Teacher {
+                network: first.with(numbers.with(&numbers.flat, &numbers.statistics)),
+                cell_by_cell: *cell_by_cell,
+            };
             let teachers = Teachers {
-                each: vec![Teacher {
-                    network,
-                    cell_by_cell,
-                }],
+                each: ways.iter().map(teacher).collect(),
                 kind: Targets::ScoreMaps,
                 weight: 1.0,
                 map: [16, 16],
             };
-            let network = &teachers.each[0].network;
             for offset in [[0, 0], [3, 1], [1, 2]] {
                 let sampling = Sampling::new(4, offset);
                 let mode = Mode::Evaluate;
-                let logits = no_grad(|| network.forward_sampled(&images, mode, &sampling));
+                let logits = no_grad(|| first.forward_sampled(&images, mode, &sampling));
                 let logits = logits.set_requires_grad(true);
                 let nothing = Tensor::zeros([], (Kind::Float, Device::Cpu));
                 let loss = teachers.mix(&nothing, &images, &logits, &sampling, Scores::Heaviside);
                 let gradient = Tensor::run_backward(&[loss], &[&logits], false, false).remove(0);
                 let largest = gradient.abs().max().double_value(&[]);
-                assert!(largest < 1e-6, "{offset:?}, {cell_by_cell}: {largest}");
+                assert!(largest < 1e-6, "{offset:?}, {ways:?}: {largest}");
             }
         }
     }

@@ -25,6 +25,7 @@ pub(crate) fn header(network: NetworkConfig) -> Header {
         epoch: 0,
         steps: 0,
         seed: 0,
+        teachers: vec![],
     }
 }
 
