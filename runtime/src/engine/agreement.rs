@@ -19,10 +19,8 @@ const TOLERANCE: f32 = 1e-3;
 /// Compares the engine with the graph before optimisation, on an image like a frame of a camera and on
 /// one whose pixels are all the way up or down.
 pub(super) fn check(engine: &mut Engine, model: &AdmittedModel) -> Result<(), EngineError> {
-    let mut random = SplitMix(seed(model));
     let cells = model.shape().cells();
-    for kind in Kind::ALL {
-        let image = kind.image(model.input(), &mut random);
+    for image in images(model) {
         let plain = || plain(model, &image).map_err(|error| format!("{error:#}"));
         let expected = guard::contained(plain)
             .unwrap_or_else(|panic| Err(format!("the ONNX library failed on it ({panic})")))
@@ -39,11 +37,17 @@ pub(super) fn check(engine: &mut Engine, model: &AdmittedModel) -> Result<(), En
     Ok(())
 }
 
-/// From the model's hash: a file is judged the same each time, and its images are known to nobody
+/// Drawn from the model's hash: a file is judged the same each time, and its images are known to nobody
 /// who has not finished it.
-fn seed(model: &AdmittedModel) -> u64 {
-    let hash = model.sha256().bytes();
-    hash.fold(0, |seed, digit| SplitMix(seed ^ u64::from(digit)).next())
+fn images(model: &AdmittedModel) -> [Vec<f32>; Kind::ALL.len()] {
+    let mut random = SplitMix(seed(model.sha256()));
+    Kind::ALL.map(|kind| kind.image(model.input(), &mut random))
+}
+
+/// From all digits of a hash.
+fn seed(hash: &str) -> u64 {
+    let digits = hash.bytes();
+    digits.fold(0, |seed, digit| SplitMix(seed ^ u64::from(digit)).next())
 }
 
 /// The logits of the graph as it was proved.
@@ -95,9 +99,35 @@ fn compare(expected: &[f32], found: &[f32], cells: usize) -> Result<(), EngineEr
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::string_slice)]
 mod tests {
-    use super::compare;
-    use crate::engine::EngineError;
+    use std::{collections::HashSet, path::Path};
+
+    use super::{compare, images, seed};
+    use crate::{admission::admit, engine::EngineError};
+
+    #[test]
+    fn each_model_is_tried_on_images_of_its_own() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models");
+        let of = |name: &str| images(&admit(&folder.join(name)).unwrap());
+        let (one, other) = (of("cifar10-rf8.onnx"), of("cifar10-rf6.onnx"));
+        assert_eq!(one, of("cifar10-rf8.onnx"));
+        for (one, other) in one.iter().zip(&other) {
+            assert_eq!(one.len(), other.len());
+            assert_ne!(one, other);
+        }
+    }
+
+    /// Not of its first digits alone: each place counts, and so does the order.
+    #[test]
+    fn every_digit_of_the_hash_counts() {
+        let hash = "0".repeat(64);
+        let mut seeds: HashSet<u64> = (0..64)
+            .map(|at| seed(&format!("{}1{}", &hash[..at], &hash[at + 1..])))
+            .collect();
+        seeds.insert(seed(&hash));
+        assert_eq!(seeds.len(), 65);
+    }
 
     /// A class of large constants (a mask) or of values that overflow hides nothing in another.
     #[test]
