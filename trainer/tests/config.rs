@@ -122,6 +122,11 @@ fn values_out_of_range_and_keys_without_effect_are_named() {
         ("", "[distillation]\nweight = 0.5", &["teacher"]),
         (
             "",
+            "[distillation]\nteacher = \"a\"\nweight = 0.5\nepochs = 0",
+            &["distillation.epochs", "at least 1"],
+        ),
+        (
+            "",
             "[distillation]\nteacher = []\nweight = 0.5",
             &["distillation.teacher", "at least one"],
         ),

@@ -1,5 +1,10 @@
 //! A network learns a teacher's answers from images without labels.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 mod common;
 
@@ -34,6 +39,15 @@ fn taught_by(teachers: &[&Path], kind: &str, weight: f64) -> String {
         several => format!("{several:?}"),
     };
     format!("[distillation]\nteacher = {teacher}\nkind = \"{kind}\"\nweight = {weight:?}")
+}
+
+/// The loss of each epoch.
+fn losses(data: &Path, name: &str) -> Vec<f64> {
+    let log = fs::read_to_string(data.join(name).join(run::LOG)).unwrap();
+    let lines = log.lines();
+    lines
+        .map(|line| serde_json::from_str::<EpochLog>(line).unwrap().loss)
+        .collect()
 }
 
 /// The class that each test image gets.
@@ -119,9 +133,7 @@ fn exported_models_teach_and_several_do() {
     export(&model, &header, &network).unwrap();
     let loss = |name: &str, teachers: &[&Path]| {
         taught(name, 2, teachers).unwrap();
-        let log = fs::read_to_string(data.join(name).join(run::LOG)).unwrap();
-        let first = log.lines().next().unwrap();
-        serde_json::from_str::<EpochLog>(first).unwrap().loss
+        losses(data, name)[0]
     };
     let (teacher, another) = (checkpoint("teacher"), checkpoint("another"));
     let by_checkpoint = loss("one", &[&teacher]);
@@ -146,6 +158,25 @@ fn exported_models_teach_and_several_do() {
     for part in ["the teacher", "teacher.onnx"] {
         assert!(error.contains(part), "{part} is not in: {error}");
     }
+}
+
+/// With two epochs of which one is taught, the first is that of a run that is taught in both, and the second is not.
+#[test]
+fn teachers_leave_when_they_are_told_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    write_dataset(data, 40);
+    train(data, "teacher", &[]).unwrap();
+    let teacher = data.join("teacher").join(run::CHECKPOINT);
+    let losses = |name: &str, more: &str| {
+        let table = taught_by(&[&teacher], "score-maps", 1.0) + more;
+        train_in(data, name, &write_config_with(data, 2, &[("", &table)])).unwrap();
+        losses(data, name)
+    };
+    let [both, one] = [losses("both", ""), losses("one", "\nepochs = 1")];
+    assert_eq!(both.len(), 2);
+    assert!((both[0] - one[0]).abs() < 1e-6, "{both:?} and {one:?}");
+    assert!((both[1] - one[1]).abs() > 1e-2, "{both:?} and {one:?}");
 }
 
 #[test]

@@ -26,6 +26,9 @@ pub struct DistillationConfig {
     pub kind: Targets,
     /// The share of the teachers' loss in the total, in (0, 1]: at 1 the labels are not used at all.
     pub weight: f64,
+    /// How many epochs are taught, the labels being learnt alone afterwards: all, where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epochs: Option<usize>,
 }
 
 /// What is learnt from a teacher.
@@ -53,6 +56,12 @@ impl DistillationConfig {
             "distillation.weight",
             self.weight,
             "it must lie in (0, 1]",
+        )?;
+        require(
+            self.epochs != Some(0),
+            "distillation.epochs",
+            0,
+            "it must be at least 1; leave the table out to train without teachers",
         )
     }
 }

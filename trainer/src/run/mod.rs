@@ -180,7 +180,7 @@ pub fn train(
             config,
             images: &images,
             margins: &margins,
-            teachers: teachers.as_ref(),
+            teachers: teachers.as_ref().filter(|them| them.teach_in(header.epoch)),
             number: header.epoch,
         };
         let (loss, rate) = epoch.train(&network, &mut training, observer)?;

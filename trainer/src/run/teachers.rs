@@ -19,6 +19,8 @@ pub(super) struct Teachers {
     each: Vec<Teacher>,
     kind: Targets,
     weight: f64,
+    /// How many epochs they teach.
+    epochs: usize,
     /// Rows and columns of the learner's score map.
     map: [i64; 2],
 }
@@ -66,8 +68,14 @@ impl Teachers {
             each: config.teachers.iter().map(open).collect::<Result<_, _>>()?,
             kind: config.kind,
             weight: config.weight,
+            epochs: config.epochs.unwrap_or(usize::MAX),
             map: ours.map(i64::from),
         })
+    }
+
+    /// Whether they teach in an epoch, from 0.
+    pub(super) fn teach_in(&self, epoch: usize) -> bool {
+        epoch < self.epochs
     }
 
     /// `loss` and the teachers' own, by the weight; `images` N x C x H x W are those that gave `logits`, of the
@@ -168,6 +176,7 @@ mod tests {
                 each: ways.iter().map(teacher).collect(),
                 kind: Targets::ScoreMaps,
                 weight: 1.0,
+                epochs: usize::MAX,
                 map: [16, 16],
             };
             for offset in [[0, 0], [3, 1], [1, 2]] {
