@@ -175,3 +175,23 @@ fn a_run_killed_while_it_writes_a_checkpoint_resumes_too() {
         assert!(halfway > 0, "no kill came while a file was being written");
     });
 }
+
+/// What lies between two checkpoints is done again.
+#[test]
+fn so_does_one_with_a_checkpoint_after_every_fifth_epoch() {
+    let folder = tempfile::tempdir().unwrap();
+    write_dataset(folder.path(), 160);
+    let extra = [("training", "checkpoint_every = 5")];
+    let config = write_config_with(folder.path(), 12, &extra);
+    expect_the_same(&config, folder.path(), |resumed, folder| {
+        let checkpoint = folder.join("checkpoint.safetensors");
+        // Before the first checkpoint, and between the first and the second.
+        let between = |epochs| epochs_logged(folder).len() >= epochs;
+        assert!(kill_when(resumed, || between(2)) && !checkpoint.exists());
+        assert!(kill_when(resumed, || between(7)));
+        let epoch = Checkpoint::read(&checkpoint).unwrap().header.epoch;
+        assert_eq!(epoch, 5);
+    });
+    let whole = folder.path().join("whole/checkpoint.safetensors");
+    assert_eq!(Checkpoint::read(&whole).unwrap().header.epoch, 12);
+}

@@ -20,6 +20,9 @@ pub struct TrainingConfig {
     /// Measure on the validation images after every so many epochs (and after the last).
     #[serde(default = "default_every")]
     pub validate_every: usize,
+    /// Write a checkpoint after every so many epochs (and after the last); a run that is killed goes back to it.
+    #[serde(default = "default_every", skip_serializing_if = "is_every")]
+    pub checkpoint_every: usize,
     /// The largest norm of a step's gradient, over all parameters; longer ones are scaled down to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clip_norm: Option<f64>,
@@ -56,6 +59,9 @@ pub enum Precision {
 fn default_every() -> usize {
     1
 }
+fn is_every(value: &usize) -> bool {
+    *value == default_every()
+}
 fn is_one(value: &i64) -> bool {
     *value == 1
 }
@@ -91,6 +97,12 @@ impl TrainingConfig {
             self.validate_every >= 1,
             "training.validate_every",
             self.validate_every,
+            "it must be 1 or more",
+        )?;
+        require(
+            self.checkpoint_every >= 1,
+            "training.checkpoint_every",
+            self.checkpoint_every,
             "it must be 1 or more",
         )?;
         require(

@@ -91,7 +91,7 @@ pub fn load(path: &Path, device: Device) -> Result<(Header, Network, Geometry), 
 /// Trains by `config` on the images in `data_folder`; writes log and checkpoints to `folder`.
 ///
 /// Each epoch draws from a generator seeded by the run's seed and the epoch alone, and a checkpoint is written
-/// after each: a run that was killed and resumed gives the same result as one that was not (on one device,
+/// after each, or after every so many (`training.checkpoint_every`): a run that was killed and resumed gives the same result as one that was not (on one device,
 /// with one number of threads).
 ///
 /// # Errors
@@ -187,13 +187,14 @@ pub fn train(
         let speed = images.len() as f64 / started.elapsed().as_secs_f64();
         header.epoch += 1;
         header.steps = training.adam.steps;
-        let due = header.epoch.is_multiple_of(config.training.validate_every)
-            || header.epoch == config.training.epochs;
+        let every = |epochs| {
+            header.epoch.is_multiple_of(epochs) || header.epoch == config.training.epochs
+        };
         let averaged = training.average.as_ref().map(|average| {
             let numbers = &network.parameters;
             network.with(numbers.with(&average.parameters, &average.statistics))
         });
-        let accuracy = if due && validation.count() > 0 {
+        let accuracy = if every(config.training.validate_every) && validation.count() > 0 {
             let (accuracy, _) = evaluate_timed(
                 averaged.as_ref().unwrap_or(&network),
                 config.loss.scores,
@@ -230,8 +231,10 @@ pub fn train(
         log.push_str(&serde_json::to_string(&entry).unwrap_or_default());
         log.push('\n');
         checkpoint::write_whole(&folder.join(LOG), log.as_bytes())?;
-        // Last: a kill before it repeats the epoch, and its line of the log is dropped.
-        checkpoint::save(&checkpoint_path, &header, &network, Some(&training))?;
+        // Last: a kill before it repeats the epochs since the one before, and their lines of the log are dropped.
+        if every(config.training.checkpoint_every) {
+            checkpoint::save(&checkpoint_path, &header, &network, Some(&training))?;
+        }
     }
     Ok(())
 }
