@@ -222,6 +222,38 @@ fn asking_for_cuda_where_there_is_none_is_an_error() {
     assert!(!folder.path().join("run").exists());
 }
 
+/// Every class is voted for in no cell, and the gradient there is 0.
+#[test]
+fn a_collapsed_run_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    write_dataset(folder.path(), 20);
+    let config = write_config(folder.path(), 1, "");
+    let output = folder.path().join("run");
+    let train = |more: &[&str]| {
+        let paths = [("--config", &config), ("--output", &output)];
+        let mut arguments = vec!["train", "--data", text(folder.path())];
+        arguments.extend(paths.iter().flat_map(|(name, path)| [*name, text(path)]));
+        arguments.extend(more);
+        run(&arguments)
+    };
+    assert!(train(&[]).0.status.success());
+    let path = output.join("checkpoint.safetensors");
+    let bytes = fs::read(&path).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let bias = tensors.tensor("head.bias").unwrap().data();
+    let start = bias.as_ptr() as usize - bytes.as_ptr() as usize;
+    let mut changed = bytes.clone();
+    for value in changed[start..start + bias.len()].chunks_exact_mut(4) {
+        value.copy_from_slice(&(-1e4f32).to_le_bytes());
+    }
+    fs::write(&path, &changed).unwrap();
+    let (output, errors) = train(&["--resume", "--epochs", "9"]);
+    assert!(!output.status.success());
+    for part in ["collapsed", "epoch 4 and the 2 before", "learning_rate"] {
+        assert!(errors.contains(part), "{errors}");
+    }
+}
+
 #[test]
 fn a_diverged_run_says_so() {
     let folder = tempfile::tempdir().unwrap();

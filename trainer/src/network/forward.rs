@@ -8,6 +8,7 @@ use super::{
     parameters::Parameters,
     plan::{Block, Convolution, Plan, picking},
     sampling::Sampling,
+    shake::{self, Weights},
 };
 
 /// What batch normalisation adds to a variance.
@@ -80,6 +81,8 @@ struct Cursor {
     /// The same in the kind of the convolutions.
     cast: std::vec::IntoIter<Tensor>,
     statistics: std::vec::IntoIter<Tensor>,
+    /// For each block whose paths are mixed at random.
+    weights: std::vec::IntoIter<Weights>,
     mode: Mode,
 }
 
@@ -139,6 +142,11 @@ impl Network {
             parameters: parameters.into_iter(),
             cast: cast.into_iter(),
             statistics: self.parameters.statistics().into_iter(),
+            weights: match mode {
+                Mode::Train { shake: true } => self.draw_weights(),
+                _ => vec![],
+            }
+            .into_iter(),
             mode,
         };
         let x = ((images - &self.mean) / &self.deviation).to_kind(self.compute.kind);
@@ -164,6 +172,14 @@ impl Network {
         cursor
             .apply(&x, &self.plan.head, &Sampling::ALL)
             .to_kind(Kind::Float)
+    }
+}
+
+impl Network {
+    /// For every block, all of one draw.
+    fn draw_weights(&self) -> Vec<Weights> {
+        let options = (Kind::Float, self.parameters.flat.device());
+        Weights::draw(self.plan.blocks.len(), options, self.compute.kind)
     }
 }
 
@@ -206,27 +222,7 @@ impl Cursor {
             Some(c) => self.apply(x, c, sampling),
             None => sampling.of(x),
         };
-        (shortcut + self.mix(ends)).relu_()
-    }
-
-    fn mix(&self, mut ends: Vec<Tensor>) -> Tensor {
-        let Some(second) = ends.pop() else {
-            return Tensor::new();
-        };
-        let Some(first) = ends.pop() else {
-            return second;
-        };
-        let blend = |weight: &Tensor| &second + (&first - &second) * weight;
-        if self.mode == (Mode::Train { shake: true }) {
-            let draw = || {
-                let weight = Tensor::rand([1i64, 1, 1, 1], (Kind::Float, first.device()));
-                weight.to_kind(first.kind())
-            };
-            // The value of the first draw, the gradient of the second (Gastaldi, 2017).
-            let backward = blend(&draw());
-            let forward = tch::no_grad(|| blend(&draw()) - &backward);
-            return backward + forward;
-        }
-        (first + second) * 0.5
+        let mixed = shake::mix(ends, self.weights.next());
+        (shortcut + mixed).relu_()
     }
 }

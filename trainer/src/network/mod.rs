@@ -4,6 +4,7 @@ mod forward;
 mod parameters;
 mod plan;
 mod sampling;
+mod shake;
 
 pub use forward::{BATCH_NORM_EPSILON, Compute, Mode, Network};
 pub use parameters::Parameters;

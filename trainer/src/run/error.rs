@@ -98,6 +98,16 @@ pub enum TrainError {
         /// The loss.
         loss: f64,
     },
+    /// The classes became alike.
+    #[error(
+        "the run collapsed: in epoch {epoch} and the {before} before it the mean margin was 0, as where every class gets the votes of every other on all images; such a network hardly learns any more. Begin again with a lower training.learning_rate, or with teachers for the first epochs ([distillation])"
+    )]
+    Collapsed {
+        /// The epoch, from 1.
+        epoch: usize,
+        /// Epochs before it that were no better.
+        before: usize,
+    },
     /// Fewer images than a batch needs.
     #[error(
         "the data set has {images} images to train on beside {validation} for validation, too few for training.batch = {batch}; lower it, or data.validation"

@@ -1,5 +1,6 @@
 //! A training run: epochs, checkpoints, log.
 
+mod collapse;
 mod epoch;
 mod error;
 mod folder;
@@ -21,6 +22,7 @@ use crate::{
     optimiser::{Adam, Average, Training},
 };
 
+use collapse::Collapse;
 use epoch::Epoch;
 use teachers::Teachers;
 
@@ -91,8 +93,8 @@ pub fn load(path: &Path, device: Device) -> Result<(Header, Network, Geometry), 
 /// Trains by `config` on the images in `data_folder`; writes log and checkpoints to `folder`.
 ///
 /// Each epoch draws from a generator seeded by the run's seed and the epoch alone, and a checkpoint is written
-/// after each, or after every so many (`training.checkpoint_every`): a run that was killed and resumed gives the same result as one that was not (on one device,
-/// with one number of threads).
+/// after each, or after every so many (`training.checkpoint_every`): a run that was killed and resumed gives the
+/// same result as one that was not (on one device, with one number of threads).
 ///
 /// # Errors
 /// Whatever stopped the run; the last checkpoint is then whole.
@@ -174,6 +176,7 @@ pub fn train(
         // Nothing is left to do, but lines may have been taken out.
         checkpoint::write_whole(&folder.join(LOG), log.as_bytes())?;
     }
+    let mut collapse = Collapse::default();
     while header.epoch < config.training.epochs {
         let started = Instant::now();
         let epoch = Epoch {
@@ -186,6 +189,9 @@ pub fn train(
         let (loss, rate) = epoch.train(&network, &mut training, observer)?;
         let speed = images.len() as f64 / started.elapsed().as_secs_f64();
         header.epoch += 1;
+        if epoch.teachers.is_none() {
+            collapse.note(header.epoch, loss)?;
+        }
         header.steps = training.adam.steps;
         let every = |epochs| {
             header.epoch.is_multiple_of(epochs) || header.epoch == config.training.epochs
