@@ -93,7 +93,7 @@ enum Chore {
     },
     /// Take the picture in the README from a report on the sample frames (with chromium).
     Picture {
-        /// Another model than the first in models/.
+        /// Another model than that of the README's command.
         #[arg(long, value_name = "M.onnx")]
         model: Option<PathBuf>,
     },

@@ -16,12 +16,12 @@ body{padding:2px 12px}section,main{margin:0}</style></head>";
 /// Width and height of the picture in pixels: two frames of a report.
 const SIZE: &str = "--window-size=1000,975";
 
-/// Writes `docs/images/report.png` from a report of the shipped model, or another, on the shipped frames.
+/// Writes `docs/images/report.png` from a report of the README's model, or another, on the shipped frames.
 pub(crate) fn run(model: Option<PathBuf>) -> Result<()> {
     let root = exec::root();
     let model = match model {
         Some(model) => std::path::absolute(model)?,
-        None => shipped()?,
+        None => shown()?,
     };
     let report = exec::target_dir()?.join("picture");
     exec::run(
@@ -57,21 +57,17 @@ pub(crate) fn run(model: Option<PathBuf>) -> Result<()> {
     Ok(())
 }
 
-/// The first model in `models/`, by name.
-fn shipped() -> Result<PathBuf> {
-    let folder = exec::root().join("models");
-    let mut models = Vec::new();
-    for entry in
-        fs::read_dir(&folder).with_context(|| format!("could not read {}", folder.display()))?
-    {
-        let path = entry?.path();
-        if path.extension().is_some_and(|ending| ending == "onnx") {
-            models.push(path);
-        }
-    }
-    models.sort();
-    models
-        .into_iter()
+/// The model of the README's own command.
+fn shown() -> Result<PathBuf> {
+    let readme = exec::root().join("README.md");
+    let text = fs::read_to_string(&readme)
+        .with_context(|| format!("could not read {}", readme.display()))?;
+    let mut words = text
+        .split_whitespace()
+        .skip_while(|word| *word != "--model")
+        .skip(1);
+    let model = words
         .next()
-        .with_context(|| format!("{} holds no model", folder.display()))
+        .with_context(|| format!("{} has no command with --model", readme.display()))?;
+    Ok(exec::root().join(model))
 }

@@ -10,7 +10,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, Result, bail};
 use bagcert_certifier::PatchSize;
-use bagcert_trainer::{device::DeviceChoice, export::export, run};
+use bagcert_trainer::{checkpoint::save, device::DeviceChoice, export::export, run};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -31,7 +31,7 @@ struct Cli {
 enum Command {
     /// Train by a TOML configuration.
     Train(TrainArgs),
-    /// Write a checkpoint's network as ONNX.
+    /// Write a checkpoint's network as ONNX, or without the rest of the run.
     Export(ExportArgs),
     /// Clean and certified accuracy of a checkpoint, in libtorch.
     Eval(EvalArgs),
@@ -63,7 +63,8 @@ struct ExportArgs {
     /// The checkpoint.
     #[arg(long)]
     checkpoint: PathBuf,
-    /// The ONNX file to write.
+    /// The file to write: ONNX, or with the ending .safetensors a checkpoint of the network alone, a quarter of the
+    /// size, from which a run can begin (`training.initial`) but none be resumed.
     #[arg(long)]
     output: PathBuf,
 }
@@ -74,7 +75,12 @@ pub(crate) fn run() -> Result<ExitCode> {
         Command::Train(args) => train::train(&args)?,
         Command::Export(args) => {
             let (header, network, _) = run::load(&args.checkpoint, tch::Device::Cpu)?;
-            export(&args.output, &header, &network)?;
+            let ending = args.output.extension();
+            if ending.is_some_and(|ending| ending.eq_ignore_ascii_case("safetensors")) {
+                save(&args.output, &header, &network, None)?;
+            } else {
+                export(&args.output, &header, &network)?;
+            }
             eprintln!(
                 "{} parameters written to {}",
                 network.plan.parameter_count(),

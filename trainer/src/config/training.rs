@@ -1,13 +1,19 @@
 //! The table `[training]`.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use super::{ConfigError, default_one, require};
 
-/// Optimiser, schedule, length and arithmetic.
+/// Start, optimiser, schedule, length and arithmetic.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingConfig {
+    /// A checkpoint of the same network whose weights a new run begins with, in place of random ones. Nothing else
+    /// of it is taken: the run has its own schedule and optimiser, and may have other images of the same classes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initial: Option<PathBuf>,
     /// Passes over the training images.
     pub epochs: usize,
     /// Images per step.

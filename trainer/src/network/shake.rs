@@ -101,6 +101,9 @@ mod tests {
         assert!(values.iter().all(|value| (0.0..=1.0).contains(value)));
         let mean = values.iter().sum::<f64>() / 800.0;
         let together = values.chunks(2).filter(|pair| pair[0] == pair[1]).count();
-        assert!((mean - 0.5).abs() < 0.05 && together < 20, "{mean} {together}");
+        assert!(
+            (mean - 0.5).abs() < 0.05 && together < 20,
+            "{mean} {together}"
+        );
     }
 }

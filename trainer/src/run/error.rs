@@ -39,6 +39,14 @@ pub enum TrainError {
         /// What does not fit.
         reason: String,
     },
+    /// The checkpoint to begin with.
+    #[error("training.initial = {}: a run cannot begin with it: {reason}", path.display())]
+    Initial {
+        /// The checkpoint.
+        path: PathBuf,
+        /// What does not fit.
+        reason: String,
+    },
     /// The validation.
     #[error("validation failed: {0}")]
     Evaluation(#[from] EvaluationError),

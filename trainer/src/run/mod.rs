@@ -4,6 +4,7 @@ mod collapse;
 mod epoch;
 mod error;
 mod folder;
+mod initial;
 mod teachers;
 
 use std::{path::Path, time::Instant};
@@ -153,6 +154,9 @@ pub fn train(
     let (mut network, geometry) = build(&header, device)?;
     network.compute = Compute::from(&config.training);
     check_stride(config.training.cell_stride, &geometry)?;
+    if let (None, Some(path)) = (&checkpoint, &config.training.initial) {
+        initial::begin_with(path, &header, &mut network)?;
+    }
     let mut training = Training {
         adam: Adam::new(&network.parameters.flat),
         average: config
@@ -193,9 +197,8 @@ pub fn train(
             collapse.note(header.epoch, loss)?;
         }
         header.steps = training.adam.steps;
-        let every = |epochs| {
-            header.epoch.is_multiple_of(epochs) || header.epoch == config.training.epochs
-        };
+        let every =
+            |epochs| header.epoch.is_multiple_of(epochs) || header.epoch == config.training.epochs;
         let averaged = training.average.as_ref().map(|average| {
             let numbers = &network.parameters;
             network.with(numbers.with(&average.parameters, &average.statistics))

@@ -1,0 +1,43 @@
+//! The weights that a new run begins with, where they are not random.
+
+use std::path::Path;
+
+use super::TrainError;
+use crate::{
+    checkpoint::{Checkpoint, Header},
+    network::Network,
+};
+
+/// Copies the weights in the checkpoint at `path` into `network`, that of `header`.
+///
+/// # Errors
+/// Where the file is no checkpoint, or one of another network, other classes or another normalisation.
+pub(super) fn begin_with(
+    path: &Path,
+    header: &Header,
+    network: &mut Network,
+) -> Result<(), TrainError> {
+    let checkpoint = Checkpoint::read(path)?;
+    checkpoint.expect_network(&header.network)?;
+    if let Some(reason) = misfit(&checkpoint.header, header) {
+        let path = path.into();
+        return Err(TrainError::Initial { path, reason });
+    }
+    Ok(checkpoint.restore(network, None)?)
+}
+
+/// What of their images is told apart by the network itself.
+fn misfit(theirs: &Header, ours: &Header) -> Option<String> {
+    if theirs.classes != ours.classes {
+        return Some(format!(
+            "its classes are {:?}, the data set's {:?}",
+            theirs.classes, ours.classes
+        ));
+    }
+    (theirs.normalisation != ours.normalisation).then(|| {
+        format!(
+            "its images are normalised by {:?}, the data set's by {:?}; data.normalisation sets that",
+            theirs.normalisation, ours.normalisation
+        )
+    })
+}

@@ -1,0 +1,125 @@
+//! Runs that begin with the weights of another.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use std::{fs, path::Path};
+
+use bagcert_trainer::run::load;
+use common::{run, text, write_config_with, write_dataset};
+
+fn succeeds(arguments: &[&str]) {
+    let (output, errors) = run(arguments);
+    assert!(output.status.success(), "{errors}");
+}
+
+fn train<'a>(config: &'a Path, data: &'a Path, output: &'a Path) -> Vec<&'a str> {
+    let paths = [("--config", config), ("--data", data), ("--output", output)];
+    let paths = paths
+        .into_iter()
+        .flat_map(|(name, path)| [name, text(path)]);
+    ["train"].into_iter().chain(paths).collect()
+}
+
+/// The largest difference between the weights in two checkpoints.
+fn apart(one: &Path, other: &Path) -> f64 {
+    let weights = |path| {
+        let (_, network, _) = load(path, tch::Device::Cpu).unwrap();
+        network.parameters.flat.detach()
+    };
+    (weights(one) - weights(other))
+        .abs()
+        .max()
+        .double_value(&[])
+}
+
+#[test]
+fn a_run_begins_with_the_network_of_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    write_dataset(data, 40);
+    let first = data.join("first");
+    let config = write_config_with(data, 3, &[("training", "ema = 0.9")]);
+    succeeds(&train(&config, data, &first));
+    let whole = first.join("checkpoint.safetensors");
+
+    // The network alone: smaller, and the same.
+    let network = data.join("network.safetensors");
+    let arguments = ["--checkpoint", text(&whole), "--output", text(&network)];
+    succeeds(&[&["export"], &arguments[..]].concat());
+    let length = |path: &Path| fs::metadata(path).unwrap().len();
+    assert!(length(&network) * 2 < length(&whole));
+    assert_eq!(apart(&whole, &network), 0.0);
+
+    // With steps of no size to speak of, weights and average end where they began, another seed or not.
+    let initial = format!("initial = {:?}\nema = 0.9", text(&network));
+    let config = write_config_with(data, 1, &[("training", &initial)]);
+    let written = fs::read_to_string(&config).unwrap();
+    let still = written
+        .replace("learning_rate = 0.01", "learning_rate = 1e-12")
+        .replace("seed = 7", "seed = 8");
+    assert_ne!(written, still);
+    fs::write(&config, still).unwrap();
+    let second = data.join("second");
+    succeeds(&train(&config, data, &second));
+    let second = second.join("checkpoint.safetensors");
+    assert!(apart(&network, &second) < 1e-6);
+
+    // What was begun is resumed from its own checkpoint, whatever became of the other.
+    fs::remove_file(&network).unwrap();
+    let output = data.join("second");
+    let more = [
+        &train(&config, data, &output)[..],
+        &["--resume", "--epochs", "2"],
+    ]
+    .concat();
+    succeeds(&more);
+
+    // A network alone is no run to go on with.
+    succeeds(
+        &[
+            &["export"],
+            &["--checkpoint", text(&second), "--output", text(&second)][..],
+        ]
+        .concat(),
+    );
+    let more = [&more[..more.len() - 1], &["3"]].concat();
+    let (output, errors) = run(&more);
+    assert!(
+        !output.status.success() && errors.contains("adam.first"),
+        "{errors}"
+    );
+}
+
+#[test]
+fn weights_that_do_not_fit_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    write_dataset(data, 40);
+    let config = write_config_with(data, 1, &[]);
+    let first = data.join("first");
+    succeeds(&train(&config, data, &first));
+    let path = first.join("checkpoint.safetensors");
+    let initial = format!("initial = {:?}", text(&path));
+    let refused = |extra: &[(&str, &str)], words: &[&str]| {
+        let extra = [&[("training", initial.as_str())], extra].concat();
+        let config = write_config_with(data, 1, &extra);
+        let output = data.join("second");
+        let (result, errors) = run(&train(&config, data, &output));
+        assert!(!result.status.success());
+        for word in words {
+            assert!(errors.contains(word), "{errors}");
+        }
+        assert!(!output.join("checkpoint.safetensors").exists());
+    };
+    refused(&[("network", "stem_kernel = 5")], &["another network"]);
+    let normalisation = "normalisation = [[0.5, 0.2], [0.5, 0.2], [0.5, 0.2]]";
+    refused(
+        &[("data", normalisation)],
+        &["training.initial", "normalised", "data.normalisation"],
+    );
+    let records = "kind = \"records\"\nlabels = 10\ntrain = [\"data_batch_1.bin\"]\ntest = [\"test_batch.bin\"]";
+    refused(&[("data", records)], &["training.initial", "classes"]);
+    fs::remove_file(&path).unwrap();
+    refused(&[], &["cannot read", "checkpoint.safetensors"]);
+}
