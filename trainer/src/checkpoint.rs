@@ -100,6 +100,15 @@ pub enum CheckpointError {
         /// The teacher.
         teacher: PathBuf,
     },
+    /// A checkpoint without the state of its run.
+    #[error(
+        "{} holds a network without the state of its run, as `bagcert-train export` writes it, and cannot be resumed; \
+         begin a new run with it: training.initial", path.display()
+    )]
+    NetworkAlone {
+        /// The file.
+        path: PathBuf,
+    },
     /// A checkpoint of another network.
     #[error("{} holds another network: {reason}; use the configuration that it was trained with", path.display())]
     OtherNetwork {
@@ -388,6 +397,11 @@ impl Checkpoint {
         let Some(Training { adam, average }) = training else {
             return Ok(());
         };
+        if !tensors.names().contains(&FIRST_MOMENT) {
+            return Err(CheckpointError::NetworkAlone {
+                path: self.path.clone(),
+            });
+        }
         let fill = |name: &str, place: &mut Tensor| {
             let tensor = load(name)?;
             if tensor.size() != place.size() {

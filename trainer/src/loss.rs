@@ -32,6 +32,15 @@ pub fn mean_scores(scores: &Tensor) -> Tensor {
     scores.mean_dim([2i64, 3].as_slice(), false, scores.kind())
 }
 
+/// The largest mean score less the smallest, averaged over the images of `mean` (N x C); waits for the device.
+pub fn spread(mean: &Tensor) -> f64 {
+    let (most, least) = (
+        mean.amax([1i64].as_slice(), false),
+        mean.amin([1i64].as_slice(), false),
+    );
+    (most - least).mean(mean.kind()).double_value(&[])
+}
+
 /// The lead of class `target` (N) over its strongest rival in mean scores (N x C): a tensor N in [-1, 1].
 fn lead(mean: &Tensor, target: &Tensor) -> Tensor {
     let target = target.unsqueeze(1);

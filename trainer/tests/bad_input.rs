@@ -247,11 +247,20 @@ fn a_collapsed_run_says_so() {
         value.copy_from_slice(&(-1e4f32).to_le_bytes());
     }
     fs::write(&path, &changed).unwrap();
-    let (output, errors) = train(&["--resume", "--epochs", "9"]);
-    assert!(!output.status.success());
-    for part in ["collapsed", "epoch 4 and the 2 before", "learning_rate"] {
-        assert!(errors.contains(part), "{errors}");
-    }
+    let fails = || {
+        let (output, errors) = train(&["--resume", "--epochs", "9"]);
+        assert!(!output.status.success());
+        for part in ["collapsed", "epoch 4 and the 2 before", "learning_rate"] {
+            assert!(errors.contains(part), "{errors}");
+        }
+    };
+    fails();
+    // All that was done is in the log, and nothing more comes of trying again.
+    let log = || fs::read_to_string(output.join("log.jsonl")).unwrap();
+    let before = log();
+    assert_eq!(before.lines().count(), 4);
+    fails();
+    assert_eq!(before, log());
 }
 
 #[test]

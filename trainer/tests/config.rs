@@ -100,6 +100,11 @@ fn values_out_of_range_and_keys_without_effect_are_named() {
         ("training", "peak_tflops = -1.0", &["training.peak_tflops"]),
         (
             "training",
+            "checkpoint_every = 0",
+            &["training.checkpoint_every", "1 or more"],
+        ),
+        (
+            "training",
             "cell_stride = 0",
             &["training.cell_stride", "16"],
         ),

@@ -5,8 +5,9 @@ mod common;
 
 use std::{fs, path::Path};
 
-use bagcert_trainer::run::load;
+use bagcert_trainer::run::{build, load};
 use common::{run, text, write_config_with, write_dataset};
+use tch::{Device, Kind, Tensor};
 
 fn succeeds(arguments: &[&str]) {
     let (output, errors) = run(arguments);
@@ -21,15 +22,25 @@ fn train<'a>(config: &'a Path, data: &'a Path, output: &'a Path) -> Vec<&'a str>
     ["train"].into_iter().chain(paths).collect()
 }
 
-/// The largest difference between the weights in two checkpoints.
-fn apart(one: &Path, other: &Path) -> f64 {
-    let weights = |path| {
-        let (_, network, _) = load(path, tch::Device::Cpu).unwrap();
-        network.parameters.flat.detach()
-    };
-    (weights(one) - weights(other))
-        .abs()
-        .max()
+/// Weights and statistics of the network in a checkpoint.
+fn numbers(path: &Path) -> [Tensor; 2] {
+    let (_, network, _) = load(path, Device::Cpu).unwrap();
+    let parameters = network.parameters;
+    [parameters.flat.detach(), parameters.statistics]
+}
+
+/// Statistics that no batch has been seen for.
+fn fresh(path: &Path) -> Tensor {
+    let (header, ..) = load(path, Device::Cpu).unwrap();
+    let (network, _) = build(&header, Device::Cpu).unwrap();
+    network.parameters.statistics
+}
+
+fn apart(one: &Tensor, other: &Tensor) -> f64 {
+    (one - other)
+        .square()
+        .sum(Kind::Double)
+        .sqrt()
         .double_value(&[])
 }
 
@@ -49,7 +60,8 @@ fn a_run_begins_with_the_network_of_another() {
     succeeds(&[&["export"], &arguments[..]].concat());
     let length = |path: &Path| fs::metadata(path).unwrap().len();
     assert!(length(&network) * 2 < length(&whole));
-    assert_eq!(apart(&whole, &network), 0.0);
+    let before = numbers(&network);
+    assert_eq!(numbers(&whole), before);
 
     // With steps of no size to speak of, weights and average end where they began, another seed or not.
     let initial = format!("initial = {:?}\nema = 0.9", text(&network));
@@ -63,7 +75,11 @@ fn a_run_begins_with_the_network_of_another() {
     let second = data.join("second");
     succeeds(&train(&config, data, &second));
     let second = second.join("checkpoint.safetensors");
-    assert!(apart(&network, &second) < 1e-6);
+    let after = numbers(&second);
+    assert!(apart(&before[0], &after[0]) < 1e-6);
+    // Statistics drift with the batches, from where they were.
+    let drift = apart(&before[1], &after[1]);
+    assert!(drift < 0.3 * apart(&before[1], &fresh(&network)), "{drift}");
 
     // What was begun is resumed from its own checkpoint, whatever became of the other.
     fs::remove_file(&network).unwrap();
@@ -75,18 +91,20 @@ fn a_run_begins_with_the_network_of_another() {
     .concat();
     succeeds(&more);
 
-    // A network alone is no run to go on with.
-    succeeds(
-        &[
-            &["export"],
-            &["--checkpoint", text(&second), "--output", text(&second)][..],
-        ]
-        .concat(),
-    );
-    let more = [&more[..more.len() - 1], &["3"]].concat();
-    let (output, errors) = run(&more);
+    // A network alone is no run to go on with, and does not take the place of one.
+    let alone = data.join("alone.safetensors");
+    let export = |output| ["export", "--checkpoint", text(&second), "--output", output];
+    let (result, errors) = run(&export(text(&second)));
     assert!(
-        !output.status.success() && errors.contains("adam.first"),
+        !result.status.success() && errors.contains("is the checkpoint itself"),
+        "{errors}"
+    );
+    succeeds(&export(text(&alone)));
+    fs::copy(&alone, &second).unwrap();
+    let more = [&more[..more.len() - 1], &["3"]].concat();
+    let (result, errors) = run(&more);
+    assert!(
+        !result.status.success() && errors.contains("training.initial"),
         "{errors}"
     );
 }

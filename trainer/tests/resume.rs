@@ -178,20 +178,20 @@ fn a_run_killed_while_it_writes_a_checkpoint_resumes_too() {
 
 /// What lies between two checkpoints is done again.
 #[test]
-fn so_does_one_with_a_checkpoint_after_every_fifth_epoch() {
+fn so_does_one_with_a_checkpoint_after_every_tenth_epoch() {
     let folder = tempfile::tempdir().unwrap();
     write_dataset(folder.path(), 160);
-    let extra = [("training", "checkpoint_every = 5")];
-    let config = write_config_with(folder.path(), 12, &extra);
+    let extra = [("training", "checkpoint_every = 10")];
+    let config = write_config_with(folder.path(), 22, &extra);
     expect_the_same(&config, folder.path(), |resumed, folder| {
         let checkpoint = folder.join("checkpoint.safetensors");
         // Before the first checkpoint, and between the first and the second.
-        let between = |epochs| epochs_logged(folder).len() >= epochs;
-        assert!(kill_when(resumed, || between(2)) && !checkpoint.exists());
-        assert!(kill_when(resumed, || between(7)));
+        let after = |epochs| epochs_logged(folder).len() >= epochs;
+        assert!(kill_when(resumed, || after(2)) && !checkpoint.exists());
+        assert!(kill_when(resumed, || after(12)));
         let epoch = Checkpoint::read(&checkpoint).unwrap().header.epoch;
-        assert_eq!(epoch, 5);
+        assert_eq!(epoch, 10);
     });
     let whole = folder.path().join("whole/checkpoint.safetensors");
-    assert_eq!(Checkpoint::read(&whole).unwrap().header.epoch, 12);
+    assert_eq!(Checkpoint::read(&whole).unwrap().header.epoch, 22);
 }

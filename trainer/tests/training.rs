@@ -41,6 +41,34 @@ fn step(network: &mut Network, compute: Compute) -> (f64, Tensor, Tensor) {
     (loss.double_value(&[]), logits.detach(), gradient)
 }
 
+/// Random path weights are drawn where there are two paths, anew for each pass, and nowhere else.
+#[test]
+fn paths_are_mixed_at_random_only_where_there_are_two_and_it_is_asked_for() {
+    let _alone = GENERATOR
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    let options = (Kind::Float, Device::Cpu);
+    let images = Tensor::rand([4, 3, 32, 32], options);
+    for (paths, shake) in [(1, false), (1, true), (2, false), (2, true)] {
+        let config = format!("width = 8\nkernels = [3, 1]\npaths = {paths}");
+        let plan = Plan::new(&toml::from_str(&config).unwrap(), 3, 10);
+        let network = Network::new(plan, vec![(0.5, 0.25); 3], Device::Cpu);
+        tch::manual_seed(3);
+        let next = Tensor::rand([1], options);
+        tch::manual_seed(3);
+        let pass = || network.forward(&images, Mode::Train { shake });
+        let (one, other) = (pass(), pass());
+        let random = paths == 2 && shake;
+        assert_eq!(one != other, random, "{paths} {shake}");
+        // Where nothing is drawn, what is drawn next is what would have been.
+        assert_eq!(
+            Tensor::rand([1], options) != next,
+            random,
+            "{paths} {shake}"
+        );
+    }
+}
+
 /// The cosine of the angle between two tensors.
 fn cosine(one: &Tensor, other: &Tensor) -> f64 {
     let dot = |a: &Tensor, b: &Tensor| (a * b).sum(Kind::Double).double_value(&[]);

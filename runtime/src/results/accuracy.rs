@@ -2,7 +2,7 @@
 
 use bagcert_certifier::{Condition, PatchSize};
 use bagcert_charts::{
-    Chart, ChartError, Drawing, GREY, Line, Marker, Point, Scale, Series, Table, colour,
+    Chart, ChartError, Colour, Drawing, GREY, Line, Marker, Point, Scale, Series, Table, colour,
 };
 
 use super::{Measured, Score, Subject, named, number};
@@ -65,13 +65,7 @@ pub(super) fn conditions(subject: &Subject, models: &[Measured]) -> Result<Drawi
         }
     }
     if models.len() > 1 {
-        series.extend(CONDITIONS.map(|condition| Series {
-            name: named(condition),
-            colour: GREY,
-            marker: marker(condition),
-            line: Line::None,
-            points: vec![],
-        }));
+        series.extend(CONDITIONS.map(condition_key));
     }
     if subject.paper {
         let points = STATED.map(|(clean, certified, what)| Point {
@@ -114,11 +108,27 @@ fn marker(condition: Condition) -> Marker {
     }
 }
 
+/// What the legend says of a condition, where colours tell models apart.
+fn condition_key(condition: Condition) -> Series {
+    key(named(condition), GREY, marker(condition), Line::None)
+}
+
+/// A line of the legend that stands for several series.
+fn key(name: String, colour: Colour, marker: Marker, line: Line) -> Series {
+    Series {
+        name,
+        colour,
+        marker,
+        line,
+        points: vec![],
+    }
+}
+
 /// A line for each model and condition, from the clean accuracy at side 0.
 pub(super) fn squares(subject: &Subject, models: &[Measured]) -> Result<Drawing, ChartError> {
     let mut table = Table::new(&["model", "condition", "side", "clean", "certified"]);
     let mut series = Vec::new();
-    for (model, condition, scores) in lines(subject, models) {
+    for (style, model, condition, scores) in lines(subject, models) {
         let mut points = Vec::new();
         for score in scores {
             for (patch, certified) in score.certified() {
@@ -135,8 +145,9 @@ pub(super) fn squares(subject: &Subject, models: &[Measured]) -> Result<Drawing,
                 points.push(Point::new(f64::from(patch.width()), certified));
             }
         }
-        series.push(line(models, model, condition, series.len(), points));
+        series.push(Series { points, ..style });
     }
+    series.extend(keys(subject, models));
     if subject.paper {
         let points = vec![Point::new(0.0, 86.0), Point::new(5.0, 60.0)];
         series.push(Series {
@@ -172,7 +183,7 @@ pub(super) fn shapes(subject: &Subject, models: &[Measured]) -> Result<Drawing, 
     ]);
     let mut series: Vec<Series> = Vec::new();
     let names = shape_names(models);
-    for (model, condition, scores) in lines(subject, models) {
+    for (style, model, condition, scores) in lines(subject, models) {
         let mut points = Vec::new();
         let mut together = None;
         for score in scores {
@@ -209,22 +220,33 @@ pub(super) fn shapes(subject: &Subject, models: &[Measured]) -> Result<Drawing, 
                 together = Some(all);
             }
         }
-        let one = line(models, model, condition, colours(&series), points);
         let ends = |all: f64| {
             vec![
                 Point::new(-0.5, all),
                 Point::new(names.len() as f64 - 0.5, all),
             ]
         };
+        // Of one model every line has its own name, of several they have one for all.
+        let name = if models.len() == 1 {
+            format!("{}, all at once", style.name)
+        } else {
+            String::new()
+        };
         let all = together.map(|all| Series {
-            name: format!("{}, all at once", one.name),
+            name,
             marker: Marker::None,
             line: Line::Dashed,
             points: ends(all),
-            ..one.clone()
+            ..style.clone()
         });
-        series.push(one);
+        series.push(Series { points, ..style });
         series.extend(all);
+    }
+    series.extend(keys(subject, models));
+    let dashed = series.iter().any(|one| one.line == Line::Dashed);
+    if dashed && models.len() > 1 {
+        let name = "all shapes at once".into();
+        series.push(key(name, GREY, Marker::None, Line::Dashed));
     }
     if subject.paper {
         let points = (0..names.len()).map(|place| Point::new(place as f64, STATED_SHAPES));
@@ -254,48 +276,40 @@ pub(super) fn shapes(subject: &Subject, models: &[Measured]) -> Result<Drawing, 
     Drawing::new(&table, &chart)
 }
 
-/// The scores of each model and condition.
+/// The scores of each model and condition, with what their line looks like: a condition has one marker; colours tell
+/// models apart, or the conditions of a single model.
 fn lines<'m>(
     subject: &Subject,
     models: &'m [Measured],
-) -> impl Iterator<Item = (&'m Measured, Condition, Vec<&'m Score>)> {
+) -> impl Iterator<Item = (Series, &'m Measured, Condition, Vec<&'m Score>)> {
     let conditions = subject.conditions.clone();
-    models.iter().flat_map(move |model| {
-        let of = move |condition| {
+    let one = models.len() == 1;
+    models.iter().enumerate().flat_map(move |(of, model)| {
+        let lines = conditions.clone().into_iter().enumerate();
+        lines.map(move |(at, condition)| {
             let scores = model.scores.iter();
             let scores = scores.filter(|score| score.query.condition == condition);
-            (model, condition, scores.collect())
-        };
-        conditions.clone().into_iter().map(of)
+            let (name, at) = if one {
+                (named(condition), at)
+            } else {
+                (String::new(), of)
+            };
+            let style = key(name, colour(at), marker(condition), Line::Solid);
+            (style, model, condition, scores.collect())
+        })
     })
 }
 
-fn line(
-    models: &[Measured],
-    model: &Measured,
-    condition: Condition,
-    at: usize,
-    points: Vec<Point>,
-) -> Series {
-    let condition_name = named(condition);
-    let name = if models.len() == 1 {
-        condition_name
-    } else {
-        format!("{}, {condition_name}", model.name)
-    };
-    Series {
-        name,
-        colour: colour(at),
-        marker: Marker::Disc,
-        line: Line::Solid,
-        points,
+/// The legend of several models: their colours, then the markers of the conditions.
+fn keys(subject: &Subject, models: &[Measured]) -> Vec<Series> {
+    if models.len() == 1 {
+        return vec![];
     }
-}
-
-/// Colours used so far: a dashed line has that of its whole one.
-fn colours(series: &[Series]) -> usize {
-    let whole = series.iter().filter(|one| one.line == Line::Solid);
-    whole.count()
+    let models = models.iter().enumerate();
+    let colours =
+        models.map(|(at, model)| key(model.name.clone(), colour(at), Marker::None, Line::Solid));
+    let conditions = subject.conditions.iter().copied();
+    colours.chain(conditions.map(condition_key)).collect()
 }
 
 /// Every shape that was asked for, from tall to wide.

@@ -6,7 +6,10 @@ mod images;
 mod measure;
 mod train;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::{Context, Result, bail};
 use bagcert_certifier::PatchSize;
@@ -63,8 +66,8 @@ struct ExportArgs {
     /// The checkpoint.
     #[arg(long)]
     checkpoint: PathBuf,
-    /// The file to write: ONNX, or with the ending .safetensors a checkpoint of the network alone, a quarter of the
-    /// size, from which a run can begin (`training.initial`) but none be resumed.
+    /// The file to write: ONNX, or with the ending .safetensors a checkpoint of the network alone (its average, where
+    /// there is one), from which a run can begin (`training.initial`) but none be resumed.
     #[arg(long)]
     output: PathBuf,
 }
@@ -77,6 +80,12 @@ pub(crate) fn run() -> Result<ExitCode> {
             let (header, network, _) = run::load(&args.checkpoint, tch::Device::Cpu)?;
             let ending = args.output.extension();
             if ending.is_some_and(|ending| ending.eq_ignore_ascii_case("safetensors")) {
+                if same_file(&args.output, &args.checkpoint) {
+                    bail!(
+                        "--output {} is the checkpoint itself, whose run could not be resumed any more; give another file",
+                        args.output.display()
+                    );
+                }
                 save(&args.output, &header, &network, None)?;
             } else {
                 export(&args.output, &header, &network)?;
@@ -96,6 +105,12 @@ pub(crate) fn run() -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether both are there and one file.
+fn same_file(one: &Path, other: &Path) -> bool {
+    let places = [one, other].map(|path| path.canonicalize().ok());
+    places[0].is_some() && places[0] == places[1]
 }
 
 /// A bar on a terminal, nothing elsewhere.

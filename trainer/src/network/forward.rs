@@ -176,8 +176,11 @@ impl Network {
 }
 
 impl Network {
-    /// For every block, all of one draw.
+    /// For every block, all of one draw; none where no block has two paths.
     fn draw_weights(&self) -> Vec<Weights> {
+        if self.plan.blocks.iter().all(|block| block.paths.len() < 2) {
+            return vec![];
+        }
         let options = (Kind::Float, self.parameters.flat.device());
         Weights::draw(self.plan.blocks.len(), options, self.compute.kind)
     }

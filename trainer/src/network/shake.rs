@@ -100,10 +100,13 @@ mod tests {
             .collect();
         assert!(values.iter().all(|value| (0.0..=1.0).contains(value)));
         let mean = values.iter().sum::<f64>() / 800.0;
-        let together = values.chunks(2).filter(|pair| pair[0] == pair[1]).count();
+        // Of 256 and more numbers that bf16 has in [0.5, 1] and below, 800 draws meet most.
+        let different: std::collections::BTreeSet<u64> =
+            values.iter().map(|value| value.to_bits()).collect();
         assert!(
-            (mean - 0.5).abs() < 0.05 && together < 20,
-            "{mean} {together}"
+            (mean - 0.5).abs() < 0.05 && different.len() > 200,
+            "{mean} {}",
+            different.len()
         );
     }
 }

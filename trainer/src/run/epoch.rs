@@ -8,7 +8,7 @@ use crate::{
     data::{self, Augmentation, Dataset, Source},
     loss::{self, Margin, Margins},
     network::{Mode, Network, Sampling},
-    optimiser::{Training, clip_norm, learning_rate},
+    optimiser::{Training, clip_norm, learning_rate as rate},
 };
 
 /// The loss is read back from the device, to stop where it is no number, once in so many steps.
@@ -24,14 +24,24 @@ pub(super) struct Epoch<'r> {
     pub(super) number: usize,
 }
 
+/// What came of an epoch.
+pub(super) struct Trained {
+    /// Mean loss.
+    pub(super) loss: f64,
+    /// That of the last step.
+    pub(super) learning_rate: f64,
+    /// The largest mean score of a class less the smallest, averaged over the images of the last step.
+    pub(super) spread: f64,
+}
+
 impl Epoch<'_> {
-    /// Trains; the mean loss and the last learning rate.
+    /// Trains.
     pub(super) fn train(
         &self,
         network: &Network,
         training: &mut Training,
         observer: &mut dyn Observer,
-    ) -> Result<(f64, f64), TrainError> {
+    ) -> Result<Trained, TrainError> {
         let (config, data) = (self.config, self.images);
         let batch = config.training.batch;
         let steps = data.len() / batch;
@@ -48,7 +58,8 @@ impl Epoch<'_> {
         let order = Tensor::randperm(data.len(), (Kind::Int64, Device::Cpu));
         let mut batches = data.batches(&order, batch, augmentation, seed)?;
         let mut sum = Tensor::zeros([1], (Kind::Double, data.device()));
-        let mut rate = 0.0;
+        let mut learning_rate = 0.0;
+        let mut last = None;
         for step in 0..steps {
             let Dataset { images, labels } = batches.next_batch()?;
             let images = data::vary(&data::to_unit(&images), &config.augmentation);
@@ -66,8 +77,9 @@ impl Epoch<'_> {
                 loss = teachers.mix(&loss, &images, &logits, &sampling, config.loss.scores);
             }
             let done = self.number as i64 * steps + step;
-            rate = learning_rate(done, warmup, total, config.training.learning_rate);
-            self.descend(&loss, network, training, rate)?;
+            learning_rate = rate(done, warmup, total, config.training.learning_rate);
+            self.descend(&loss, network, training, learning_rate)?;
+            last = Some(logits.detach());
             sum += loss.detach().to_kind(Kind::Double);
             observer.step(self.number, step + 1, steps);
             if (step + 1) % CHECK_EVERY == 0 {
@@ -77,7 +89,17 @@ impl Epoch<'_> {
         self.check(&sum, steps)?;
         // A last step may have broken the weights after its loss was worked out.
         self.check(&network.parameters.flat.detach().sum(Kind::Double), steps)?;
-        Ok((sum.double_value(&[0]) / steps as f64, rate))
+        let spread = last.map_or(0.0, |logits| {
+            loss::spread(&loss::mean_scores(&loss::scores(
+                &logits,
+                config.loss.scores,
+            )))
+        });
+        Ok(Trained {
+            loss: sum.double_value(&[0]) / steps as f64,
+            learning_rate,
+            spread,
+        })
     }
 
     fn descend(

@@ -108,12 +108,12 @@ pub enum TrainError {
     },
     /// The classes became alike.
     #[error(
-        "the run collapsed: in epoch {epoch} and the {before} before it the mean margin was 0, as where every class gets the votes of every other on all images; such a network hardly learns any more. Begin again with a lower training.learning_rate, or with teachers for the first epochs ([distillation])"
+        "the run collapsed: in epoch {epoch} and the {before} before it every class had the votes of every other on nearly all images, from where no gradient leads away. Begin again with a lower training.learning_rate and teachers for the first epochs ([distillation])"
     )]
     Collapsed {
         /// The epoch, from 1.
         epoch: usize,
-        /// Epochs before it that were no better.
+        /// Epochs right before it in which it was so too.
         before: usize,
     },
     /// Fewer images than a batch needs.

@@ -46,6 +46,10 @@ pub struct EpochLog {
     pub loss: f64,
     /// Learning rate of the last step.
     pub learning_rate: f64,
+    /// How far the classes are apart: the largest mean score of a class less the smallest, averaged over the images of
+    /// the last step. Near 0 the network tells nothing apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spread: Option<f64>,
     /// Training images per second, without validation.
     pub images_per_second: f64,
     /// The rate of the convolutions in GFLOP/s: those of a step's forward pass counted three times, for the
@@ -180,7 +184,9 @@ pub fn train(
         // Nothing is left to do, but lines may have been taken out.
         checkpoint::write_whole(&folder.join(LOG), log.as_bytes())?;
     }
-    let mut collapse = Collapse::default();
+    let taught = |epoch| teachers.as_ref().is_some_and(|them| them.teach_in(epoch));
+    let mut collapse = Collapse::of(&log, taught);
+    collapse.check(header.epoch)?;
     while header.epoch < config.training.epochs {
         let started = Instant::now();
         let epoch = Epoch {
@@ -190,12 +196,10 @@ pub fn train(
             teachers: teachers.as_ref().filter(|them| them.teach_in(header.epoch)),
             number: header.epoch,
         };
-        let (loss, rate) = epoch.train(&network, &mut training, observer)?;
+        let trained = epoch.train(&network, &mut training, observer)?;
         let speed = images.len() as f64 / started.elapsed().as_secs_f64();
         header.epoch += 1;
-        if epoch.teachers.is_none() {
-            collapse.note(header.epoch, loss)?;
-        }
+        collapse.note(Some(trained.spread), epoch.teachers.is_some());
         header.steps = training.adam.steps;
         let every =
             |epochs| header.epoch.is_multiple_of(epochs) || header.epoch == config.training.epochs;
@@ -224,8 +228,9 @@ pub fn train(
         let gflops = speed * work / 1e9;
         let entry = EpochLog {
             epoch: header.epoch,
-            loss,
-            learning_rate: rate,
+            loss: trained.loss,
+            learning_rate: trained.learning_rate,
+            spread: Some(trained.spread),
             images_per_second: speed,
             gflops,
             share_of_peak: config
@@ -244,6 +249,7 @@ pub fn train(
         if every(config.training.checkpoint_every) {
             checkpoint::save(&checkpoint_path, &header, &network, Some(&training))?;
         }
+        collapse.check(header.epoch)?;
     }
     Ok(())
 }
