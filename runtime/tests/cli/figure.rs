@@ -92,7 +92,8 @@ fn squares_and_shapes_are_those_of_eval() {
         let (clean, certified) = eval(&model, &patch, &row[1]);
         assert_eq!(row[3..], [clean, certified]);
     }
-    drawn(&output.join("squares.svg"), 8);
+    // The clean accuracy and four sides of the vote; double masking has squares.
+    drawn(&output.join("squares.svg"), 5);
 
     let more = [&both[..], &["--area", "6", "--threads", "3"]].concat();
     figure(&model, &output, "shapes", &more).ended(0);
@@ -120,20 +121,61 @@ fn squares_and_shapes_are_those_of_eval() {
         let least = each.iter().map(|row| share(row)).fold(100.0, f64::min);
         assert!(share(all) <= least, "{rows:?}");
     }
-    let svg = drawn(&output.join("shapes.svg"), 8);
+    let svg = drawn(&output.join("shapes.svg"), 4);
     for word in ["1x6", "2x3", "3x2", "6x1", "double masking, all at once"] {
         assert!(svg.contains(word), "{word}");
+    }
+}
+
+/// Two models of different folders, the second under another name.
+fn two_models(folder: &Path) -> [String; 2] {
+    let [first, second] = ["a", "b"].map(|name| folder.join(name)).map(|folder| {
+        fs::create_dir(&folder).unwrap();
+        colour_model(&folder, 32, 10)
+    });
+    let other = second.with_file_name("other.onnx");
+    for ending in ["onnx", "toml"] {
+        fs::rename(second.with_extension(ending), other.with_extension(ending)).unwrap();
+    }
+    [text(&first), text(&other)]
+}
+
+/// Lines of several models are told apart: a colour for each model, whose name is there once, and a marker for each
+/// condition, whatever their number.
+#[test]
+fn of_two_models_each_has_a_colour_and_each_condition_a_marker() {
+    let folder = tempfile::tempdir().unwrap();
+    let models = two_models(folder.path());
+    let output = folder.path().join("figures");
+    for (kind, size) in [("squares", ["--largest", "3"]), ("shapes", ["--area", "6"])] {
+        let mut more = vec!["--model", &models[1], "--limit", "20"];
+        more.extend(["--condition", "3.2", "--condition", "double-mask"]);
+        more.extend(size);
+        figure(&models[0], &output, kind, &more).ended(0);
+        let svg = drawn(&output.join(format!("{kind}.svg")), 4);
+        let count = |word: &str| svg.matches(word).count();
+        for name in ["other", "Condition 3.2", "double masking"] {
+            assert_eq!(count(name), 1, "{kind}: {name}");
+        }
+        assert_eq!(count("all shapes at once"), usize::from(kind == "shapes"));
+        let lines = |colour: &str| {
+            svg.matches(&format!(
+                "<polyline fill=\"none\" opacity=\"1\" stroke=\"{colour}\""
+            ))
+            .count()
+        };
+        // Two conditions of each.
+        for colour in ["#0072B2", "#E69F00"] {
+            assert!(lines(colour) >= 2, "{kind}: {colour}");
+        }
+        assert_eq!(lines("#4A1486"), 0, "{kind}: a third colour");
     }
 }
 
 #[test]
 fn two_models_are_compared_in_time() {
     let folder = tempfile::tempdir().unwrap();
-    let names = ["a", "b"].map(|name| folder.path().join(name));
-    let models = names.map(|folder| {
-        fs::create_dir(&folder).unwrap();
-        text(&colour_model(&folder, 32, 10))
-    });
+    let models = two_models(folder.path());
     let output = folder.path().join("figures");
     figure(
         &models[0],
