@@ -11,6 +11,12 @@ use crate::repository::Random;
 use anyhow::{Context, Result, ensure};
 use bagcert::engine::ForwardPass;
 
+/// By what the searches on a model of so many multiply-adds a frame are fewer than those on one of 250 million or
+/// less, so that the tests stay a matter of minutes; 1 or more.
+pub fn thrift(macs: u64) -> usize {
+    macs.div_ceil(250_000_000).max(1) as usize
+}
+
 /// What the search goes against.
 pub struct Target<'t> {
     /// Which cells read which pixels.

@@ -23,7 +23,7 @@ use bagcert_certifier::{Condition, PatchSize, Verdict};
 use bagcert_tests::images::{Image, images, planes};
 use bagcert_tests::oracle::Model;
 use bagcert_tests::repository::{self, Random};
-use bagcert_tests::search::{Found, Target, search, with_patch};
+use bagcert_tests::search::{Found, Target, search, thrift, with_patch};
 use serde_json::Value;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -32,9 +32,6 @@ use std::path::{Path, PathBuf};
 const CERTIFIED: usize = 1_000;
 /// Patches tried on each, unless `BAGCERT_ATTACK_QUERIES` says otherwise.
 const QUERIES_OF_MANY: usize = 60;
-/// Multiply-adds a frame of a model whose every sample is searched; of a larger one every so manyth, so that the tests
-/// stay a matter of minutes.
-const WORK: u64 = 250_000_000;
 
 /// A model with everything that an attack on it wants.
 struct Victim {
@@ -76,7 +73,7 @@ impl Victim {
             engine: Engine::new(&model).unwrap(),
             model: Model::of(&model),
             random: Random::new(2021),
-            every: model.macs().div_ceil(WORK) as usize,
+            every: thrift(model.macs()),
         }
     }
 
