@@ -119,11 +119,15 @@ fn exported_models_teach_and_several_do() {
             [] => String::new(),
             some => taught_by(some, "score-maps", 1.0),
         };
-        train_in(
-            data,
-            name,
-            &write_config_with(data, epochs, &[("", &table)]),
-        )
+        let config = write_config_with(data, epochs, &[("", &table)]);
+        if !teachers.is_empty() {
+            // Learners that stay where they are, so that their losses can be held against each other.
+            let text = fs::read_to_string(&config).unwrap();
+            let still = text.replace("learning_rate = 0.01", "learning_rate = 1e-9");
+            assert_ne!(text, still);
+            fs::write(&config, still).unwrap();
+        }
+        train_in(data, name, &config)
     };
     taught("teacher", 12, &[]).unwrap();
     taught("another", 1, &[]).unwrap();
@@ -139,8 +143,7 @@ fn exported_models_teach_and_several_do() {
     let by_checkpoint = loss("one", &[&teacher]);
     let by_model = loss("two", &[&model]);
     let by_another = loss("three", &[&another]);
-    // The cross-entropy with a mean is the mean of the cross-entropies, but that the network learns something else
-    // on the way.
+    // The cross-entropy with a mean is the mean of the cross-entropies.
     let by_both = loss("both", &[&another, &teacher]);
     let apart = |other: f64| (by_checkpoint - other).abs() / by_checkpoint;
     assert!(apart(by_model) < 1e-3, "{by_checkpoint} and {by_model}");
@@ -148,7 +151,7 @@ fn exported_models_teach_and_several_do() {
 
     let mean = f64::midpoint(by_checkpoint, by_another);
     assert!(
-        (by_both - mean).abs() < 0.2 * (by_another - by_checkpoint).abs(),
+        (by_both - mean).abs() < 0.01 * (by_another - by_checkpoint).abs(),
         "{by_both} for {by_checkpoint} and {by_another}"
     );
 
