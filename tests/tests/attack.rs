@@ -7,7 +7,7 @@
 //!
 //! The sample frames and the sample of CIFAR-10 are always attacked; where `BAGCERT_DATA` names the folder of
 //! CIFAR-10, 1,000 certified test images as well. `BAGCERT_ATTACK_QUERIES` sets how many patches each of
-//! them gets.
+//! them gets. Of a model that takes long, every so manyth sample is attacked.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -4,7 +4,7 @@
 //!
 //! Every patch that the search tries, and not only its best one, is put to the very predictor. The
 //! search aims at the plain vote, which goes with the masked one: it turns frames that are not
-//! certified.
+//! certified. Of a model that takes long, every second frame is attacked, by fewer searches.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

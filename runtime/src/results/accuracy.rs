@@ -113,7 +113,7 @@ fn condition_key(condition: Condition) -> Series {
     key(named(condition), GREY, marker(condition), Line::None)
 }
 
-/// A line of the legend that stands for several series.
+/// A series without points: the looks of a line, or a line of the legend that stands for several.
 fn key(name: String, colour: Colour, marker: Marker, line: Line) -> Series {
     Series {
         name,

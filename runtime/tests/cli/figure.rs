@@ -164,9 +164,16 @@ fn of_two_models_each_has_a_colour_and_each_condition_a_marker() {
             ))
             .count()
         };
-        // Two conditions of each.
+        let marks = |element: &str, colour: &str| {
+            let all = svg.split('<').filter(|tag| tag.starts_with(element));
+            all.filter(|tag| tag.contains(colour)).count()
+        };
+        // Both conditions of each, in its colour.
         for colour in ["#0072B2", "#E69F00"] {
             assert!(lines(colour) >= 2, "{kind}: {colour}");
+            for element in ["circle", "rect"] {
+                assert!(marks(element, colour) >= 3, "{kind}: {element} {colour}");
+            }
         }
         assert_eq!(lines("#4A1486"), 0, "{kind}: a third colour");
     }

@@ -1,7 +1,7 @@
 //! A run in which all classes have become alike.
 //!
 //! Equal votes for every class are a margin of 0 on every image, more than a bad start has, and no gradient leads away
-//! from there. A network of width 512 with random path weights fell into it within ten epochs.
+//! from there. A network of width 512 with random path weights had that margin after ten epochs, and kept it.
 
 use super::{EpochLog, TrainError};
 
