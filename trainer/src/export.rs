@@ -14,7 +14,7 @@ use crate::{
     checkpoint::{CheckpointError, Header, write_whole},
     config::Scores,
     evaluate::floats,
-    network::{BATCH_NORM_EPSILON, Convolution, Network},
+    network::{BATCH_NORM_EPSILON, Convolution, Embedding, Network},
 };
 
 /// Why a network could not be exported.
@@ -80,30 +80,26 @@ pub fn onnx_bytes(header: &Header, network: &Network) -> Result<Vec<u8>, ExportE
     let mut x = graph.node("Mul", "normalise", &[&centred, &scale]);
     let mut len = size;
     let plan = &network.plan;
-    let mut convolve = |graph: &mut GraphBuilder, x: &str, c: &Convolution, weight_scale: f64| {
-        folded
-            .next(c, weight_scale)
-            .map(|(weight, bias)| graph.convolution(x, c, &weight, &bias))
-    };
-    let stem = convolve(&mut graph, &x, &plan.stem, 1.0)?;
+    let stem = folded.convolve(&mut graph, &x, &plan.stem, 1.0)?;
     len = plan.stem.output_len(len).unwrap_or(0);
+    let stem = folded.place(&mut graph, stem, plan.embedding.as_ref())?;
     x = graph.node("Relu", "stem.relu", &[&stem]);
-    for (index, block) in plan.blocks.iter().enumerate() {
-        let name = format!("b{}", index + 1);
+    for block in &plan.blocks {
+        let name = &block.name;
         let share = 1.0 / block.paths.len() as f64;
         let mut sum: Option<String> = None;
         for (path, [first, second]) in (1..).zip(&block.paths) {
-            let middle = convolve(&mut graph, &x, first, 1.0)?;
+            let middle = folded.convolve(&mut graph, &x, first, 1.0)?;
             let middle = graph.node("Relu", &format!("{}.relu", first.name), &[&middle]);
             // In evaluation the paths are averaged: the share is folded in as well.
-            let end = convolve(&mut graph, &middle, second, share)?;
+            let end = folded.convolve(&mut graph, &middle, second, share)?;
             sum = Some(match sum {
                 None => end,
                 Some(others) => graph.node("Add", &format!("{name}.mix{path}"), &[&others, &end]),
             });
         }
         let shortcut = match &block.shortcut {
-            Some(c) => convolve(&mut graph, &x, c, 1.0)?,
+            Some(c) => folded.convolve(&mut graph, &x, c, 1.0)?,
             None => x.clone(),
         };
         let stride = block
@@ -113,9 +109,10 @@ pub fn onnx_bytes(header: &Header, network: &Network) -> Result<Vec<u8>, ExportE
         len = (len - 1) / stride + 1;
         let sum = sum.unwrap_or_default();
         let added = graph.node("Add", &format!("{name}.add"), &[&shortcut, &sum]);
-        x = graph.node("Relu", &format!("{name}.relu"), &[&added]);
+        let placed = folded.place(&mut graph, added, block.embedding.as_ref())?;
+        x = graph.node("Relu", &format!("{name}.relu"), &[&placed]);
     }
-    let logits = convolve(&mut graph, &x, &plan.head, 1.0)?;
+    let logits = folded.convolve(&mut graph, &x, &plan.head, 1.0)?;
     graph.output(&logits, "logits", &[1, plan.head.output, len, len]);
     let names = serde_json::to_string(&header.classes).unwrap_or_default();
     graph.metadata("bagcert.class_names", &names);
@@ -142,6 +139,39 @@ impl Folded {
         }
     }
 
+    /// Adds the next convolution, reading `x`, to the graph; returns the name of its output.
+    fn convolve(
+        &mut self,
+        graph: &mut GraphBuilder,
+        x: &str,
+        c: &Convolution,
+        scale: f64,
+    ) -> Result<String, ExportError> {
+        let (weight, bias) = self.next(c, scale)?;
+        Ok(graph.convolution(x, c, &weight, &bias))
+    }
+
+    /// Adds the embedding, where there is one, to `x`; returns the name of the sum.
+    fn place(
+        &mut self,
+        graph: &mut GraphBuilder,
+        x: String,
+        embedding: Option<&Embedding>,
+    ) -> Result<String, ExportError> {
+        let Some(Embedding { name, shape }) = embedding else {
+            return Ok(x);
+        };
+        let numbers = self.parameters.next().ok_or_else(|| ExportError::Missing {
+            layer: name.clone(),
+            part: "value",
+        })?;
+        let [channels, rows, columns] = *shape;
+        let values = finite(floats(&numbers.detach())?, name)?;
+        let value = format!("{name}.value");
+        let value = graph.constant(&value, &[1, channels, rows, columns], &values);
+        Ok(graph.node("Add", name, &[&x, &value]))
+    }
+
     /// Weight [out, in, k, k] and bias [out], both times `scale`; folded in f64.
     fn next(&mut self, c: &Convolution, scale: f64) -> Result<(Vec<f32>, Vec<f32>), ExportError> {
         let double = |tensor: Option<Tensor>, part| {
@@ -164,13 +194,17 @@ impl Folded {
         } else {
             (weight, double(self.parameters.next(), "bias")?)
         };
-        let (weight, bias) = (floats(&(weight * scale))?, floats(&(bias * scale))?);
-        if weight.iter().chain(&bias).all(|value| value.is_finite()) {
-            Ok((weight, bias))
-        } else {
-            Err(ExportError::NotFinite {
-                layer: c.name.clone(),
-            })
-        }
+        let scaled = |tensor: Tensor| finite(floats(&(tensor * scale))?, &c.name);
+        Ok((scaled(weight)?, scaled(bias)?))
     }
+}
+
+/// `values`, of the layer of this name, unless one is NaN or infinite.
+fn finite(values: Vec<f32>, layer: &str) -> Result<Vec<f32>, ExportError> {
+    if values.iter().all(|value| value.is_finite()) {
+        return Ok(values);
+    }
+    Err(ExportError::NotFinite {
+        layer: layer.into(),
+    })
 }

@@ -21,7 +21,7 @@ use crate::{
     checkpoint::Header,
     config::{NetworkConfig, Scores},
     export::{ExportError, onnx_bytes},
-    network::{Network, Plan},
+    network::{Embedding, Layer, Network, Plan},
 };
 
 /// Why a file could not be taken back.
@@ -85,12 +85,13 @@ pub fn import(path: &Path, device: Device) -> Result<(Header, Network, Geometry)
     let header = file.header(&model).map_err(foreign)?;
     let plan = Plan::new(
         &header.network,
+        header.image_size,
         header.normalisation.len() as i64,
         header.classes.len() as i64,
     )
     .folded();
     file.check(&plan).map_err(foreign)?;
-    let geometry = plan.geometry(header.image_size)?;
+    let geometry = plan.geometry()?;
     let mut network = Network::new(plan, header.normalisation.clone(), Device::Cpu);
     file.fill(&mut network).map_err(foreign)?;
     let again = onnx_bytes(&header, &network)?;
@@ -189,6 +190,7 @@ impl<'m> File<'m> {
             widths: Some(vec![]),
             paths: 1,
             shake: false,
+            position_embedding: self.node("stem.place").is_some(),
         };
         for block in 1.. {
             let name = |path, convolution| format!("b{block}.path{path}.conv{convolution}");
@@ -253,26 +255,37 @@ impl<'m> File<'m> {
         }
     }
 
-    /// Every convolution of the plan must be there with its very shape, before memory is taken for them.
+    /// All numbers of the plan must be there with their very shapes, before memory is taken for them.
     fn check(&self, plan: &Plan) -> Result<(), String> {
-        for c in plan.convolutions() {
-            let shapes = [
-                ("weight", vec![c.output, c.input, c.kernel, c.kernel]),
-                ("bias", vec![c.output]),
-            ];
-            for (part, shape) in shapes {
-                let name = format!("{}.{part}", c.name);
-                let found = self.constant(&name)?;
-                let count: i64 = shape.iter().product();
-                if found.dims != shape || found.raw_data.len() as i64 != 4 * count {
-                    return Err(format!(
-                        "{name} has the shape {:?}, not {shape:?}",
-                        found.dims
-                    ));
+        for layer in plan.layers() {
+            match layer {
+                Layer::Convolution(c) => {
+                    let weight = [c.output, c.input, c.kernel, c.kernel];
+                    self.has_shape(&format!("{}.weight", c.name), &weight)?;
+                    self.has_shape(&format!("{}.bias", c.name), &[c.output])?;
+                }
+                Layer::Embedding(Embedding { name, shape }) => {
+                    let [channels, rows, columns] = *shape;
+                    self.has_shape(&format!("{name}.value"), &[1, channels, rows, columns])?;
                 }
             }
         }
         Ok(())
+    }
+
+    fn has_shape(&self, name: &str, shape: &[i64]) -> Result<(), String> {
+        let found = self.constant(name)?;
+        // Of a product that is no i64 there are not so many bytes.
+        let bytes = shape
+            .iter()
+            .try_fold(4i64, |bytes, len| bytes.checked_mul(*len));
+        if found.dims == shape && i64::try_from(found.raw_data.len()).ok() == bytes {
+            return Ok(());
+        }
+        Err(format!(
+            "{name} has the shape {:?}, not {shape:?}",
+            found.dims
+        ))
     }
 
     /// Copies the numbers; the share of a path in the mean, which the export folds in, is taken out again.

@@ -62,6 +62,7 @@ fn libtorch_and_tract_agree_on_every_kind_of_network() {
     let networks = [
         "width = 16\nkernels = [3, 1, 3, 1]\n",
         "width = 16\nkernels = [3, 1, 1]\npaths = 1\nstem_kernel = 4\nstem_stride = 2\n",
+        "width = 16\nkernels = [3, 1]\nstem_kernel = 2\nstem_stride = 2\nposition_embedding = true\n",
         "width = 12\nkernels = [3, 1, 3]\nstrides = [2, 1, 2]\nwidths = [12, 16, 24]\n",
     ];
     for text in networks {

@@ -49,6 +49,11 @@ fn admission_finds_the_geometry_of_the_configuration() {
             11,
         ),
         ("kernels = [1]\nstem_kernel = 1", 32, 1),
+        (
+            "kernels = [3, 1]\nstem_kernel = 2\nstem_stride = 2\nposition_embedding = true",
+            32,
+            6,
+        ),
     ];
     for (text, size, receptive_field) in networks {
         let header = Header {
@@ -61,8 +66,8 @@ fn admission_finds_the_geometry_of_the_configuration() {
         let admitted = admit_bytes(&bytes, Path::new("network.onnx")).unwrap();
         assert_eq!(admitted.geometry(), geometry, "{text}");
         assert_eq!(geometry.x.receptive_field(), receptive_field, "{text}");
-        let plan = Plan::new(&header.network, 3, 10);
-        assert_eq!(admitted.macs(), plan.multiply_adds(size) as u64, "{text}");
+        let plan = Plan::new(&header.network, size, 3, 10);
+        assert_eq!(admitted.macs(), plan.multiply_adds() as u64, "{text}");
     }
 }
 
@@ -98,8 +103,8 @@ fn the_papers_imagenet_networks_are_those_of_their_configurations() {
         assert_eq!(admitted.class_names(), header.classes, "{name}");
         let resize = admitted.metadata().get("bagcert.resize");
         assert_eq!(resize.map(String::as_str), Some("256"), "{name}");
-        let plan = Plan::new(&header.network, 3, 1000);
-        assert_eq!(admitted.macs(), plan.multiply_adds(224) as u64, "{name}");
+        let plan = Plan::new(&header.network, 224, 3, 1000);
+        assert_eq!(admitted.macs(), plan.multiply_adds() as u64, "{name}");
         let trained = plan.parameter_count() as f64 / 1e6;
         assert!((trained - millions).abs() < 0.005, "{name}: {trained} M");
         // In the file each normalisation is folded into a bias; mean and deviation of three channels come to it.

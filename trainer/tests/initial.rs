@@ -109,6 +109,62 @@ fn a_run_begins_with_the_network_of_another() {
     );
 }
 
+/// A network that learns where its cells lie begins as one that does not know it, and says the same.
+#[test]
+fn a_position_embedding_can_be_added() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    write_dataset(data, 40);
+    let first = data.join("first");
+    succeeds(&train(&write_config_with(data, 2, &[]), data, &first));
+    let first = first.join("checkpoint.safetensors");
+    let initial = format!("initial = {:?}", text(&first));
+    let tables = [
+        ("training", initial.as_str()),
+        ("network", "position_embedding = true"),
+    ];
+    let config = write_config_with(data, 1, &tables);
+    let second = data.join("second");
+    let written = fs::read_to_string(&config).unwrap();
+    let learning = train(&config, data, &second);
+    fs::write(
+        &config,
+        written.replace("learning_rate = 0.01", "learning_rate = 1e-12"),
+    )
+    .unwrap();
+    succeeds(&learning);
+    let second = second.join("checkpoint.safetensors");
+    // Statistics follow the batches and are left out.
+    let trained = |path: &Path| {
+        let mut named = load(path, Device::Cpu).unwrap().1.parameters.named();
+        named.retain(|(name, _)| !name.ends_with(".mean") && !name.ends_with(".variance"));
+        named
+    };
+    let (before, after) = (trained(&first), trained(&second));
+    let (embeddings, after): (Vec<_>, Vec<_>) = after
+        .into_iter()
+        .partition(|(name, _)| name.ends_with(".place.value"));
+    let sizes: Vec<_> = embeddings.iter().map(|(_, tensor)| tensor.size()).collect();
+    assert_eq!(sizes, [[8, 32, 32], [8, 16, 16], [8, 16, 16]]);
+    for (name, tensor) in &embeddings {
+        assert!(apart(tensor, &tensor.zeros_like()) < 1e-6, "{name}");
+    }
+    assert_eq!(before.len(), after.len());
+    for ((name, one), (same, other)) in before.iter().zip(&after) {
+        assert_eq!(name, same);
+        assert!(apart(one, other) < 1e-6, "{name}");
+    }
+
+    // The way back would lose what was learnt.
+    let initial = format!("initial = {:?}", text(&second));
+    let config = write_config_with(data, 1, &[("training", &initial)]);
+    let (result, errors) = run(&train(&config, data, &data.join("third")));
+    assert!(
+        !result.status.success() && errors.contains("another network"),
+        "{errors}"
+    );
+}
+
 #[test]
 fn weights_that_do_not_fit_are_refused() {
     let folder = tempfile::tempdir().unwrap();

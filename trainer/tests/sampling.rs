@@ -11,18 +11,35 @@ use common::{train, write_config_with, write_dataset};
 use tch::{Device, Kind, Tensor, no_grad};
 
 /// Networks whose last spatial layer is a block after a strided stem, one after a strided block, one with a stride and
-/// a shortcut of another width, one that only skips cells, and the stem.
-const NETWORKS: [&str; 5] = [
+/// a shortcut of another width, one that only skips cells, and the stem; the last two with position embeddings before, at and
+/// after the layer where cells are picked.
+const NETWORKS: [&str; 7] = [
     "width = 6\nstem_kernel = 2\nstem_stride = 2\nkernels = [3, 1, 1]\npaths = 1",
     "width = 6\nkernels = [3, 1, 3, 1]\nstrides = [1, 2, 1, 1]",
     "width = 6\nkernels = [1, 3, 1]\nstrides = [1, 2, 1]\nwidths = [4, 6, 8]",
     "width = 6\nkernels = [3, 1]\nstrides = [1, 2]",
     "width = 6\nstem_kernel = 4\nstem_stride = 3\nkernels = [1, 1]",
+    "width = 6\nstem_kernel = 2\nstem_stride = 2\nkernels = [1, 3, 1]\nstrides = [1, 2, 1]\nposition_embedding = true",
+    "width = 6\nstem_kernel = 4\nstem_stride = 3\nkernels = [1]\nposition_embedding = true",
 ];
 
 fn plan(text: &str) -> Plan {
+    plan_of(text, 32)
+}
+
+fn plan_of(text: &str, image_size: u32) -> Plan {
     let config: NetworkConfig = toml::from_str(text).unwrap();
-    Plan::new(&config, 3, 10)
+    Plan::new(&config, image_size, 3, 10)
+}
+
+/// Random numbers in place of the zeros that new position embeddings are.
+fn scatter(mut network: Network) -> Network {
+    for (name, tensor) in network.parameters.named() {
+        if name.ends_with(".place.value") {
+            assert!(network.parameters.set(&name, &tensor.randn_like()));
+        }
+    }
+    network
 }
 
 fn offsets(stride: i64) -> impl Iterator<Item = [i64; 2]> {
@@ -37,7 +54,8 @@ fn sampled_cells_are_those_of_the_whole_map() {
         let images = Tensor::rand([2, 3, size, size], (Kind::Float, Device::Cpu));
         for text in NETWORKS {
             let normalisation = vec![(0.5, 0.25); 3];
-            let network = Network::new(plan(text), normalisation, Device::Cpu);
+            let plan = plan_of(text, size as u32);
+            let network = scatter(Network::new(plan, normalisation, Device::Cpu));
             let whole = no_grad(|| network.forward(&images, Mode::Evaluate));
             for stride in 1..=3 {
                 for offset in offsets(stride) {
@@ -59,7 +77,8 @@ fn so_they_are_in_every_arithmetic_and_layout() {
     tch::manual_seed(4);
     let images = Tensor::rand([2, 3, 32, 32], (Kind::Float, Device::Cpu));
     for text in NETWORKS {
-        let mut network = Network::new(plan(text), vec![(0.5, 0.25); 3], Device::Cpu);
+        let normalisation = vec![(0.5, 0.25); 3];
+        let mut network = scatter(Network::new(plan(text), normalisation, Device::Cpu));
         for (kind, near) in [(Kind::Float, 1e-4), (Kind::BFloat16, 0.1)] {
             network.compute = Compute {
                 kind,
@@ -93,14 +112,14 @@ fn offsets_are_drawn_evenly() {
 fn the_work_that_is_left_is_counted() {
     for text in NETWORKS {
         let plan = plan(text);
-        assert_eq!(plan.sampled_multiply_adds(32, 1), plan.multiply_adds(32));
+        assert_eq!(plan.sampled_multiply_adds(1), plan.multiply_adds());
     }
     // Stem 2x2 on 16x16 cells, then 8x8 of them: 3x3, three 1x1 blocks' worth, head.
     let expected = 256 * 6 * 12 + 64 * (36 * 9 + 36 + 4 * 36 + 60);
-    assert_eq!(plan(NETWORKS[0]).sampled_multiply_adds(32, 2), expected);
+    assert_eq!(plan(NETWORKS[0]).sampled_multiply_adds(2), expected);
     // The stem itself: 11 cells, 6 of them.
     let expected = 36 * (6 * 48 + 8 * 36 + 60);
-    assert_eq!(plan(NETWORKS[4]).sampled_multiply_adds(32, 2), expected);
+    assert_eq!(plan(NETWORKS[4]).sampled_multiply_adds(2), expected);
 }
 
 #[test]

@@ -21,7 +21,7 @@ fn network() -> Network {
         toml::from_str("width = 24\nkernels = [3, 1, 3]\nstrides = [1, 2, 1]\nshake = false")
             .unwrap();
     let normalisation = vec![(0.49, 0.25), (0.48, 0.24), (0.45, 0.26)];
-    Network::new(Plan::new(&config, 3, 10), normalisation, Device::Cpu)
+    Network::new(Plan::new(&config, 32, 3, 10), normalisation, Device::Cpu)
 }
 
 /// Loss, logits and gradient of one batch.
@@ -51,7 +51,7 @@ fn paths_are_mixed_at_random_only_where_there_are_two_and_it_is_asked_for() {
     let images = Tensor::rand([4, 3, 32, 32], options);
     for (paths, shake) in [(1, false), (1, true), (2, false), (2, true)] {
         let config = format!("width = 8\nkernels = [3, 1]\npaths = {paths}");
-        let plan = Plan::new(&toml::from_str(&config).unwrap(), 3, 10);
+        let plan = Plan::new(&toml::from_str(&config).unwrap(), 32, 3, 10);
         let network = Network::new(plan, vec![(0.5, 0.25); 3], Device::Cpu);
         tch::manual_seed(3);
         let next = Tensor::rand([1], options);

@@ -67,8 +67,16 @@ pub struct NetworkConfig {
     /// Shake-shake (batch-wise) while training; otherwise two paths are averaged.
     #[serde(default = "default_true")]
     pub shake: bool,
+    /// A number learnt for each cell and channel is added to the outputs of the stem and of each block, so that a
+    /// cell's votes may depend on where it lies. It is the same for every image: no receptive field grows. Not in the
+    /// paper.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub position_embedding: bool,
 }
 
+fn is_false(value: &bool) -> bool {
+    !*value
+}
 fn default_true() -> bool {
     true
 }

@@ -6,7 +6,7 @@ use crate::config::{Precision, TrainingConfig};
 
 use super::{
     parameters::Parameters,
-    plan::{Block, Convolution, Plan, picking},
+    plan::{Block, Convolution, Embedding, Plan, picking},
     sampling::Sampling,
     shake::{self, Weights},
 };
@@ -165,9 +165,18 @@ impl Network {
                 &Sampling::ALL
             }
         };
-        let mut x = cursor.apply(&x, &self.plan.stem, at(None)).relu_();
+        let x = cursor.apply(&x, &self.plan.stem, at(None));
+        let mut x = cursor
+            .place(x, self.plan.embedding.as_ref(), at(None))
+            .relu_();
         for (index, block) in self.plan.blocks.iter().enumerate() {
-            x = cursor.block(&x, block, at(Some(index)));
+            // After the layer where cells were picked, they alone are there.
+            let here = if last < Some(index) {
+                sampling
+            } else {
+                at(Some(index))
+            };
+            x = cursor.block(&x, block, at(Some(index)), here);
         }
         cursor
             .apply(&x, &self.plan.head, &Sampling::ALL)
@@ -213,7 +222,16 @@ impl Cursor {
         )
     }
 
-    fn block(&mut self, x: &Tensor, block: &Block, sampling: &Sampling) -> Tensor {
+    /// `x`, a map of the cells that `sampling` takes, with the embedding of these cells added.
+    fn place(&mut self, x: Tensor, embedding: Option<&Embedding>, sampling: &Sampling) -> Tensor {
+        match embedding.and_then(|_| self.next().1) {
+            Some(numbers) => x + sampling.of(&numbers.unsqueeze(0)),
+            None => x,
+        }
+    }
+
+    /// `sampling`: what this block takes of the cells of `x`; `here`: what its output has of the whole map.
+    fn block(&mut self, x: &Tensor, block: &Block, sampling: &Sampling, here: &Sampling) -> Tensor {
         let mut ends = Vec::with_capacity(block.paths.len());
         for path in &block.paths {
             let [first, second] = path;
@@ -226,6 +244,7 @@ impl Cursor {
             None => sampling.of(x),
         };
         let mixed = shake::mix(ends, self.weights.next());
-        (shortcut + mixed).relu_()
+        let sum = shortcut + mixed;
+        self.place(sum, block.embedding.as_ref(), here).relu_()
     }
 }

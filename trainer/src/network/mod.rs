@@ -8,5 +8,5 @@ mod shake;
 
 pub use forward::{BATCH_NORM_EPSILON, Compute, Mode, Network};
 pub use parameters::Parameters;
-pub use plan::{Block, Convolution, Plan};
+pub use plan::{Block, Convolution, Embedding, Layer, Plan};
 pub use sampling::Sampling;

@@ -2,12 +2,13 @@
 
 use tch::{Device, Kind, Tensor, no_grad};
 
-use super::plan::Plan;
+use super::plan::{Embedding, Layer, Plan};
 
 /// Parameters and batch-normalisation statistics of a network.
 ///
 /// Each convolution contributes its weight [out, in, k, k], then, where it is normalised, scale and shift
-/// `[out]`, otherwise its bias `[out]`; each normalised one also a running mean and variance `[out]`.
+/// `[out]`, otherwise its bias `[out]`; each normalised one also a running mean and variance `[out]`. A position
+/// embedding contributes its value [channels, rows, columns].
 #[derive(Debug)]
 pub struct Parameters {
     /// All trainable numbers; the one leaf of the autograd graph.
@@ -29,7 +30,16 @@ impl Layout {
             parameters: vec![],
             statistics: vec![],
         };
-        for c in plan.convolutions() {
+        for layer in plan.layers() {
+            let c = match layer {
+                Layer::Convolution(c) => c,
+                Layer::Embedding(Embedding { name, shape }) => {
+                    layout
+                        .parameters
+                        .push((format!("{name}.value"), shape.to_vec()));
+                    continue;
+                }
+            };
             let name = |part: &str| format!("{}.{part}", c.name);
             layout
                 .parameters
@@ -104,7 +114,7 @@ impl Parameters {
         }
     }
 
-    /// Views of the parameters, in the order of `Plan::convolutions`.
+    /// Views of the parameters, in the order of `Plan::layers`.
     pub fn parameters(&self) -> Vec<Tensor> {
         split(&self.flat, &self.layout.parameters)
     }

@@ -39,13 +39,41 @@ impl Convolution {
     }
 }
 
+/// A learnt number for each cell and channel, added to a map.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Embedding {
+    /// Its name, unique in the network.
+    pub name: String,
+    /// Channels, rows and columns.
+    pub shape: [i64; 3],
+}
+
+/// What holds trainable numbers.
+#[derive(Clone, Copy, Debug)]
+pub enum Layer<'p> {
+    /// A convolution, with its batch normalisation.
+    Convolution(&'p Convolution),
+    /// A position embedding.
+    Embedding(&'p Embedding),
+}
+
 /// A residual block: one or two paths of two convolutions each, and a shortcut.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Block {
+    /// Its name, unique in the network.
+    pub name: String,
     /// The convolutions of each path, in order.
     pub paths: Vec<[Convolution; 2]>,
     /// A 1x1 convolution where the block changes width or stride; otherwise the identity.
     pub shortcut: Option<Convolution>,
+    /// Added to the sum of paths and shortcut.
+    pub embedding: Option<Embedding>,
+}
+
+impl Block {
+    fn convolutions(&self) -> impl Iterator<Item = &Convolution> {
+        self.paths.iter().flatten().chain(&self.shortcut)
+    }
 }
 
 /// For the two convolutions of a path of a block: `picked` for the one where a sample of the block's output cells
@@ -63,6 +91,10 @@ pub(super) fn picking<T: Copy>(path: &[Convolution; 2], picked: T, all: T) -> [T
 pub struct Plan {
     /// The first convolution.
     pub stem: Convolution,
+    /// Added to the stem's output.
+    pub embedding: Option<Embedding>,
+    /// Pixels along each side of the images, which are square.
+    pub image_size: u32,
     /// The residual blocks.
     pub blocks: Vec<Block>,
     /// The 1x1 convolution to one logit per class.
@@ -70,8 +102,9 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The layers that `config` asks for, from `channels` image channels to `classes` classes.
-    pub fn new(config: &NetworkConfig, channels: i64, classes: i64) -> Self {
+    /// The layers that `config` asks for, from square images of `image_size` pixels with `channels` channels to
+    /// `classes` classes.
+    pub fn new(config: &NetworkConfig, image_size: u32, channels: i64, classes: i64) -> Self {
         let count = config.kernels.len();
         let strides = config.strides.clone().unwrap_or_else(|| vec![1; count]);
         let widths = config
@@ -85,20 +118,39 @@ impl Plan {
             config.stem_kernel,
             config.stem_stride,
         );
+        // Where an image is too small for a layer, `geometry` says so.
+        let mut len = stem.output_len(i64::from(image_size)).unwrap_or(0);
+        let embedding = |name: &str, channels: i64, len: i64| {
+            config.position_embedding.then(|| Embedding {
+                name: format!("{name}.place"),
+                shape: [channels, len, len],
+            })
+        };
+        let stem_embedding = embedding(&stem.name, stem.output, len);
         let mut input = config.width;
         let mut blocks = Vec::with_capacity(count);
         for (index, ((&kernel, &stride), &width)) in
             config.kernels.iter().zip(&strides).zip(&widths).enumerate()
         {
             let name = format!("b{}", index + 1);
-            blocks.push(block(&name, input, width, kernel, stride, config.paths));
+            let mut block = block(name, input, width, kernel, stride, config.paths);
+            // Kernels of 1 and 3, padded: only the stride counts.
+            len = (len - 1) / stride + 1;
+            block.embedding = embedding(&block.name, width, len);
+            blocks.push(block);
             input = width;
         }
         let head = Convolution {
             normalised: false,
             ..unit("head".into(), input, classes, 1, 1)
         };
-        Self { stem, blocks, head }
+        Self {
+            stem,
+            embedding: stem_embedding,
+            image_size,
+            blocks,
+            head,
+        }
     }
 
     /// The same layers with a bias in each convolution and no batch normalisation: what an export holds.
@@ -114,15 +166,24 @@ impl Plan {
         self
     }
 
+    /// Everything that holds trainable numbers, in the order of evaluation.
+    pub fn layers(&self) -> impl Iterator<Item = Layer<'_>> {
+        let blocks = self.blocks.iter().flat_map(|block| {
+            let convolutions = block.convolutions().map(Layer::Convolution);
+            convolutions.chain(block.embedding.as_ref().map(Layer::Embedding))
+        });
+        std::iter::once(Layer::Convolution(&self.stem))
+            .chain(self.embedding.as_ref().map(Layer::Embedding))
+            .chain(blocks)
+            .chain(std::iter::once(Layer::Convolution(&self.head)))
+    }
+
     /// Every convolution, in the order of evaluation.
     pub fn convolutions(&self) -> impl Iterator<Item = &Convolution> {
-        let blocks = self
-            .blocks
-            .iter()
-            .flat_map(|block| block.paths.iter().flatten().chain(&block.shortcut));
-        std::iter::once(&self.stem)
-            .chain(blocks)
-            .chain(std::iter::once(&self.head))
+        self.layers().filter_map(|layer| match layer {
+            Layer::Convolution(c) => Some(c),
+            Layer::Embedding(_) => None,
+        })
     }
 
     /// The last block with a convolution that is not 1x1 with stride 1; `None` where only the stem has one.
@@ -132,31 +193,33 @@ impl Plan {
             .rposition(|block| block.paths.iter().flatten().any(Convolution::is_spatial))
     }
 
-    /// Trainable numbers: weights, biases, and scale and shift of each batch normalisation.
+    /// Trainable numbers: weights, biases, scale and shift of each batch normalisation, position embeddings.
     pub fn parameter_count(&self) -> i64 {
-        self.convolutions()
-            .map(|c| {
+        let count = |layer| match layer {
+            Layer::Convolution(c) => {
                 let weights = c.output * c.input * c.kernel * c.kernel;
                 weights + if c.normalised { 2 * c.output } else { c.output }
-            })
-            .sum()
+            }
+            Layer::Embedding(embedding) => embedding.shape.iter().product(),
+        };
+        self.layers().map(count).sum()
     }
 
-    /// Multiply-adds of the convolutions for one square image of `size` pixels.
-    pub fn multiply_adds(&self, size: u32) -> i64 {
-        self.sampled_multiply_adds(size, 1)
+    /// Multiply-adds of the convolutions for one image.
+    pub fn multiply_adds(&self) -> i64 {
+        self.sampled_multiply_adds(1)
     }
 
     /// The same where only every `stride`-th cell of the score map is worked out along both axes, counted from the
     /// first cell (see [`super::Sampling`]).
-    pub fn sampled_multiply_adds(&self, size: u32, stride: i64) -> i64 {
+    pub fn sampled_multiply_adds(&self, stride: i64) -> i64 {
         let cost = |c: &Convolution, input: i64, stride: i64| {
             let len = (c.output_len(input).unwrap_or(0) + stride - 1) / stride;
             (len * len * c.output * c.input * c.kernel * c.kernel, len)
         };
         let last = self.last_spatial_block();
         let at = |index| if last == index { stride } else { 1 };
-        let (mut sum, mut len) = cost(&self.stem, i64::from(size), at(None));
+        let (mut sum, mut len) = cost(&self.stem, i64::from(self.image_size), at(None));
         for (index, block) in self.blocks.iter().enumerate() {
             let (input, stride) = (len, at(Some(index)));
             for path in &block.paths {
@@ -173,12 +236,12 @@ impl Plan {
         sum + cost(&self.head, len, 1).0
     }
 
-    /// Which inputs each output cell reads, by propagating intervals through the layers, for square images of
-    /// `size` pixels.
+    /// Which inputs each output cell reads, by propagating intervals through the layers.
     ///
     /// # Errors
     /// Where an image is too small for the layers.
-    pub fn geometry(&self, size: u32) -> Result<Geometry, GeometryError> {
+    pub fn geometry(&self) -> Result<Geometry, GeometryError> {
+        let size = self.image_size;
         let mut reach = Reach {
             stride: 1,
             lo: 0,
@@ -248,7 +311,7 @@ fn unit(name: String, input: i64, output: i64, kernel: i64, stride: i64) -> Conv
     }
 }
 
-fn block(name: &str, input: i64, width: i64, kernel: i64, stride: i64, paths: usize) -> Block {
+fn block(name: String, input: i64, width: i64, kernel: i64, stride: i64, paths: usize) -> Block {
     let paths = (1..=paths)
         .map(|path| {
             // The second path has its kernels in the other order: more diverse, the same receptive field.
@@ -279,7 +342,12 @@ fn block(name: &str, input: i64, width: i64, kernel: i64, stride: i64, paths: us
         .collect();
     let changes = input != width || stride != 1;
     let shortcut = changes.then(|| unit(format!("{name}.shortcut"), input, width, 1, stride));
-    Block { paths, shortcut }
+    Block {
+        name,
+        paths,
+        shortcut,
+        embedding: None,
+    }
 }
 
 #[cfg(test)]
@@ -297,6 +365,7 @@ mod tests {
             widths: None,
             paths: 2,
             shake: true,
+            position_embedding: false,
         }
     }
 
@@ -311,8 +380,8 @@ mod tests {
             (&[3, 3, 3, 1, 3, 1, 3, 1], 13, 66.1),
         ];
         for (kernels, receptive_field, millions) in table {
-            let plan = Plan::new(&paper(kernels), 3, 10);
-            let axis = plan.geometry(32).unwrap().x;
+            let plan = Plan::new(&paper(kernels), 32, 3, 10);
+            let axis = plan.geometry().unwrap().x;
             assert_eq!(axis.receptive_field(), receptive_field);
             assert_eq!((axis.outputs(), axis.stride()), (32, 1));
             let found = plan.parameter_count() as f64 / 1e6;
@@ -338,7 +407,7 @@ mod tests {
                 widths: Some(vec![64, 64, 128, 128, 256, 256, 512, 512]),
                 ..paper(kernels)
             };
-            let axis = Plan::new(&config, 3, 1000).geometry(224).unwrap().x;
+            let axis = Plan::new(&config, 224, 3, 1000).geometry().unwrap().x;
             assert_eq!(
                 (axis.receptive_field(), axis.outputs(), axis.stride()),
                 (receptive_field, 56, 4)
@@ -353,7 +422,7 @@ mod tests {
             stem_stride: 2,
             ..paper(&[3, 1])
         };
-        let axis = Plan::new(&config, 3, 10).geometry(32).unwrap().x;
+        let axis = Plan::new(&config, 32, 3, 10).geometry().unwrap().x;
         assert_eq!(
             (axis.outputs(), axis.stride(), axis.lo(), axis.hi()),
             (16, 2, -3, 4)

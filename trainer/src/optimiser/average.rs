@@ -47,7 +47,7 @@ mod tests {
     #[test]
     fn it_agrees_with_the_formula_over_many_steps() {
         let config = toml::from_str("width = 2\nkernels = [1]").unwrap();
-        let network = Parameters::new(&Plan::new(&config, 3, 2), Device::Cpu);
+        let network = Parameters::new(&Plan::new(&config, 32, 3, 2), Device::Cpu);
         let value = |tensor: &Tensor| tensor.double_value(&[1]);
         let mut average = Average::new(&network, 0.9);
         let (mut weight, mut variance) = (value(&network.flat), value(&network.statistics));

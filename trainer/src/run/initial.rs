@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use super::TrainError;
+use super::{TrainError, build};
 use crate::{
     checkpoint::{Checkpoint, Header},
     network::Network,
 };
 
-/// Copies the weights in the checkpoint at `path` into `network`, that of `header`.
+/// Copies the weights in the checkpoint at `path` into `network`, that of `header`. A checkpoint without a position
+/// embedding leaves that of the network at its zeros, with which both say the same.
 ///
 /// # Errors
 /// Where the file is no checkpoint, or one of another network, other classes or another normalisation.
@@ -18,12 +19,20 @@ pub(super) fn begin_with(
     network: &mut Network,
 ) -> Result<(), TrainError> {
     let checkpoint = Checkpoint::read(path)?;
-    checkpoint.expect_network(&header.network)?;
+    let mut source = header.clone();
+    source.network.position_embedding &= checkpoint.header.network.position_embedding;
+    checkpoint.expect_network(&source.network)?;
     if let Some(reason) = misfit(&checkpoint.header, header) {
         let path = path.into();
         return Err(TrainError::Initial { path, reason });
     }
-    Ok(checkpoint.restore(network, None)?)
+    let (mut found, _) = build(&source, network.parameters.flat.device())?;
+    checkpoint.restore(&mut found, None)?;
+    for (name, tensor) in found.parameters.named() {
+        // All names and shapes are those of the network, but for the embedding.
+        network.parameters.set(&name, &tensor);
+    }
+    Ok(())
 }
 
 /// What of their images is told apart by the network itself.

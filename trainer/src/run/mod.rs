@@ -76,8 +76,9 @@ pub trait Observer {
 /// # Errors
 /// Where the layers do not fit the images.
 pub fn build(header: &Header, device: Device) -> Result<(Network, Geometry), GeometryError> {
-    let plan = Plan::new(&header.network, 3, header.classes.len() as i64);
-    let geometry = plan.geometry(header.image_size)?;
+    let classes = header.classes.len() as i64;
+    let plan = Plan::new(&header.network, header.image_size, 3, classes);
+    let geometry = plan.geometry()?;
     Ok((
         Network::new(plan, header.normalisation.clone(), device),
         geometry,
@@ -223,7 +224,7 @@ pub fn train(
         };
         let work = network
             .plan
-            .sampled_multiply_adds(header.image_size, config.training.cell_stride);
+            .sampled_multiply_adds(config.training.cell_stride);
         let work = 6.0 * work as f64;
         let gflops = speed * work / 1e9;
         let entry = EpochLog {

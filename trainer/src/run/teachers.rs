@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn teachers_are_asked_for_the_cells_that_are_learnt() {
         let config = toml::from_str("width = 6\nkernels = [3, 1]\nstrides = [2, 1]").unwrap();
-        let plan = Plan::new(&config, 3, 10);
+        let plan = Plan::new(&config, 32, 3, 10);
         let first = Network::new(plan, vec![(0.5, 0.25); 3], Device::Cpu);
         let numbers = &first.parameters;
         let images = Tensor::rand([2, 3, 32, 32], (Kind::Float, Device::Cpu));

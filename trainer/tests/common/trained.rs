@@ -82,9 +82,10 @@ pub(crate) fn overflowing() -> (Network, Geometry, Dataset) {
         widths: None,
         paths: 1,
         shake: false,
+        position_embedding: false,
     };
-    let plan = Plan::new(&config, 3, 10);
-    let geometry = plan.geometry(32).unwrap();
+    let plan = Plan::new(&config, 32, 3, 10);
+    let geometry = plan.geometry().unwrap();
     let mut network = Network::new(plan, vec![(0.0, 1.0); 3], Device::Cpu);
     for (name, tensor) in network.parameters.named() {
         if name.ends_with(".weight") {
