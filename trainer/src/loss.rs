@@ -11,16 +11,20 @@ use crate::config::{LossConfig, Scores};
 pub use distil::{Lesson, distil};
 pub use windows::{Margin, Margins, WindowError, Windows};
 
+/// `value` with the gradient of `smooth`, of the same shape.
+fn straight_through(value: &Tensor, smooth: &Tensor) -> Tensor {
+    // smooth - smooth is exactly zero.
+    value.detach() + (smooth - smooth.detach())
+}
+
 /// Region scores N x C x h x w from logits of the same shape, differentiable.
 ///
 /// `Heaviside` is H(z) forward, H(0) = 1, and the sigmoid's derivative backward.
 pub fn scores(logits: &Tensor, kind: Scores) -> Tensor {
     match kind {
         Scores::Heaviside => {
-            let smooth = logits.sigmoid();
             let step = logits.ge(0.0).to_kind(logits.kind());
-            // smooth - smooth is exactly zero: the value is the step's, the gradient the sigmoid's.
-            step + (&smooth - smooth.detach())
+            straight_through(&step, &logits.sigmoid())
         }
         Scores::Sigmoid => logits.sigmoid(),
         Scores::Softmax => logits.softmax(1, logits.kind()),
@@ -43,12 +47,22 @@ pub fn spread(mean: &Tensor) -> f64 {
 
 /// The lead of class `target` (N) over its strongest rival in mean scores (N x C): a tensor N in [-1, 1].
 fn lead(mean: &Tensor, target: &Tensor) -> Tensor {
+    let (own, rivals) = own_and_rivals(mean, target);
+    own - rivals.amax([1i64].as_slice(), false)
+}
+
+/// Mean scores of class `target` (N) and of its rivals: N, and N x C with -infinity in the target's place.
+fn own_and_rivals(mean: &Tensor, target: &Tensor) -> (Tensor, Tensor) {
     let target = target.unsqueeze(1);
     let own = mean.gather(1, &target, false).squeeze_dim(1);
-    let rival = mean
-        .scatter_value(1, &target, f64::NEG_INFINITY)
-        .amax([1i64].as_slice(), false);
-    own - rival
+    (own, mean.scatter_value(1, &target, f64::NEG_INFINITY))
+}
+
+/// The lead, with a gradient that all rivals share: each has the weight exp(S / softness) among them, S its mean score.
+fn shared_lead(mean: &Tensor, target: &Tensor, softness: f64) -> Tensor {
+    let (own, rivals) = own_and_rivals(mean, target);
+    let smooth = own - (rivals / softness).logsumexp([1i64].as_slice(), false) * softness;
+    straight_through(&lead(&mean.detach(), target), &smooth)
 }
 
 /// L_oh for each image: how far the strongest rival is from the predicted class; -1 where scores are one-hot.
@@ -61,9 +75,12 @@ pub fn one_hot_penalty(mean: &Tensor) -> Tensor {
 /// L_R is -min(margin, M) for each image: only the upper side is clipped. `logits`: N x C x h x w; `labels`: N
 /// class indices; `margin` says which cells L_R is taken over.
 pub fn total(logits: &Tensor, labels: &Tensor, config: &LossConfig, margin: &Margin) -> Tensor {
-    let scores = scores(logits, config.scores);
+    let scores = scores(&(logits / config.temperature), config.scores);
     let mean = mean_scores(&scores);
     let least = match margin {
+        Margin::Paper if config.rival_softness > 0.0 => {
+            shared_lead(&mean, labels, config.rival_softness)
+        }
         Margin::Paper => lead(&mean, labels),
         Margin::WorstWindow(windows) => worst::window_margin(&scores, labels, windows),
         Margin::WorstPair(windows, rivals) => worst::pair_margin(&scores, labels, windows, *rivals),

@@ -85,6 +85,21 @@ fn values_out_of_range_and_keys_without_effect_are_named() {
             "paper_epochs = 2",
             &["loss.paper_epochs", "already"],
         ),
+        (
+            "loss",
+            "temperature = 0.0",
+            &["loss.temperature", "above 0"],
+        ),
+        (
+            "loss",
+            "rival_softness = 1e-4",
+            &["loss.rival_softness", "0.001"],
+        ),
+        (
+            "loss",
+            &format!("{pair}\npatches = [\"2x2\"]\nrival_softness = 0.1"),
+            &["loss.rival_softness", "paper's margin"],
+        ),
         ("training", "clip_norm = 0.0", &["training.clip_norm"]),
         (
             "training",

@@ -95,6 +95,94 @@ fn the_step_is_one_at_zero_and_passes_the_gradient_of_the_sigmoid() {
     }
 }
 
+/// The gradient of the loss in its logits, C x cells.
+fn gradient(values: &[f64], target: usize, config: &LossConfig) -> Vec<f64> {
+    let logits = Tensor::from_slice(values).view([1, CLASSES as i64, 2, 3]);
+    let logits = logits.set_requires_grad(true);
+    let labels = Tensor::from_slice(&[target as i64]);
+    let loss = loss::total(&logits, &labels, config, &Margin::Paper);
+    let gradient = Tensor::run_backward(&[loss], &[&logits], false, false).remove(0);
+    Vec::<f64>::try_from(gradient.flatten(0, -1)).unwrap()
+}
+
+/// Of -(S_label - sum of w S over the rivals), where w is exp(S / softness) over its sum; the step's gradient is that
+/// of the sigmoid, T times as wide.
+#[test]
+fn rivals_share_the_gradient_by_their_scores() {
+    for seed in 0..40 {
+        let (_, values) = logits(seed);
+        let target = seed as usize % CLASSES;
+        let score = |class: usize| {
+            let cells = values[class * CELLS..][..CELLS].iter();
+            cells.filter(|value| **value >= 0.0).count() as f64 / CELLS as f64
+        };
+        for (softness, temperature) in [(0.1, 1.0), (0.5, 4.0), (0.001, 0.5)] {
+            let text =
+                format!("margin = 1.0\nrival_softness = {softness}\ntemperature = {temperature}");
+            let config: LossConfig = toml::from_str(&text).unwrap();
+            // The value is the paper's.
+            let labels = Tensor::from_slice(&[target as i64]);
+            let image = Tensor::from_slice(&values).view([1, CLASSES as i64, 2, 3]);
+            let value = loss::total(&image, &labels, &config, &Margin::Paper).double_value(&[]);
+            assert!((value + worst_margin(&values, target)).abs() < 1e-9);
+
+            let rivals = (0..CLASSES).filter(|class| *class != target);
+            let most = rivals.clone().map(score).fold(0.0, f64::max);
+            let share = |class: usize| ((score(class) - most) / softness).exp();
+            let sum: f64 = rivals.map(share).sum();
+            let found = gradient(&values, target, &config);
+            for (index, (found, value)) in found.iter().zip(&values).enumerate() {
+                let class = index / CELLS;
+                let weight = if class == target {
+                    -1.0
+                } else {
+                    share(class) / sum
+                };
+                let sigmoid = 1.0 / (1.0 + (-value / temperature).exp());
+                let slope = sigmoid * (1.0 - sigmoid) / temperature;
+                let expected = weight * slope / CELLS as f64;
+                assert!(
+                    (found - expected).abs() < 1e-9,
+                    "seed {seed}, {text}: {found} is not {expected} at {index}"
+                );
+            }
+        }
+    }
+}
+
+/// Without either, the strongest rival alone has a gradient, as in the paper.
+#[test]
+fn alone_the_strongest_rival_has_the_gradient() {
+    let (_, values) = logits(2);
+    let classes = |text: &str| -> Vec<bool> {
+        let found = gradient(&values, 0, &toml::from_str(text).unwrap());
+        let moved = |class: &[f64]| class.iter().any(|value| value.abs() > 1e-6);
+        found.chunks(CELLS).map(moved).collect()
+    };
+    let paper = classes("margin = 1.0");
+    assert!(paper[0]);
+    assert_eq!(
+        classes("margin = 1.0\nrival_softness = 0.2"),
+        [true; CLASSES]
+    );
+    // What is clipped has none.
+    let clipped = "margin = 1e-9\nrival_softness = 0.2";
+    let sure: Vec<f64> = (0..CLASSES * CELLS)
+        .map(|index| if index < CELLS { 0.3 } else { -0.3 })
+        .collect();
+    let found = gradient(&sure, 0, &toml::from_str(clipped).unwrap());
+    assert!(found.iter().all(|value| *value == 0.0), "{found:?}");
+    assert!(
+        gradient(
+            &sure,
+            0,
+            &toml::from_str("margin = 1.0\nrival_softness = 0.2").unwrap()
+        )
+        .iter()
+        .all(|value| *value != 0.0)
+    );
+}
+
 #[test]
 fn the_one_hot_penalty_is_about_the_prediction_not_the_label() {
     for seed in 0..50 {

@@ -35,6 +35,14 @@ pub struct LossConfig {
     /// So many epochs begin with the paper's margin, clipped at the same M, before `margin_kind` takes over.
     #[serde(default, skip_serializing_if = "is_none_yet")]
     pub paper_epochs: usize,
+    /// Above 0, the gradient of the paper's margin is shared among all rivals, each by exp(S / softness) of its mean
+    /// score S in [0, 1]. The margin itself stays the lead over the strongest rival, which alone has the gradient in
+    /// the paper, at 0.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub rival_softness: f64,
+    /// Logits are divided by it on their way into the loss: the gradient of the step is as wide. 1 in the paper.
+    #[serde(default = "default_temperature", skip_serializing_if = "is_unit")]
+    pub temperature: f64,
     /// The weight sigma of the one-hot penalty.
     #[serde(default)]
     pub one_hot: f64,
@@ -107,6 +115,15 @@ impl From<Patch> for String {
     }
 }
 
+fn default_temperature() -> f64 {
+    1.0
+}
+fn is_unit(value: &f64) -> bool {
+    *value == 1.0
+}
+fn is_nothing(value: &f64) -> bool {
+    *value == 0.0
+}
 fn default_step() -> u32 {
     1
 }
@@ -120,6 +137,9 @@ fn is_zero(value: &i64) -> bool {
 fn is_none_yet(epochs: &usize) -> bool {
     *epochs == 0
 }
+
+/// The least softness of rivals other than none at all; exponents stay far from what f32 holds.
+const MIN_SOFTNESS: f64 = 1e-3;
 
 /// Pixels of the largest patch that may be asked for: all rectangles up to it are listed.
 const MAX_AREA: u32 = 4_096;
@@ -150,6 +170,19 @@ impl LossConfig {
             "loss.one_hot",
             self.one_hot,
             "it must be 0 or more",
+        )?;
+        require(
+            self.temperature.is_finite() && self.temperature > 0.0,
+            "loss.temperature",
+            self.temperature,
+            "it must be above 0",
+        )?;
+        require(
+            self.rival_softness.is_finite()
+                && (self.rival_softness == 0.0 || self.rival_softness >= MIN_SOFTNESS),
+            "loss.rival_softness",
+            self.rival_softness,
+            "it must be 0, or 0.001 or more",
         )?;
         if let Some([least, most]) = self.patch_areas {
             require(
@@ -188,6 +221,12 @@ impl LossConfig {
                 "it needs loss.patches, for example [\"5x5\"], or loss.patch_areas that hold a patch",
             )?;
         }
+        require(
+            kind == MarginKind::Paper || self.paper_epochs > 0 || self.rival_softness == 0.0,
+            "loss.rival_softness",
+            self.rival_softness,
+            "it is for the paper's margin, which no epoch has here",
+        )?;
         let pairs = kind == MarginKind::WorstPair;
         require(
             self.mask_step >= 1 && (pairs || self.mask_step == 1),
