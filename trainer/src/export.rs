@@ -1,6 +1,7 @@
 //! ONNX export: the network in evaluation, batch normalisation folded into its convolutions.
 //!
-//! The file holds nothing but Sub, Mul (by constants, the input's normalisation), Conv with bias, Relu and Add.
+//! The file holds nothing but Sub, Mul (by constants, the input's normalisation), Conv with bias, Relu, and Add
+//! (of maps, and of position embeddings).
 
 mod onnx;
 
@@ -26,13 +27,13 @@ pub enum ExportError {
     /// A weight is NaN or infinite after folding.
     #[error("layer {layer} has a weight that is not finite; this checkpoint cannot be exported")]
     NotFinite {
-        /// The convolution's name.
+        /// Its name.
         layer: String,
     },
     /// The network's parameters do not match its layers.
     #[error("layer {layer} has no {part}")]
     Missing {
-        /// The convolution's name.
+        /// Its name.
         layer: String,
         /// The tensor.
         part: &'static str,
@@ -82,7 +83,7 @@ pub fn onnx_bytes(header: &Header, network: &Network) -> Result<Vec<u8>, ExportE
     let plan = &network.plan;
     let stem = folded.convolve(&mut graph, &x, &plan.stem, 1.0)?;
     len = plan.stem.output_len(len).unwrap_or(0);
-    let stem = folded.place(&mut graph, stem, plan.embedding.as_ref())?;
+    let stem = folded.place(&mut graph, stem, plan.stem_embedding.as_ref())?;
     x = graph.node("Relu", "stem.relu", &[&stem]);
     for block in &plan.blocks {
         let name = &block.name;
@@ -124,7 +125,7 @@ pub fn onnx_bytes(header: &Header, network: &Network) -> Result<Vec<u8>, ExportE
     Ok(graph.finish())
 }
 
-/// Hands out each convolution's weight and bias, batch normalisation folded in, in the plan's order.
+/// Writes one layer after the other in the plan's order, batch normalisation folded into its convolution.
 struct Folded {
     parameters: std::vec::IntoIter<Tensor>,
     statistics: std::vec::IntoIter<Tensor>,

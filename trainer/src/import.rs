@@ -197,6 +197,11 @@ impl<'m> File<'m> {
             let Some([output, _, kernel]) = self.convolution(&name(1, 1))? else {
                 break;
             };
+            if ![1, 3].contains(&kernel) {
+                return Err(format!(
+                    "block b{block} has a kernel of {kernel}, not 1 or 3"
+                ));
+            }
             config.kernels.push(kernel);
             let stride = self.stride(&name(1, 1));
             config.strides.get_or_insert_default().push(stride);

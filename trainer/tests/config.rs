@@ -85,10 +85,17 @@ fn values_out_of_range_and_keys_without_effect_are_named() {
             "paper_epochs = 2",
             &["loss.paper_epochs", "already"],
         ),
+        ("loss", "temperature = 0.0", &["loss.temperature", "0.01"]),
+        ("loss", "temperature = 1e39", &["loss.temperature", "1000"]),
         (
             "loss",
-            "temperature = 0.0",
-            &["loss.temperature", "above 0"],
+            "temperature = 2.0\nscores = \"sigmoid\"",
+            &["loss.temperature", "loss.scores"],
+        ),
+        (
+            "loss",
+            "rival_softness = 1e39",
+            &["loss.rival_softness", "1000"],
         ),
         (
             "loss",
@@ -206,6 +213,9 @@ fn the_configurations_that_are_shipped_are_in_order() {
                 "{name}"
             );
             assert_eq!(training.cell_stride, 1, "{name}");
+            assert!(!config.network.position_embedding, "{name}");
+            let loss = (config.loss.rival_softness, config.loss.temperature);
+            assert_eq!(loss, (0.0, 1.0), "{name}");
             assert_eq!(
                 (config.augmentation.cutout, config.augmentation.operations),
                 (0, 0),

@@ -3,8 +3,12 @@
 
 mod common;
 
-use std::io::Cursor;
+use std::{io::Cursor, path::Path};
 
+use bagcert::{
+    admission::admit_bytes,
+    engine::{Engine, ForwardPass},
+};
 use bagcert_certifier::{Certifier, Condition, Geometry, PatchSize, ScoreMap, Shape, Verdict};
 use bagcert_trainer::{
     checkpoint::{Checkpoint, Header, save},
@@ -39,6 +43,16 @@ fn tract_logits(bytes: &[u8], images: &[Vec<f32>]) -> Vec<Vec<f32>> {
     images.iter().map(run).collect()
 }
 
+/// Logits of the engine that certifies, after all of its checks.
+fn engine_logits(bytes: &[u8], images: &[Vec<f32>]) -> Vec<Vec<f32>> {
+    let model = admit_bytes(bytes, Path::new("network.onnx")).unwrap();
+    let mut engine = Engine::new(&model).unwrap();
+    let images = images.iter();
+    images
+        .map(|image| engine.forward(image).unwrap().to_vec())
+        .collect()
+}
+
 type Tensor4 = tract_onnx::prelude::Tensor;
 
 fn verdict(logits: &[f32], geometry: &Geometry) -> (Vec<u32>, Verdict) {
@@ -64,6 +78,7 @@ fn libtorch_and_tract_agree_on_every_kind_of_network() {
         "width = 16\nkernels = [3, 1, 1]\npaths = 1\nstem_kernel = 4\nstem_stride = 2\n",
         "width = 16\nkernels = [3, 1]\nstem_kernel = 2\nstem_stride = 2\nposition_embedding = true\n",
         "width = 12\nkernels = [3, 1, 3]\nstrides = [2, 1, 2]\nwidths = [12, 16, 24]\n",
+        "width = 12\nkernels = [3, 1, 3]\nstrides = [2, 1, 2]\nwidths = [12, 16, 24]\nposition_embedding = true\n",
     ];
     for text in networks {
         let header = header(config(text));
@@ -78,6 +93,11 @@ fn libtorch_and_tract_agree_on_every_kind_of_network() {
                 .collect()
         };
         let bytes = onnx_bytes(&header, &network).unwrap();
+        assert_eq!(
+            engine_logits(&bytes, &rows(&images)),
+            tract_logits(&bytes, &rows(&images)),
+            "{text}"
+        );
         let mut votes = std::collections::BTreeSet::new();
         for (ours, theirs) in rows(&logits)
             .iter()

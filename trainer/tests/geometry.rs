@@ -54,6 +54,12 @@ fn admission_finds_the_geometry_of_the_configuration() {
             32,
             6,
         ),
+        // Maps of odd sizes: 37, 19 and 10 cells.
+        (
+            "kernels = [3, 1, 3]\nstrides = [2, 1, 2]\nposition_embedding = true",
+            37,
+            9,
+        ),
     ];
     for (text, size, receptive_field) in networks {
         let header = Header {

@@ -42,6 +42,7 @@ fn every_kind_of_network_comes_back() {
         "width = 16\nkernels = [3, 1, 1]\npaths = 1\nstem_kernel = 4\nstem_stride = 2\n",
         "width = 16\nkernels = [3, 1]\nstem_kernel = 2\nstem_stride = 2\nposition_embedding = true\n",
         "width = 12\nkernels = [3, 1, 3]\nstrides = [2, 1, 2]\nwidths = [12, 16, 24]\n",
+        "width = 12\nkernels = [3, 1, 3]\nstrides = [2, 1, 2]\nwidths = [12, 16, 24]\nposition_embedding = true\n",
     ] {
         let (header, before) = network(layers);
         export(&path, &header, &before).unwrap();
@@ -86,7 +87,7 @@ fn the_shipped_model_comes_back() {
 fn other_files_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m.onnx");
-    let (header, network) = network("width = 8\nkernels = [3, 1]\n");
+    let (header, network) = network("width = 8\nkernels = [3, 1]\nposition_embedding = true\n");
     let bytes = onnx_bytes(&header, &network).unwrap();
     let refused = |bytes: &[u8]| {
         fs::write(&path, bytes).unwrap();
@@ -132,6 +133,36 @@ fn other_files_are_refused() {
             .find(|t| t.name == "normalise.scale");
         scale.unwrap().raw_data[..4].copy_from_slice(&f32::NAN.to_le_bytes());
     });
+    let constant = |name: &'static str, change: &dyn Fn(&mut tract_onnx::pb::TensorProto)| {
+        graph(&|graph| {
+            let tensor = graph.initializer.iter_mut().find(|t| t.name == name);
+            change(tensor.unwrap());
+        })
+    };
+    for name in ["stem.place.value", "b2.place.value"] {
+        assert!(constant(name, &|tensor| tensor.name.push('s')).contains(name));
+        assert!(constant(name, &|tensor| tensor.dims[2] += 1).contains(name));
+        assert!(constant(name, &|tensor| tensor.raw_data.truncate(8)).contains(name));
+    }
+    // Images of a size whose embeddings no memory holds.
+    graph(&|graph| {
+        let input = graph.input[0].r#type.as_mut().unwrap();
+        let Some(tract_onnx::pb::type_proto::Value::TensorType(tensor)) = &mut input.value else {
+            panic!("no tensor");
+        };
+        let size = tract_onnx::pb::tensor_shape_proto::dimension::Value::DimValue(4_000_000_000);
+        tensor.shape.as_mut().unwrap().dim[3].value = Some(size);
+    });
+    // A block whose kernel would shrink the map.
+    let narrow = |graph: &mut tract_onnx::pb::GraphProto| {
+        for tensor in &mut graph.initializer {
+            if tensor.name == "b1.path1.conv1.weight" {
+                (tensor.dims[2], tensor.dims[3]) = (2, 2);
+                tensor.raw_data.truncate(8 * 8 * 2 * 2 * 4);
+            }
+        }
+    };
+    assert!(graph(&narrow).contains("b1"));
     // As many numbers as anyone asks for are not taken on trust.
     graph(&|graph| {
         for tensor in &mut graph.initializer {

@@ -18,7 +18,7 @@ use tch::{Device, Kind, Tensor};
 fn network() -> Network {
     tch::manual_seed(4);
     let config =
-        toml::from_str("width = 24\nkernels = [3, 1, 3]\nstrides = [1, 2, 1]\nshake = false")
+        toml::from_str("width = 24\nkernels = [3, 1, 3]\nstrides = [1, 2, 1]\nshake = false\nposition_embedding = true")
             .unwrap();
     let normalisation = vec![(0.49, 0.25), (0.48, 0.24), (0.45, 0.26)];
     Network::new(Plan::new(&config, 32, 3, 10), normalisation, Device::Cpu)
@@ -104,6 +104,25 @@ fn losses_and_gradients_are_close_in_every_arithmetic() {
         let same = found.1 == logits;
         assert!(kind == Kind::Float || !same);
     }
+}
+
+/// Each place of a map has a gradient of its own.
+#[test]
+fn position_embeddings_are_trained() {
+    let mut network = network();
+    let (_, _, gradient) = step(&mut network, Compute::default());
+    let gradient = network
+        .parameters
+        .with(&gradient, &network.parameters.statistics);
+    let mut embeddings = 0;
+    for (name, tensor) in gradient.named() {
+        if name.ends_with(".place.value") {
+            embeddings += 1;
+            let spread = tensor.std_dim([1i64, 2].as_slice(), true, false);
+            assert!(spread.max().double_value(&[]) > 1e-6, "{name}");
+        }
+    }
+    assert_eq!(embeddings, 4);
 }
 
 #[test]

@@ -40,7 +40,8 @@ pub struct LossConfig {
     /// the paper, at 0.
     #[serde(default, skip_serializing_if = "is_nothing")]
     pub rival_softness: f64,
-    /// Logits are divided by it on their way into the loss: the gradient of the step is as wide. 1 in the paper.
+    /// Logits are divided by it on their way into the margin and the one-hot penalty: the gradient of the step is so
+    /// many times as wide. Teachers' score maps are learnt without it. 1 in the paper.
     #[serde(default = "default_temperature", skip_serializing_if = "is_unit")]
     pub temperature: f64,
     /// The weight sigma of the one-hot penalty.
@@ -138,9 +139,6 @@ fn is_none_yet(epochs: &usize) -> bool {
     *epochs == 0
 }
 
-/// The least softness of rivals other than none at all; exponents stay far from what f32 holds.
-const MIN_SOFTNESS: f64 = 1e-3;
-
 /// Pixels of the largest patch that may be asked for: all rectangles up to it are listed.
 const MAX_AREA: u32 = 4_096;
 
@@ -172,17 +170,22 @@ impl LossConfig {
             "it must be 0 or more",
         )?;
         require(
-            self.temperature.is_finite() && self.temperature > 0.0,
+            (0.01..=1000.0).contains(&self.temperature),
             "loss.temperature",
             self.temperature,
-            "it must be above 0",
+            "it must be from 0.01 to 1000",
         )?;
         require(
-            self.rival_softness.is_finite()
-                && (self.rival_softness == 0.0 || self.rival_softness >= MIN_SOFTNESS),
+            self.scores == Scores::Heaviside || self.temperature == 1.0,
+            "loss.temperature",
+            self.temperature,
+            "it widens the gradient of the step; loss.scores must be \"heaviside\"",
+        )?;
+        require(
+            self.rival_softness == 0.0 || (0.001..=1000.0).contains(&self.rival_softness),
             "loss.rival_softness",
             self.rival_softness,
-            "it must be 0, or 0.001 or more",
+            "it must be 0, or from 0.001 to 1000",
         )?;
         if let Some([least, most]) = self.patch_areas {
             require(

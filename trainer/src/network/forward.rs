@@ -74,7 +74,7 @@ pub struct Network {
     deviation: Tensor,
 }
 
-/// Hands out the tensors of one convolution after the other.
+/// Hands out the tensors of one layer after the other.
 struct Cursor {
     /// The f32 parameters themselves.
     parameters: std::vec::IntoIter<Tensor>,
@@ -167,7 +167,7 @@ impl Network {
         };
         let x = cursor.apply(&x, &self.plan.stem, at(None));
         let mut x = cursor
-            .place(x, self.plan.embedding.as_ref(), at(None))
+            .place(x, self.plan.stem_embedding.as_ref(), at(None))
             .relu_();
         for (index, block) in self.plan.blocks.iter().enumerate() {
             // After the layer where cells were picked, they alone are there.

@@ -92,7 +92,7 @@ pub struct Plan {
     /// The first convolution.
     pub stem: Convolution,
     /// Added to the stem's output.
-    pub embedding: Option<Embedding>,
+    pub stem_embedding: Option<Embedding>,
     /// Pixels along each side of the images, which are square.
     pub image_size: u32,
     /// The residual blocks.
@@ -135,7 +135,7 @@ impl Plan {
             let name = format!("b{}", index + 1);
             let mut block = block(name, input, width, kernel, stride, config.paths);
             // Kernels of 1 and 3, padded: only the stride counts.
-            len = (len - 1) / stride + 1;
+            len = (len + stride - 1) / stride;
             block.embedding = embedding(&block.name, width, len);
             blocks.push(block);
             input = width;
@@ -146,7 +146,7 @@ impl Plan {
         };
         Self {
             stem,
-            embedding: stem_embedding,
+            stem_embedding,
             image_size,
             blocks,
             head,
@@ -173,7 +173,7 @@ impl Plan {
             convolutions.chain(block.embedding.as_ref().map(Layer::Embedding))
         });
         std::iter::once(Layer::Convolution(&self.stem))
-            .chain(self.embedding.as_ref().map(Layer::Embedding))
+            .chain(self.stem_embedding.as_ref().map(Layer::Embedding))
             .chain(blocks)
             .chain(std::iter::once(Layer::Convolution(&self.head)))
     }
