@@ -270,6 +270,31 @@ fn a_seed_of_the_command_line_is_that_of_the_run() {
     assert!(error.contains("--seed"), "{error}");
 }
 
+/// A run that was killed before its first checkpoint has a configuration and a log.
+#[test]
+fn a_run_without_a_checkpoint_is_that_run_still() {
+    let folder = tempfile::tempdir().unwrap();
+    write_dataset(folder.path(), 20);
+    let run = Run {
+        config: write_config(folder.path(), 1, ""),
+        data: folder.path().into(),
+        output: folder.path().join("run"),
+    };
+    assert_eq!(run.train(&[]), None);
+    let checkpoint = run.output.join("checkpoint.safetensors");
+    let whole = fs::read(&checkpoint).unwrap();
+    let log = fs::read(run.output.join("log.jsonl")).unwrap();
+    fs::remove_file(&checkpoint).unwrap();
+    let error = run.train(&["--resume", "--seed", "8"]).unwrap();
+    assert!(
+        error.contains("another configuration (seed differs)"),
+        "{error}"
+    );
+    assert_eq!(fs::read(run.output.join("log.jsonl")).unwrap(), log);
+    assert_eq!(run.train(&["--resume"]), None);
+    assert!(fs::read(&checkpoint).unwrap() == whole);
+}
+
 /// `--epochs` alone is a run of that length; with `--resume` a run goes on to another one, by its schedule.
 #[test]
 fn the_length_of_a_run_is_its_own_to_change() {

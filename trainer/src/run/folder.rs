@@ -41,7 +41,8 @@ pub(super) fn prepare(
             folder: folder.into(),
         });
     }
-    if path.exists() && saved.exists() {
+    // So too where a run was killed before its first checkpoint: its log is not another run's.
+    if start != Start::New && saved.exists() {
         let text = fs::read_to_string(&saved).map_err(file_error("read", &saved))?;
         let mut earlier: Config =
             toml::from_str(&text).map_err(|error| format_error(&saved, &error))?;
