@@ -103,11 +103,7 @@ pub fn onnx_bytes(header: &Header, network: &Network) -> Result<Vec<u8>, ExportE
             Some(c) => folded.convolve(&mut graph, &x, c, 1.0)?,
             None => x.clone(),
         };
-        let stride = block
-            .paths
-            .first()
-            .map_or(1, |path| path.iter().map(|c| c.stride).product());
-        len = (len - 1) / stride + 1;
+        len = block.output_len(len);
         let sum = sum.unwrap_or_default();
         let added = graph.node("Add", &format!("{name}.add"), &[&shortcut, &sum]);
         let placed = folded.place(&mut graph, added, block.embedding.as_ref())?;

@@ -17,9 +17,8 @@ use tch::{Device, Kind, Tensor};
 
 fn network() -> Network {
     tch::manual_seed(4);
-    let config =
-        toml::from_str("width = 24\nkernels = [3, 1, 3]\nstrides = [1, 2, 1]\nshake = false\nposition_embedding = true")
-            .unwrap();
+    let layers = "width = 24\nkernels = [3, 1, 3]\nstrides = [1, 2, 1]\nshake = false";
+    let config = toml::from_str(&format!("{layers}\nposition_embedding = true")).unwrap();
     let normalisation = vec![(0.49, 0.25), (0.48, 0.24), (0.45, 0.26)];
     Network::new(Plan::new(&config, 32, 3, 10), normalisation, Device::Cpu)
 }

@@ -3,7 +3,7 @@
 use bagcert_certifier::{PatchSize, rectangles_of_area};
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, require};
+use super::{ConfigError, is_default, require};
 
 /// L_R with its margin M and the one-hot penalty (Section 3.3).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,15 +30,15 @@ pub struct LossConfig {
     pub mask_step: u32,
     /// For `worst-pair`: the pairs of windows are searched for so many rivals, those with the least margin
     /// outside one window. 0: for all, which is exact.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub pair_rivals: i64,
     /// So many epochs begin with the paper's margin, clipped at the same M, before `margin_kind` takes over.
-    #[serde(default, skip_serializing_if = "is_none_yet")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub paper_epochs: usize,
     /// Above 0, the gradient of the paper's margin is shared among all rivals, each by exp(S / softness) of its mean
     /// score S in [0, 1]. The margin itself stays the lead over the strongest rival, which alone has the gradient in
     /// the paper, at 0.
-    #[serde(default, skip_serializing_if = "is_nothing")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub rival_softness: f64,
     /// Logits are divided by it on their way into the margin and the one-hot penalty: the gradient of the step is so
     /// many times as wide. Teachers' score maps are learnt without it. 1 in the paper.
@@ -122,21 +122,11 @@ fn default_temperature() -> f64 {
 fn is_unit(value: &f64) -> bool {
     *value == 1.0
 }
-fn is_nothing(value: &f64) -> bool {
-    *value == 0.0
-}
 fn default_step() -> u32 {
     1
 }
 fn is_one(value: &u32) -> bool {
     *value == 1
-}
-fn is_zero(value: &i64) -> bool {
-    *value == 0
-}
-
-fn is_none_yet(epochs: &usize) -> bool {
-    *epochs == 0
 }
 
 /// Pixels of the largest patch that may be asked for: all rectangles up to it are listed.

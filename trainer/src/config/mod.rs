@@ -70,12 +70,13 @@ pub struct NetworkConfig {
     /// A number learnt for each cell and channel is added to the outputs of the stem and of each block, so that a
     /// cell's votes may depend on where it lies. It is the same for every image: no receptive field grows. Not in the
     /// paper.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub position_embedding: bool,
 }
 
-fn is_false(value: &bool) -> bool {
-    !*value
+/// What need not be written down.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 fn default_true() -> bool {
     true

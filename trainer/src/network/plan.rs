@@ -71,6 +71,12 @@ pub struct Block {
 }
 
 impl Block {
+    /// Cells along an axis of its output that had `input` cells; 0 where a kernel does not fit.
+    pub fn output_len(&self, input: i64) -> i64 {
+        let path = self.paths.iter().take(1).flatten();
+        path.fold(input, |len, c| c.output_len(len).unwrap_or(0))
+    }
+
     fn convolutions(&self) -> impl Iterator<Item = &Convolution> {
         self.paths.iter().flatten().chain(&self.shortcut)
     }
@@ -134,8 +140,7 @@ impl Plan {
         {
             let name = format!("b{}", index + 1);
             let mut block = block(name, input, width, kernel, stride, config.paths);
-            // Kernels of 1 and 3, padded: only the stride counts.
-            len = (len + stride - 1) / stride;
+            len = block.output_len(len);
             block.embedding = embedding(&block.name, width, len);
             blocks.push(block);
             input = width;
