@@ -55,6 +55,10 @@ pub struct Header {
     /// SHA-256 of each teacher's file; nothing in checkpoints from before this was kept.
     #[serde(default)]
     pub teachers: Vec<String>,
+    /// SHA-256 of the checkpoint whose weights it began with; nothing where they were random, and in checkpoints from
+    /// before this was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initial: Option<String>,
 }
 
 /// Why a checkpoint could not be written or read.

@@ -246,6 +246,7 @@ impl<'m> File<'m> {
             steps: 0,
             seed: 0,
             teachers: vec![],
+            initial: None,
         })
     }
 

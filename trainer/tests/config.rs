@@ -107,6 +107,36 @@ fn values_out_of_range_and_keys_without_effect_are_named() {
             &format!("{pair}\npatches = [\"2x2\"]\nrival_softness = 0.1"),
             &["loss.rival_softness", "paper's margin"],
         ),
+        (
+            "training",
+            "initial_blocks = [1]",
+            &["training.initial_blocks", "training.initial become"],
+        ),
+        (
+            "training",
+            "initial = \"first.safetensors\"\ninitial_blocks = [2, 1]",
+            &["training.initial_blocks", "rising order"],
+        ),
+        (
+            "training",
+            "initial = \"first.safetensors\"\ninitial_blocks = [1, 1]",
+            &["training.initial_blocks", "rising order"],
+        ),
+        (
+            "training",
+            "initial = \"first.safetensors\"\ninitial_blocks = [0]",
+            &["training.initial_blocks", "rising order"],
+        ),
+        (
+            "training",
+            "initial = \"first.safetensors\"\ninitial_blocks = [3]",
+            &["training.initial_blocks", "rising order"],
+        ),
+        (
+            "training",
+            "initial = \"first.safetensors\"\ninitial_blocks = []",
+            &["training.initial_blocks", "rising order"],
+        ),
         ("training", "clip_norm = 0.0", &["training.clip_norm"]),
         (
             "training",

@@ -27,6 +27,7 @@ fn network(layers: &str) -> (Header, Network) {
         steps: 4,
         seed: 5,
         teachers: vec![],
+        initial: None,
         ..header(toml::from_str(layers).unwrap())
     };
     let (network, _) = unsettled(&header, 11);

@@ -5,7 +5,10 @@ mod common;
 
 use std::{fs, path::Path};
 
-use bagcert_trainer::run::{build, load};
+use bagcert_trainer::{
+    checkpoint::sha256,
+    run::{build, load},
+};
 use common::{run, text, write_config_with, write_dataset};
 use tch::{Device, Kind, Tensor};
 
@@ -163,6 +166,52 @@ fn a_position_embedding_can_be_added() {
         !result.status.success() && errors.contains("another network"),
         "{errors}"
     );
+}
+
+/// Blocks are added to a trained network; what it was grown from is known by its SHA-256.
+#[test]
+fn a_network_can_grow() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    write_dataset(data, 40);
+    let first = data.join("first");
+    succeeds(&train(&write_config_with(data, 2, &[]), data, &first));
+    let first = first.join("checkpoint.safetensors");
+    let blocks = load(&first, Device::Cpu).unwrap().0.network.kernels;
+    assert_eq!(blocks, [3, 1]);
+    let initial = format!("initial = {:?}\ninitial_blocks = [2, 3]", text(&first));
+    let config = write_config_with(data, 1, &[("training", &initial)]);
+    let written = fs::read_to_string(&config).unwrap();
+    let grown = written
+        .replace("kernels = [3, 1]", "kernels = [1, 3, 1]")
+        .replace("strides = [2, 1]", "strides = [1, 2, 1]")
+        .replace("learning_rate = 0.01", "learning_rate = 1e-12");
+    assert!(grown.contains("kernels = [1, 3, 1]"), "{written}");
+    fs::write(&config, grown).unwrap();
+    let second = data.join("second");
+    succeeds(&train(&config, data, &second));
+    let second = second.join("checkpoint.safetensors");
+    let (header, network, _) = load(&second, Device::Cpu).unwrap();
+    assert_eq!(header.initial, Some(sha256(&first).unwrap()));
+    let after = network.parameters.named();
+    for (name, before) in load(&first, Device::Cpu).unwrap().1.parameters.named() {
+        if name.ends_with(".mean") || name.ends_with(".variance") {
+            continue;
+        }
+        let name = name.replace("b2.", "b3.").replace("b1.", "b2.");
+        let found = after.iter().find(|(same, _)| *same == name);
+        assert!(apart(&before, &found.unwrap().1) < 1e-6, "{name}");
+    }
+
+    // What it began with is still known after it was resumed.
+    let more = [
+        &train(&config, data, second.parent().unwrap())[..],
+        &["--resume", "--epochs", "2"],
+    ]
+    .concat();
+    succeeds(&more);
+    let resumed = load(&second, Device::Cpu).unwrap().0;
+    assert_eq!((resumed.epoch, resumed.initial), (2, header.initial));
 }
 
 #[test]

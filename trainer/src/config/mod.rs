@@ -244,6 +244,6 @@ impl Config {
         if let Some(distillation) = &self.distillation {
             distillation.check()?;
         }
-        self.training.check()
+        self.training.check(blocks)
     }
 }

@@ -15,6 +15,11 @@ pub struct TrainingConfig {
     /// have other images of the same classes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub initial: Option<PathBuf>,
+    /// Which blocks of `network.kernels` (from 1, in their order) those of `initial` become, where the network has more
+    /// of them. The others are new and begin as the identity, so that the network begins as the one it grew from.
+    /// Where absent, both have the same blocks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initial_blocks: Option<Vec<usize>>,
     /// Passes over the training images.
     pub epochs: usize,
     /// Images per step.
@@ -74,8 +79,19 @@ fn is_one(value: &i64) -> bool {
 }
 
 impl TrainingConfig {
-    /// Checks that every value is in its range.
-    pub(super) fn check(&self) -> Result<(), ConfigError> {
+    /// Checks that every value is in its range, for a network of so many `blocks`.
+    pub(super) fn check(&self, blocks: usize) -> Result<(), ConfigError> {
+        if let Some(places) = &self.initial_blocks {
+            let ordered = places.is_sorted_by(|one, next| one < next);
+            let known = places.iter().all(|place| (1..=blocks).contains(place));
+            require(
+                self.initial.is_some() && !places.is_empty() && ordered && known,
+                "training.initial_blocks",
+                format!("{places:?}"),
+                "it must list, in rising order, the blocks of network.kernels (from 1) that those of training.initial \
+                 become",
+            )?;
+        }
         require(
             (1..=100_000).contains(&self.epochs),
             "training.epochs",

@@ -2,38 +2,91 @@
 
 use std::path::Path;
 
+use tch::{Device, Kind, Tensor};
+
 use super::{TrainError, build};
 use crate::{
     checkpoint::{Checkpoint, Header},
+    config::NetworkConfig,
     network::Network,
 };
 
-/// Copies the weights in the checkpoint at `path` into `network`, that of `header`. A checkpoint without position
-/// embeddings leaves those of the network at their zeros, with which both say the same.
+/// Copies the weights in the checkpoint at `path` into `network`, that of `header`. What the network has beyond it
+/// begins so that both say the same: position embeddings at their zeros, and blocks as the identity. `blocks`: which
+/// blocks of the network (from 1) those of the checkpoint become; nothing where they are the same.
 ///
 /// # Errors
-/// Where the file is no checkpoint, or one of another network, other classes or another normalisation, or where it has
-/// position embeddings and images of another size.
+/// Where the file is no checkpoint, or one of another network, other classes or another normalisation; where it has
+/// position embeddings and images of another size; where a new block cannot be the identity.
 pub(super) fn begin_with(
     path: &Path,
+    blocks: Option<&[usize]>,
     header: &Header,
     network: &mut Network,
 ) -> Result<(), TrainError> {
     let checkpoint = Checkpoint::read(path)?;
     let mut source = header.clone();
     source.network.position_embedding &= checkpoint.header.network.position_embedding;
+    let kept = |index: &usize| blocks.is_none_or(|blocks| blocks.contains(&(index + 1)));
+    keep_blocks(&mut source.network, kept);
     checkpoint.expect_network(&source.network)?;
-    if let Some(reason) = misfit(&checkpoint.header, &source) {
+    let refused = |reason| {
         let path = path.into();
-        return Err(TrainError::Initial { path, reason });
+        Err(TrainError::Initial { path, reason })
+    };
+    if let Some(reason) = misfit(&checkpoint.header, &source) {
+        return refused(reason);
     }
     let (mut found, _) = build(&source, network.parameters.flat.device())?;
     checkpoint.restore(&mut found, None)?;
+    let (old, new): (Vec<_>, Vec<_>) = network
+        .plan
+        .blocks
+        .clone()
+        .into_iter()
+        .enumerate()
+        .partition(|(index, _)| kept(index));
+    for (_, block) in new {
+        if block.shortcut.is_some() {
+            return refused(format!(
+                "block {} is new and changes width or stride, so it cannot begin as the identity",
+                block.name
+            ));
+        }
+        for last in block.paths.iter().flat_map(|path| path.last()) {
+            let silent = Tensor::zeros([last.output], (Kind::Float, Device::Cpu));
+            network
+                .parameters
+                .set(&format!("{}.scale", last.name), &silent);
+        }
+    }
+    let names = found.plan.blocks.iter().zip(&old);
+    let names: Vec<_> = names
+        .map(|(from, (_, to))| (format!("{}.", from.name), format!("{}.", to.name)))
+        .collect();
     for (name, tensor) in found.parameters.named() {
-        // All names and shapes are those of the network, but for embeddings.
-        network.parameters.set(&name, &tensor);
+        let renamed = names.iter().find_map(|(from, to)| {
+            let rest = name.strip_prefix(from.as_str())?;
+            Some(format!("{to}{rest}"))
+        });
+        let name = renamed.unwrap_or(name);
+        if !network.parameters.set(&name, &tensor) {
+            return refused(format!("the network has no {name} of its shape"));
+        }
     }
     Ok(())
+}
+
+/// Takes the other blocks out of a network.
+fn keep_blocks(network: &mut NetworkConfig, kept: impl Fn(&usize) -> bool) {
+    let lists = [&mut network.strides, &mut network.widths];
+    let lists = lists.into_iter().flatten().chain([&mut network.kernels]);
+    for list in lists {
+        *list = (0..list.len())
+            .filter(&kept)
+            .filter_map(|index| list.get(index).copied())
+            .collect();
+    }
 }
 
 /// What of their images is told apart by the network itself.
@@ -62,12 +115,15 @@ fn misfit(theirs: &Header, ours: &Header) -> Option<String> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::{checkpoint::save, config::Scores};
-    use tch::Device;
+    use crate::{checkpoint::save, config::Scores, network::Mode};
 
     fn header(image_size: u32, position_embedding: bool) -> Header {
-        let network =
-            format!("width = 4\nkernels = [3]\nposition_embedding = {position_embedding}");
+        let network = format!("kernels = [3]\nposition_embedding = {position_embedding}");
+        header_of(image_size, &network)
+    }
+
+    fn header_of(image_size: u32, network: &str) -> Header {
+        let network = format!("width = 4\n{network}");
         Header {
             version: 1,
             network: toml::from_str(&network).unwrap(),
@@ -82,6 +138,7 @@ mod tests {
             steps: 0,
             seed: 0,
             teachers: vec![],
+            initial: None,
         }
     }
 
@@ -100,7 +157,7 @@ mod tests {
             save(&path, &first, &network, None).unwrap();
             let second = header(48, ours);
             let (mut network, _) = build(&second, Device::Cpu).unwrap();
-            let result = begin_with(&path, &second, &mut network);
+            let result = begin_with(&path, None, &second, &mut network);
             assert_eq!(result.is_err(), refused, "{theirs} {ours}: {result:?}");
             if let Err(error) = result {
                 let text = error.to_string();
@@ -115,5 +172,72 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// Writes a checkpoint of a network whose numbers are all random to `path`; returns its header.
+    fn random(path: &Path, network: &str) -> Header {
+        let header = header_of(8, network);
+        let (mut network, _) = build(&header, Device::Cpu).unwrap();
+        for (name, tensor) in network.parameters.named() {
+            // Variances are above 0.
+            let value = Tensor::rand_like(&tensor) + 0.5;
+            assert!(network.parameters.set(&name, &value));
+        }
+        save(path, &header, &network, None).unwrap();
+        header
+    }
+
+    fn logits(network: &Network) -> Tensor {
+        tch::manual_seed(3);
+        let images = Tensor::rand([2, 3, 8, 8], (Kind::Float, Device::Cpu));
+        network.forward(&images, Mode::Evaluate)
+    }
+
+    /// New blocks before, between and after the old ones, of one path and of two, with strides and widths.
+    #[test]
+    fn a_network_that_grew_says_what_it_said_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("first.safetensors");
+        let shape = "strides = [2, 1]\nwidths = [4, 6]";
+        let grown = "strides = [1, 2, 1, 1, 1]\nwidths = [4, 4, 4, 6, 6]";
+        for options in ["paths = 1", "paths = 2\nposition_embedding = true"] {
+            random(&path, &format!("kernels = [3, 1]\n{shape}\n{options}"));
+            let (_, first, _) = super::super::load(&path, Device::Cpu).unwrap();
+            let second = header_of(8, &format!("kernels = [1, 3, 3, 1, 1]\n{grown}\n{options}"));
+            let (mut network, _) = build(&second, Device::Cpu).unwrap();
+            let before = logits(&first);
+            assert_ne!(logits(&network), before);
+            begin_with(&path, Some(&[2, 4]), &second, &mut network).unwrap();
+            assert_eq!(logits(&network), before, "{options}");
+            // Each new block has its random weights to grow with.
+            let named = network.parameters.named();
+            let weights = named
+                .iter()
+                .find(|(name, _)| name == "b5.path1.conv1.weight");
+            assert!(weights.unwrap().1.abs().max().double_value(&[]) > 0.0);
+        }
+    }
+
+    #[test]
+    fn blocks_that_do_not_fit_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("first.safetensors");
+        random(&path, "kernels = [3, 1]\npaths = 1");
+        let refused = |blocks: Option<&[usize]>, network: &str| {
+            let header = header_of(8, &format!("{network}\npaths = 1"));
+            let (mut network, _) = build(&header, Device::Cpu).unwrap();
+            let result = begin_with(&path, blocks, &header, &mut network);
+            result.unwrap_err().to_string()
+        };
+        let text = refused(None, "kernels = [3, 1, 1]");
+        assert!(text.contains("another network"), "{text}");
+        // The block of kernel 3 cannot be one of kernel 1.
+        let text = refused(Some(&[1, 3]), "kernels = [1, 3, 1]");
+        assert!(text.contains("another network"), "{text}");
+        let text = refused(Some(&[1, 2]), "kernels = [3, 1, 1]\nwidths = [4, 4, 8]");
+        assert!(text.contains("another network"), "{text}");
+        random(&path, "kernels = [3, 1]\nwidths = [4, 4]\npaths = 1");
+        let text = refused(Some(&[1, 2]), "kernels = [3, 1, 1]\nwidths = [4, 4, 8]");
+        assert!(text.contains("b3") && text.contains("identity"), "{text}");
     }
 }

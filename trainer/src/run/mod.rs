@@ -150,6 +150,7 @@ pub fn train(
             .iter()
             .map(|teacher| sha256(teacher))
             .collect::<Result<_, _>>()?,
+        initial: None,
     };
     if let Some(checkpoint) = &checkpoint {
         checkpoint.expect_network(&config.network)?;
@@ -160,7 +161,9 @@ pub fn train(
     network.compute = Compute::from(&config.training);
     check_stride(config.training.cell_stride, &geometry)?;
     if let (None, Some(path)) = (&checkpoint, &config.training.initial) {
-        initial::begin_with(path, &header, &mut network)?;
+        let blocks = config.training.initial_blocks.as_deref();
+        initial::begin_with(path, blocks, &header, &mut network)?;
+        header.initial = Some(sha256(path)?);
     }
     let mut training = Training {
         adam: Adam::new(&network.parameters.flat),
@@ -172,6 +175,7 @@ pub fn train(
     if let Some(checkpoint) = checkpoint {
         checkpoint.restore(&mut network, Some(&mut training))?;
         header.epoch = checkpoint.header.epoch;
+        header.initial = checkpoint.header.initial;
     }
     let patches = validation_patches()?;
     let margins = Margins::new(&config.loss, &geometry, device)?;

@@ -26,6 +26,7 @@ pub(crate) fn header(network: NetworkConfig) -> Header {
         steps: 0,
         seed: 0,
         teachers: vec![],
+        initial: None,
     }
 }
 
