@@ -171,6 +171,7 @@ mod tests {
         // A teacher whose map is as large is asked for these cells alone.
         let same = Lesson::new(&student, Targets::ScoreMaps, [4, 4], &sampling);
         let cells = Lesson::of_cells(&sampling.of(&student));
-        assert_eq!(cells.target, same.target);
+        // libtorch's sigmoid may round a cell otherwise where it has other neighbours in memory.
+        assert!(cells.target.allclose(&same.target, 1e-6, 1e-7, false));
     }
 }
