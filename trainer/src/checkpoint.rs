@@ -164,7 +164,12 @@ pub fn sha256(path: &Path) -> Result<String, CheckpointError> {
         path: path.into(),
         source,
     })?;
-    Ok(format!("{:x}", Sha256::digest(content)))
+    Ok(hexadecimal(&content))
+}
+
+/// SHA-256 of `content`.
+fn hexadecimal(content: &[u8]) -> String {
+    format!("{:x}", Sha256::digest(content))
 }
 
 /// Removes what writes that were killed left in `folder`.
@@ -301,6 +306,11 @@ impl Checkpoint {
             path: path.into(),
             data,
         })
+    }
+
+    /// SHA-256 of the file as it was read, in hexadecimal digits.
+    pub fn sha256(&self) -> String {
+        hexadecimal(&self.data)
     }
 
     /// Fails where this is a checkpoint of another network than `expected`.

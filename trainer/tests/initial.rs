@@ -3,7 +3,10 @@
 
 mod common;
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use bagcert_trainer::{
     checkpoint::sha256,
@@ -23,6 +26,14 @@ fn train<'a>(config: &'a Path, data: &'a Path, output: &'a Path) -> Vec<&'a str>
         .into_iter()
         .flat_map(|(name, path)| [name, text(path)]);
     ["train"].into_iter().chain(paths).collect()
+}
+
+/// The checkpoint of a run of two epochs, on images that it writes into `data`.
+fn first_run(data: &Path) -> PathBuf {
+    write_dataset(data, 40);
+    let folder = data.join("first");
+    succeeds(&train(&write_config_with(data, 2, &[]), data, &folder));
+    folder.join("checkpoint.safetensors")
 }
 
 /// Weights and statistics of the network in a checkpoint.
@@ -117,10 +128,7 @@ fn a_run_begins_with_the_network_of_another() {
 fn a_position_embedding_can_be_added() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path();
-    write_dataset(data, 40);
-    let first = data.join("first");
-    succeeds(&train(&write_config_with(data, 2, &[]), data, &first));
-    let first = first.join("checkpoint.safetensors");
+    let first = first_run(data);
     let initial = format!("initial = {:?}", text(&first));
     let tables = [
         ("training", initial.as_str()),
@@ -173,10 +181,7 @@ fn a_position_embedding_can_be_added() {
 fn a_network_can_grow() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path();
-    write_dataset(data, 40);
-    let first = data.join("first");
-    succeeds(&train(&write_config_with(data, 2, &[]), data, &first));
-    let first = first.join("checkpoint.safetensors");
+    let first = first_run(data);
     let blocks = load(&first, Device::Cpu).unwrap().0.network.kernels;
     assert_eq!(blocks, [3, 1]);
     let initial = format!("initial = {:?}\ninitial_blocks = [2, 3]", text(&first));
@@ -218,11 +223,7 @@ fn a_network_can_grow() {
 fn weights_that_do_not_fit_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path();
-    write_dataset(data, 40);
-    let config = write_config_with(data, 1, &[]);
-    let first = data.join("first");
-    succeeds(&train(&config, data, &first));
-    let path = first.join("checkpoint.safetensors");
+    let path = first_run(data);
     let initial = format!("initial = {:?}", text(&path));
     let refused = |extra: &[(&str, &str)], words: &[&str]| {
         let extra = [&[("training", initial.as_str())], extra].concat();

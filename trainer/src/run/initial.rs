@@ -13,7 +13,8 @@ use crate::{
 
 /// Copies the weights in the checkpoint at `path` into `network`, that of `header`. What the network has beyond it
 /// begins so that both say the same: position embeddings at their zeros, and blocks as the identity. `blocks`: which
-/// blocks of the network (from 1) those of the checkpoint become; nothing where they are the same.
+/// blocks of the network (from 1) those of the checkpoint become; nothing where they are the same. Returns the SHA-256 of
+/// the checkpoint.
 ///
 /// # Errors
 /// Where the file is no checkpoint, or one of another network, other classes or another normalisation; where it has
@@ -23,17 +24,25 @@ pub(super) fn begin_with(
     blocks: Option<&[usize]>,
     header: &Header,
     network: &mut Network,
-) -> Result<(), TrainError> {
+) -> Result<String, TrainError> {
     let checkpoint = Checkpoint::read(path)?;
     let mut source = header.clone();
     source.network.position_embedding &= checkpoint.header.network.position_embedding;
     let kept = |index: &usize| blocks.is_none_or(|blocks| blocks.contains(&(index + 1)));
     keep_blocks(&mut source.network, kept);
-    checkpoint.expect_network(&source.network)?;
     let refused = |reason| {
         let path = path.into();
         Err(TrainError::Initial { path, reason })
     };
+    if let Some(blocks) = blocks
+        && checkpoint.header.network != source.network
+    {
+        return refused(format!(
+            "its network is {:?}, but what training.initial_blocks = {blocks:?} names of the new one is {:?}",
+            checkpoint.header.network, source.network
+        ));
+    }
+    checkpoint.expect_network(&source.network)?;
     if let Some(reason) = misfit(&checkpoint.header, &source) {
         return refused(reason);
     }
@@ -46,6 +55,7 @@ pub(super) fn begin_with(
         .into_iter()
         .enumerate()
         .partition(|(index, _)| kept(index));
+    let mut numbers = vec![];
     for (_, block) in new {
         if block.shortcut.is_some() {
             return refused(format!(
@@ -55,26 +65,26 @@ pub(super) fn begin_with(
         }
         for last in block.paths.iter().flat_map(|path| path.last()) {
             let silent = Tensor::zeros([last.output], (Kind::Float, Device::Cpu));
-            network
-                .parameters
-                .set(&format!("{}.scale", last.name), &silent);
+            numbers.push((format!("{}.scale", last.name), silent));
         }
     }
     let names = found.plan.blocks.iter().zip(&old);
     let names: Vec<_> = names
         .map(|(from, (_, to))| (format!("{}.", from.name), format!("{}.", to.name)))
         .collect();
-    for (name, tensor) in found.parameters.named() {
+    numbers.extend(found.parameters.named().into_iter().map(|(name, tensor)| {
         let renamed = names.iter().find_map(|(from, to)| {
             let rest = name.strip_prefix(from.as_str())?;
             Some(format!("{to}{rest}"))
         });
-        let name = renamed.unwrap_or(name);
+        (renamed.unwrap_or(name), tensor)
+    }));
+    for (name, tensor) in numbers {
         if !network.parameters.set(&name, &tensor) {
             return refused(format!("the network has no {name} of its shape"));
         }
     }
-    Ok(())
+    Ok(checkpoint.sha256())
 }
 
 /// Takes the other blocks out of a network.
@@ -174,8 +184,8 @@ mod tests {
         }
     }
 
-    /// Writes a checkpoint of a network whose numbers are all random to `path`; returns its header.
-    fn random(path: &Path, network: &str) -> Header {
+    /// Writes a checkpoint of a network whose numbers are all random to `path`.
+    fn random(path: &Path, network: &str) {
         let header = header_of(8, network);
         let (mut network, _) = build(&header, Device::Cpu).unwrap();
         for (name, tensor) in network.parameters.named() {
@@ -184,7 +194,6 @@ mod tests {
             assert!(network.parameters.set(&name, &value));
         }
         save(path, &header, &network, None).unwrap();
-        header
     }
 
     fn logits(network: &Network) -> Tensor {
@@ -234,9 +243,9 @@ mod tests {
         assert!(text.contains("another network"), "{text}");
         // The block of kernel 3 cannot be one of kernel 1.
         let text = refused(Some(&[1, 3]), "kernels = [1, 3, 1]");
-        assert!(text.contains("another network"), "{text}");
+        assert!(text.contains("training.initial_blocks = [1,"), "{text}");
         let text = refused(Some(&[1, 2]), "kernels = [3, 1, 1]\nwidths = [4, 4, 8]");
-        assert!(text.contains("another network"), "{text}");
+        assert!(text.contains("training.initial_blocks = [1,"), "{text}");
         random(&path, "kernels = [3, 1]\nwidths = [4, 4]\npaths = 1");
         let text = refused(Some(&[1, 2]), "kernels = [3, 1, 1]\nwidths = [4, 4, 8]");
         assert!(text.contains("b3") && text.contains("identity"), "{text}");

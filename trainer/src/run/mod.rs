@@ -162,8 +162,7 @@ pub fn train(
     check_stride(config.training.cell_stride, &geometry)?;
     if let (None, Some(path)) = (&checkpoint, &config.training.initial) {
         let blocks = config.training.initial_blocks.as_deref();
-        initial::begin_with(path, blocks, &header, &mut network)?;
-        header.initial = Some(sha256(path)?);
+        header.initial = Some(initial::begin_with(path, blocks, &header, &mut network)?);
     }
     let mut training = Training {
         adam: Adam::new(&network.parameters.flat),
