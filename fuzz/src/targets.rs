@@ -122,12 +122,14 @@ pub fn cifar10(data: &[u8]) {
 
 /// Two bytes for the layout of records, then the bytes of a file of them, plain or packed.
 pub fn records(data: &[u8]) {
-    let Some((&[classes, label_bytes], file)) = data.split_first_chunk() else {
+    let Some((&[classes, more], file)) = data.split_first_chunk() else {
         return;
     };
-    let (classes, label_bytes) = (usize::from(classes) + 1, usize::from(label_bytes % 32));
+    let label_bytes = usize::from(more % 32);
+    let classes = usize::from(u16::from_le_bytes([classes, more / 32])) + 1;
     let Some(layout) = Layout::new(label_bytes, classes) else {
-        assert!(classes < 2 || !(1..=16).contains(&label_bytes));
+        let least = if classes > 256 { 2 } else { 1 };
+        assert!(classes < 2 || !(least..=16).contains(&label_bytes));
         return;
     };
     with_file("records.bin", file, |path| {

@@ -72,11 +72,7 @@ impl Checksums {
     }
 
     fn compare(&self, name: &str, hash: Sha256) -> Result<(), FileError> {
-        let found: String = hash
-            .finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let found = hexadecimal(hash);
         match self.known.get(name) {
             Some(expected) if *expected != found => Err(FileError::OtherChecksum {
                 path: self.folder.join(name),
@@ -88,18 +84,28 @@ impl Checksums {
     }
 }
 
-/// Checks a file of at most `limit` bytes against the list in its folder.
-pub(crate) fn check_beside(path: &Path, limit: u64) -> Result<(), FileError> {
+/// The SHA-256 of `bytes`, in hexadecimal.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    hexadecimal(Sha256::new_with_prefix(bytes))
+}
+
+fn hexadecimal(hash: Sha256) -> String {
+    let bytes = hash.finalize();
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Checks a file of at most `limit` bytes against the list in its folder; says whether it is listed there.
+pub(crate) fn check_beside(path: &Path, limit: u64) -> Result<bool, FileError> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
     let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
-        return Ok(());
+        return Ok(false);
     };
     let sums = Checksums::read(folder)?;
     if !sums.known.contains_key(name) {
-        return Ok(());
+        return Ok(false);
     }
     let unreadable = |source| FileError::Unreadable {
         path: path.to_owned(),
@@ -112,7 +118,7 @@ pub(crate) fn check_beside(path: &Path, limit: u64) -> Result<(), FileError> {
         let count = file.read(&mut part).map_err(unreadable)?;
         match part.get(..count) {
             Some(bytes) if count > 0 => hash.update(bytes),
-            _ => return sums.compare(name, hash),
+            _ => return sums.compare(name, hash).map(|()| true),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::FileError;
+use crate::{FileError, RECORD_LEN, checksum::sha256};
 
 /// Number of classes.
 pub const CLASSES: usize = 10;
@@ -21,6 +21,53 @@ pub const CLASS_NAMES: [&str; CLASSES] = [
 ];
 /// Records in each official file.
 const FILE_RECORDS: usize = 10_000;
+/// The SHA-256 of each official file.
+const OFFICIAL: [(&str, &str); 6] = [
+    (
+        "data_batch_1.bin",
+        "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
+    ),
+    (
+        "data_batch_2.bin",
+        "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
+    ),
+    (
+        "data_batch_3.bin",
+        "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67",
+    ),
+    (
+        "data_batch_4.bin",
+        "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48",
+    ),
+    (
+        "data_batch_5.bin",
+        "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
+    ),
+    (
+        "test_batch.bin",
+        "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
+    ),
+];
+
+/// Checks the unpacked bytes of a file with the name and the length of an official one; others pass.
+pub(crate) fn check_official(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let name = name.strip_suffix(".xz").unwrap_or(&name);
+    let official = OFFICIAL.iter().find(|(official, _)| *official == name);
+    let Some((_, expected)) = official.filter(|_| bytes.len() == FILE_RECORDS * RECORD_LEN) else {
+        return Ok(());
+    };
+    let found = sha256(bytes);
+    if found == *expected {
+        return Ok(());
+    }
+    Err(FileError::NotOfficial {
+        path: path.to_owned(),
+        expected,
+        found,
+    })
+}
+
 /// A part of the set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {

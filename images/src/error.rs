@@ -48,14 +48,15 @@ pub enum FileError {
         record_len: usize,
     },
     /// A file larger than any of the set, as it is or unpacked.
-    #[error("{}: has, or unpacks to, more than {limit} bytes, which no file of such records does", path.display())]
+    #[error("{}: has, or unpacks to, more than {limit} bytes, the most that is read of one file of such records; \
+             split a larger one", path.display())]
     TooLong {
         /// The file.
         path: PathBuf,
         /// The most that is read.
         limit: usize,
     },
-    /// A label byte that is no class.
+    /// A label that is no class.
     #[error(
         "{}: record {record} has label {label}, but there are {classes} classes, from 0; \
          the file is damaged or of another kind (CIFAR-100 where CIFAR-10 is meant?)", path.display()
@@ -65,7 +66,7 @@ pub enum FileError {
         path: PathBuf,
         /// The record, counted from 0.
         record: usize,
-        /// The byte found.
+        /// The label found.
         label: usize,
         /// How many classes there are.
         classes: usize,
@@ -88,6 +89,20 @@ pub enum FileError {
         path: PathBuf,
         /// What the list says, in hexadecimal.
         expected: String,
+        /// What it is.
+        found: String,
+    },
+    /// A file that passes for one of CIFAR-10 and is not.
+    #[error(
+        "{}: it has the name and the length of an official file of CIFAR-10, but the SHA-256 of its records is {found}, \
+         not {expected}; it is damaged or was changed. Get it again, or if the change was meant, name it in a list \
+         {CHECKSUMS} beside it", path.display()
+    )]
+    NotOfficial {
+        /// The file.
+        path: PathBuf,
+        /// That of the official file, in hexadecimal.
+        expected: &'static str,
         /// What it is.
         found: String,
     },

@@ -7,7 +7,7 @@ use std::path::Path;
 use liblzma::read::XzDecoder;
 use liblzma::stream::{CONCATENATED, Stream};
 
-use crate::{CLASSES, FileError, checksum};
+use crate::{CLASSES, FileError, checksum, cifar10};
 
 /// Height and width of an image, in pixels.
 pub const SIDE: usize = 32;
@@ -17,16 +17,25 @@ pub const IMAGE_LEN: usize = 3 * SIDE * SIDE;
 pub const RECORD_LEN: usize = 1 + IMAGE_LEN;
 
 /// Far above the 10,000 or 50,000 of an official file; bounds what a hostile archive can unpack to.
-const MAX_RECORDS: usize = 64_000;
+const MAX_OFFICIAL: usize = 64_000;
+/// The same of files of other sets.
+const MAX_RECORDS: usize = 250_000;
+/// Classes that one byte can tell apart.
+const BYTE_CLASSES: usize = 256;
+/// Classes that two bytes can tell apart.
+const MAX_CLASSES: usize = 65_536;
 /// What unpacking may take of memory: `xz -9` needs 65 MiB. A file of some bytes can ask for 4 GiB.
 const MAX_XZ_MEMORY: u64 = 128 << 20;
 const XZ_MAGIC: [u8; 6] = [0xFD, b'7', b'z', b'X', b'Z', 0];
 
-/// How records are laid out: some label bytes, of which the last is the class, then the image.
+/// How records are laid out: some label bytes, of which the last is the class, then the image. Of more than 256
+/// classes the last two bytes are the class, the more significant one first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
     label_bytes: usize,
     classes: usize,
+    /// Of one file.
+    max_records: usize,
 }
 
 impl Layout {
@@ -34,23 +43,28 @@ impl Layout {
     pub const CIFAR10: Layout = Layout {
         label_bytes: 1,
         classes: CLASSES,
+        max_records: MAX_OFFICIAL,
     };
     /// A coarse label, which is skipped, and a fine one of a hundred classes.
     pub const CIFAR100: Layout = Layout {
         label_bytes: 2,
         classes: 100,
+        max_records: MAX_OFFICIAL,
     };
 
-    /// Records with `label_bytes` bytes before the image, the last of which is one of `classes` classes.
-    /// `None` for less than 1 or more than 16 bytes, and for less than 2 or more than 256 classes.
+    /// Records with `label_bytes` bytes before the image, the last of which (the last two of more than 256 classes) is
+    /// one of `classes` classes. `None` for less than 2 or more than 65,536 classes, and for fewer bytes than their
+    /// numbers take, or more than 16.
     #[must_use]
     pub const fn new(label_bytes: usize, classes: usize) -> Option<Layout> {
-        if label_bytes < 1 || label_bytes > 16 || classes < 2 || classes > 256 {
+        let least = if classes > BYTE_CLASSES { 2 } else { 1 };
+        if label_bytes < least || label_bytes > 16 || classes < 2 || classes > MAX_CLASSES {
             return None;
         }
         Some(Layout {
             label_bytes,
             classes,
+            max_records: MAX_RECORDS,
         })
     }
 
@@ -72,8 +86,17 @@ impl Layout {
         self.label_bytes + IMAGE_LEN
     }
 
+    /// The class that the bytes before an image say.
+    fn class(self, labels: &[u8]) -> Option<usize> {
+        let (&last, before) = labels.split_last()?;
+        if self.classes <= BYTE_CLASSES {
+            return Some(usize::from(last));
+        }
+        Some(usize::from(u16::from_be_bytes([*before.last()?, last])))
+    }
+
     const fn max_len(self) -> usize {
-        MAX_RECORDS * self.record_len()
+        self.max_records * self.record_len()
     }
 }
 
@@ -97,11 +120,15 @@ impl Records {
     /// file is ever taken for data.
     ///
     /// # Errors
-    /// Where the file cannot be read or unpacked, is not the one that a list of checksums beside it names,
-    /// is no whole number of records, or has a label beyond its classes; the error names the file.
+    /// Where the file cannot be read or unpacked, is not the one that a list of checksums beside it names, has the name and
+    /// the length of an official file of CIFAR-10 but is not it nor listed, is no whole number of records, or has a label
+    /// beyond its classes; the error names the file.
     pub fn read_as(path: &Path, layout: Layout) -> Result<Records, FileError> {
-        checksum::check_beside(path, layout.max_len() as u64)?;
+        let listed = checksum::check_beside(path, layout.max_len() as u64)?;
         let bytes = read_bytes(path, layout)?;
+        if layout == Layout::CIFAR10 && !listed {
+            cifar10::check_official(path, &bytes)?;
+        }
         let record_len = layout.record_len();
         if bytes.is_empty() || !bytes.len().is_multiple_of(record_len) {
             return Err(FileError::OddLength {
@@ -145,7 +172,7 @@ impl Records {
         let start = at.checked_mul(length)?;
         let record = self.bytes.get(start..start.checked_add(length)?)?;
         let (labels, image) = record.split_at_checked(self.layout.label_bytes)?;
-        Some((usize::from(*labels.last()?), image))
+        Some((self.layout.class(labels)?, image))
     }
 
     /// Label and image bytes of every record, in order.
@@ -180,7 +207,7 @@ fn read_bytes(path: &Path, layout: Layout) -> Result<Vec<u8>, FileError> {
         .take(XZ_MAGIC.len() as u64)
         .read_to_end(&mut start)
         .map_err(unreadable)?;
-    // Where no label is 0xFD, no record starts with the first byte of the magic.
+    // Where the first byte is the class and no class is 0xFD, no record starts with the first byte of the magic.
     let magic = start == XZ_MAGIC && layout.classes <= usize::from(XZ_MAGIC[0]);
     let packed = magic || path.extension().is_some_and(|ending| ending == "xz");
     let stream = start.as_slice().chain(file);

@@ -6,6 +6,7 @@ use std::io::Write;
 use std::path::Path;
 
 use bagcert_images::{CHECKSUMS, FileError, IMAGE_LEN, Layout, Part, RECORD_LEN, Records, files};
+use sha2::{Digest, Sha256};
 
 fn bytes(records: usize) -> Vec<u8> {
     let value = |index: usize| (index % 251) as u8;
@@ -168,7 +169,7 @@ fn other_layouts_take_the_last_label() {
         ),
         "{error}"
     );
-    for (bytes, classes) in [(0, 10), (17, 10), (1, 1), (1, 257)] {
+    for (bytes, classes) in [(0, 10), (17, 10), (1, 1), (1, 257), (2, 65_537)] {
         assert_eq!(Layout::new(bytes, classes), None);
     }
     // With as many classes a label may look like the beginning of a packed file.
@@ -178,6 +179,68 @@ fn other_layouts_take_the_last_label() {
     fs::write(&path, &data).unwrap();
     let records = Records::read_as(&path, Layout::new(1, 256).unwrap()).unwrap();
     assert_eq!(records.get(0).unwrap().0, 0xFD);
+}
+
+/// As many as ImageNet has take two bytes.
+#[test]
+fn more_than_256_classes_are_told_by_two_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("train.bin");
+    let record = |label: [u8; 3]| [&label[..], &[7; IMAGE_LEN]].concat();
+    let data = [record([9, 3, 231]), record([9, 0, 5]), record([9, 1, 0])].concat();
+    fs::write(&path, &data).unwrap();
+    let records = Records::read_as(&path, Layout::new(3, 1000).unwrap()).unwrap();
+    let labels: Vec<usize> = records.iter().map(|(label, _)| label).collect();
+    assert_eq!(labels, [999, 5, 256]);
+    let fewer = Records::read_as(&path, Layout::new(3, 999).unwrap()).unwrap_err();
+    let said = fewer.to_string();
+    assert!(said.contains("record 0 has label 999"), "{said}");
+}
+
+/// SVHN has 73,257 training images in one file.
+#[test]
+fn files_of_other_sets_may_be_longer_than_those_of_cifar() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("svhn.bin");
+    let count = 73_257;
+    fs::File::create(&path)
+        .unwrap()
+        .set_len((count * RECORD_LEN) as u64)
+        .unwrap();
+    let records = Records::read_as(&path, Layout::new(1, 10).unwrap()).unwrap();
+    assert_eq!(records.len(), count);
+    let error = Records::read(&path).unwrap_err();
+    let said = error.to_string();
+    assert!(
+        matches!(error, FileError::TooLong { .. }) && said.contains("split"),
+        "{said}"
+    );
+}
+
+/// One pixel of 30,720,000 may be all that is wrong.
+#[test]
+fn a_file_with_the_name_and_length_of_an_official_one_must_be_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("test_batch.bin");
+    let data = bytes(10_000);
+    fs::write(&path, &data).unwrap();
+    let error = Records::read(&path).unwrap_err();
+    let said = error.to_string();
+    assert!(
+        matches!(error, FileError::NotOfficial { .. }) && said.contains("8e2eb146ae340b09"),
+        "{said}"
+    );
+    // Under another name, of another length, or listed it is what the user says.
+    fs::copy(&path, folder.path().join("mine.bin")).unwrap();
+    Records::read(&folder.path().join("mine.bin")).unwrap();
+    fs::write(&path, &data[RECORD_LEN..]).unwrap();
+    Records::read(&path).unwrap();
+    fs::write(&path, &data).unwrap();
+    let hash = Sha256::digest(&data);
+    let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    let list = folder.path().join(CHECKSUMS);
+    fs::write(&list, format!("{hash}  test_batch.bin\n")).unwrap();
+    Records::read(&path).unwrap();
 }
 
 #[test]

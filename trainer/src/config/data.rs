@@ -24,7 +24,7 @@ pub struct DataConfig {
     /// Records: number of classes.
     #[serde(default = "default_labels")]
     pub labels: usize,
-    /// Records: bytes before the image; the last of them is the class.
+    /// Records: bytes before the image; the last of them is the class, the last two of more than 256 classes.
     #[serde(default = "default_label_bytes")]
     pub label_bytes: usize,
     /// Records: the files to train on, plain or with .xz after their names.
@@ -124,16 +124,17 @@ impl DataConfig {
             "it must be from data.crop to 8192",
         )?;
         require(
-            (2..=256).contains(&self.labels),
+            (2..=65_536).contains(&self.labels),
             "data.labels",
             self.labels,
-            "it must be from 2 to 256",
+            "it must be from 2 to 65536",
         )?;
+        let least = if self.labels > 256 { 2 } else { 1 };
         require(
-            (1..=16).contains(&self.label_bytes),
+            (least..=16).contains(&self.label_bytes),
             "data.label_bytes",
             self.label_bytes,
-            "it must be from 1 to 16",
+            "it must be from 1 to 16, and at least 2 for more than 256 classes",
         )?;
         require(
             !self.train.is_empty() && !self.test.is_empty(),
