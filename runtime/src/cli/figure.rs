@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use bagcert::frames::{Frames, Input};
 use bagcert::integrity::LoadedModel;
-use bagcert::results::{Drawing, Example, Kind, Measured, Score, Subject};
+use bagcert::results::{Drawing, Example, Kind, Measured, Paper, Score, Subject};
 use bagcert_certifier::{Condition, PatchSize};
 use clap::{Args, ValueEnum};
 
@@ -19,6 +19,9 @@ use super::say;
 use super::stop::Stop;
 use super::trust::TrustArgs;
 use super::workers::{Job, progress, threads};
+
+/// Classes of ImageNet.
+const IMAGENET_CLASSES: usize = 1000;
 
 #[derive(Debug, Args)]
 pub(crate) struct FigureArgs {
@@ -59,7 +62,7 @@ pub(crate) struct FigureArgs {
     /// Pixels of the patches in `shapes`.
     #[arg(long, value_name = "N", default_value = "24", value_parser = clap::value_parser!(u32).range(1..))]
     area: u32,
-    /// Mark what the paper states of its own models on CIFAR-10, apart from what is measured.
+    /// Mark what the paper states of its own models on these images, CIFAR-10 or ImageNet, apart from what is measured.
     #[arg(long)]
     paper: bool,
     /// Use the first N frames only.
@@ -114,8 +117,11 @@ pub(crate) fn run(args: &FigureArgs) -> Result<usize, Stop> {
         conditions: args.condition.clone(),
         largest: args.largest,
         area: args.area,
-        paper: args.paper,
+        paper: args.paper.then(|| stated(data, &models)).transpose()?,
     };
+    if let Some(reason) = subject.paper.and_then(|paper| paper.lacks(kind, &subject)) {
+        return Err(Stop::Usage(format!("--paper: {reason}")));
+    }
     let mut measured = Vec::with_capacity(models.len());
     let mut failures = 0;
     for (path, model) in &models {
@@ -126,6 +132,20 @@ pub(crate) fn run(args: &FigureArgs) -> Result<usize, Stop> {
     let drawing = kind.draw(&subject, &measured).map_err(failed)?;
     write(&args.output, kind.name(), &drawing)?;
     Ok(failures)
+}
+
+/// Of which images the paper states figures.
+fn stated(data: &Input, models: &[(&Path, LoadedModel)]) -> Result<Paper, Stop> {
+    let imagenet =
+        |(_, model): &(&Path, LoadedModel)| model.admitted().shape().classes() == IMAGENET_CLASSES;
+    match data {
+        Input::Cifar10 { .. } => Ok(Paper::Cifar10),
+        Input::Folder { .. } if models.iter().all(imagenet) => Ok(Paper::ImageNet),
+        _ => Err(Stop::Usage(
+            "--paper: the paper's figures are of CIFAR-10 (cifar10:DIR) and of ImageNet (folder:DIR, models of 1000 classes)"
+                .into(),
+        )),
+    }
 }
 
 /// All answers of one model, and the number of inputs that could not be used.

@@ -5,7 +5,7 @@ use bagcert_charts::{
     Chart, ChartError, Colour, Drawing, GREY, Line, Marker, Point, Scale, Series, Table, colour,
 };
 
-use super::{Measured, Score, Subject, named, number};
+use super::{Measured, Paper, Score, Subject, named, number};
 
 /// The conditions of Figure 2, from the weakest to the strongest.
 pub(super) const CONDITIONS: [Condition; 4] = [
@@ -14,11 +14,6 @@ pub(super) const CONDITIONS: [Condition; 4] = [
     Condition::Mask,
     Condition::DoubleMask,
 ];
-
-/// What the paper states in figures of CIFAR-10 at 5x5: clean, certified, and what it is.
-const STATED: [(f64, f64, &str); 2] = [(86.0, 60.0, "BagCert, Condition 3.2"), (47.8, 30.3, "IBP")];
-/// The least that the paper's model certifies of each shape of 24 pixels.
-const STATED_SHAPES: f64 = 40.0;
 
 /// A model has one colour, a condition one marker; they are joined in the order of the conditions.
 pub(super) fn conditions(subject: &Subject, models: &[Measured]) -> Result<Drawing, ChartError> {
@@ -67,19 +62,7 @@ pub(super) fn conditions(subject: &Subject, models: &[Measured]) -> Result<Drawi
     if models.len() > 1 {
         series.extend(CONDITIONS.map(condition_key));
     }
-    if subject.paper {
-        let points = STATED.map(|(clean, certified, what)| Point {
-            label: what.into(),
-            ..Point::new(clean, certified)
-        });
-        series.push(Series {
-            name: "stated in the paper".into(),
-            colour: GREY,
-            marker: Marker::Cross,
-            line: Line::None,
-            points: points.into(),
-        });
-    }
+    series.extend(subject.paper.map(Paper::conditions));
     let all: Vec<Point> = series.iter().flat_map(|one| one.points.clone()).collect();
     let step = |wide: bool| if wide { 5.0 } else { 1.0 };
     let chart = Chart {
@@ -87,7 +70,7 @@ pub(super) fn conditions(subject: &Subject, models: &[Measured]) -> Result<Drawi
         x: Scale::percent(
             "clean accuracy, %",
             all.iter().map(|point| point.x),
-            step(subject.paper),
+            step(subject.paper.is_some()),
         ),
         y: Scale::percent(
             &format!("certified accuracy at {}, %", subject.patch),
@@ -148,16 +131,8 @@ pub(super) fn squares(subject: &Subject, models: &[Measured]) -> Result<Drawing,
         series.push(Series { points, ..style });
     }
     series.extend(keys(subject, models));
-    if subject.paper {
-        let points = vec![Point::new(0.0, 86.0), Point::new(5.0, 60.0)];
-        series.push(Series {
-            name: "stated in the paper".into(),
-            colour: GREY,
-            marker: Marker::Cross,
-            line: Line::None,
-            points,
-        });
-    }
+    let stated = subject.paper.map(|paper| paper.squares(subject.largest));
+    series.extend(stated);
     let chart = Chart {
         title: "Certified accuracy against square patches".into(),
         x: Scale::new(
@@ -248,16 +223,7 @@ pub(super) fn shapes(subject: &Subject, models: &[Measured]) -> Result<Drawing, 
         let name = "all shapes at once".into();
         series.push(key(name, GREY, Marker::None, Line::Dashed));
     }
-    if subject.paper {
-        let points = (0..names.len()).map(|place| Point::new(place as f64, STATED_SHAPES));
-        series.push(Series {
-            name: "the paper's least, stated".into(),
-            colour: GREY,
-            marker: Marker::Cross,
-            line: Line::None,
-            points: points.collect(),
-        });
-    }
+    series.extend(subject.paper.map(|_| Paper::shapes(names.len())));
     let values = series.iter().flat_map(|one| &one.points);
     let most = values.map(|point| point.y).fold(10.0, f64::max);
     let chart = Chart {

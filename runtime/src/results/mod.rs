@@ -6,6 +6,7 @@
 
 mod accuracy;
 mod certification;
+mod paper;
 mod speed;
 
 use std::num::NonZeroU32;
@@ -16,6 +17,7 @@ use bagcert_charts::ChartError;
 pub use bagcert_charts::Drawing;
 
 pub use certification::Example;
+pub use paper::Paper;
 
 use crate::frames::Size;
 use crate::pipeline::{Outcome, Query};
@@ -45,8 +47,8 @@ pub struct Subject {
     pub largest: u32,
     /// Pixels of the patches in [`Kind::Shapes`].
     pub area: u32,
-    /// Whether the figures that the paper states are drawn in, apart from those measured.
-    pub paper: bool,
+    /// The images of which the paper's own figures are drawn in, apart from those measured.
+    pub paper: Option<Paper>,
 }
 
 /// The answers to one query over all frames.

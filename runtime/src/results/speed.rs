@@ -4,7 +4,7 @@ use bagcert_charts::{
     COLOURS, Chart, ChartError, Drawing, Line, Marker, Point, Scale, Series, Table, colour,
 };
 
-use super::{Measured, Subject};
+use super::{Measured, Paper, Subject};
 
 /// A row and a point for each model.
 pub(super) fn draw(subject: &Subject, models: &[Measured]) -> Result<Drawing, ChartError> {
@@ -58,6 +58,13 @@ pub(super) fn draw(subject: &Subject, models: &[Measured]) -> Result<Drawing, Ch
     }
     let frames = models.first().and_then(|model| model.scores.first());
     let frames = frames.map_or(0, |score| score.tally.frames);
+    if subject.paper.is_some() {
+        let stated = Paper::speed(frames);
+        for point in &stated.points {
+            (most, last) = (most.max(point.y), last.max(point.x));
+        }
+        series.push(stated);
+    }
     let chart = Chart {
         title: format!("Time to classify and certify {frames} frames"),
         x: Scale::new("receptive field, pixels", 0.0, last + 2.0),

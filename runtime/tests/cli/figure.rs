@@ -53,14 +53,9 @@ fn conditions_are_those_of_eval() {
     let folder = tempfile::tempdir().unwrap();
     let model = text(&colour_model(folder.path(), 32, 10));
     let output = folder.path().join("new/figures");
-    figure(
-        &model,
-        &output,
-        "conditions",
-        &["--patch", "3x3", "--paper"],
-    )
-    .ended(0)
-    .says(&["conditions.csv", "conditions.svg"]);
+    figure(&model, &output, "conditions", &["--patch", "3x3"])
+        .ended(0)
+        .says(&["conditions.csv", "conditions.svg"]);
     let found = rows(&output.join("conditions.csv"));
     assert_eq!(found.len(), 4);
     let mut values = std::collections::BTreeSet::new();
@@ -72,9 +67,47 @@ fn conditions_are_those_of_eval() {
     }
     assert!(values.len() > 1, "all conditions alike: {values:?}");
     let svg = drawn(&output.join("conditions.svg"), 2);
-    for word in ["double masking", "Condition 3.3", "stated in the paper"] {
+    for word in ["double masking", "Condition 3.3"] {
         assert!(svg.contains(word), "{word}");
     }
+    assert!(!svg.contains("stated in the paper"));
+}
+
+/// The paper's figures stand where they belong, and nowhere else.
+#[test]
+fn the_paper_s_figures_are_of_its_own_images_patches_and_areas() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = text(&colour_model(folder.path(), 32, 10));
+    let output = folder.path().join("figures");
+    let kinds: [(&str, &[&str], &[&str]); 5] = [
+        ("conditions", &[], &["stated in the paper", "IBP"]),
+        ("squares", &["--largest", "6"], &["stated in the paper"]),
+        ("squares", &["--largest", "3"], &["stated in the paper"]),
+        ("shapes", &[], &["least, stated"]),
+        ("speed", &["--limit", "20"], &["V100", "in proportion"]),
+    ];
+    for (kind, more, words) in kinds {
+        let more = [&["--paper", "--limit", "20"], more].concat();
+        let more = if kind == "speed" { &more[..3] } else { &more };
+        figure(&model, &output, kind, more).ended(0);
+        let svg = fs::read_to_string(output.join(format!("{kind}.svg"))).unwrap();
+        for word in words {
+            assert!(svg.contains(word), "{kind}: {word}");
+        }
+    }
+    for (kind, more, parts) in [
+        ("conditions", ["--patch", "3x3"], ["5x5", "3x3"]),
+        ("shapes", ["--area", "6"], ["24 pixels", "6"]),
+    ] {
+        let more = [&["--paper"], &more[..]].concat();
+        figure(&model, &output, kind, &more).ended(2).says(&parts);
+    }
+    let records = format!("records:10/1:{}", text(&sample()));
+    let arguments = ["figure", "squares", "--model", &model, "--data", &records];
+    let more = ["--paper", "--output", &text(&output)];
+    run(arguments.iter().chain(&more))
+        .ended(2)
+        .says(&["--paper", "ImageNet"]);
 }
 
 #[test]

@@ -1,0 +1,117 @@
+//! What the paper states in figures of its own models; its curves are pictures and are not taken over.
+
+use bagcert_charts::{GREY, Line, Marker, Point, Series};
+
+use super::{Kind, Subject};
+
+/// The images that the paper's figures are of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Paper {
+    /// The 10,000 test images.
+    Cifar10,
+    /// The 50,000 validation images.
+    ImageNet,
+}
+
+/// Frames that the times of Table 1 are for.
+const TIMED_FRAMES: f64 = 10_000.0;
+/// Table 1: receptive field, and seconds for the CIFAR-10 test images on one V100.
+const TIMES: [(f64, f64); 5] = [
+    (5.0, 39.0),
+    (7.0, 40.6),
+    (9.0, 43.2),
+    (11.0, 45.9),
+    (13.0, 48.5),
+];
+/// The least that the model for CIFAR-10 certifies of each shape of [`SHAPES_AREA`] pixels.
+const SHAPES: f64 = 40.0;
+/// Pixels of each shape in Figure 4.
+const SHAPES_AREA: u32 = 24;
+
+impl Paper {
+    /// Side of the square patch.
+    const fn side(self) -> u32 {
+        match self {
+            Self::Cifar10 => 5,
+            Self::ImageNet => 32,
+        }
+    }
+
+    /// Clean and certified accuracy against that patch, and what it is.
+    const fn accuracies(self) -> &'static [(f64, f64, &'static str)] {
+        match self {
+            Self::Cifar10 => &[(86.0, 60.0, "BagCert, Condition 3.2"), (47.8, 30.3, "IBP")],
+            Self::ImageNet => &[
+                (45.3, 22.9, "BagCert, Condition 3.2"),
+                (45.3, 18.9, "BagCert, Condition 3.3"),
+            ],
+        }
+    }
+
+    /// Why the paper states nothing that belongs into a figure; nothing where it does.
+    #[must_use]
+    pub fn lacks(self, kind: Kind, subject: &Subject) -> Option<String> {
+        let (side, patch, area) = (self.side(), subject.patch, subject.area);
+        match (self, kind) {
+            (_, Kind::Conditions) if (patch.width(), patch.height()) != (side, side) => {
+                Some(format!(
+                    "of these images the paper states what it certifies at {side}x{side}, not at {patch}"
+                ))
+            }
+            (Self::Cifar10, Kind::Shapes) if area != SHAPES_AREA => Some(format!(
+                "the paper states what it certifies of patches of {SHAPES_AREA} pixels, not of {area}"
+            )),
+            (Self::ImageNet, Kind::Shapes | Kind::Speed) => {
+                Some("the paper states no such figures of ImageNet".into())
+            }
+            _ => None,
+        }
+    }
+
+    /// Clean against certified accuracy.
+    pub(super) fn conditions(self) -> Series {
+        let points = self.accuracies().iter();
+        let points = points.map(|&(clean, certified, what)| Point {
+            label: what.into(),
+            ..Point::new(clean, certified)
+        });
+        stated("stated in the paper", points.collect())
+    }
+
+    /// The clean accuracy at side 0 and what is certified, as far as sides go up to `largest`.
+    pub(super) fn squares(self, largest: u32) -> Series {
+        let ours = self.accuracies().iter().take(1);
+        let points = ours.flat_map(|&(clean, certified, _)| [(0, clean), (self.side(), certified)]);
+        let points = points.filter(|(side, _)| *side <= largest);
+        let points = points.map(|(side, percent)| Point::new(f64::from(side), percent));
+        stated("stated in the paper", points.collect())
+    }
+
+    /// The least of all of `count` shapes.
+    pub(super) fn shapes(count: usize) -> Series {
+        let points = (0..count).map(|place| Point::new(place as f64, SHAPES));
+        stated("the paper's least, stated", points.collect())
+    }
+
+    /// Time against the receptive field for so many frames.
+    pub(super) fn speed(frames: usize) -> Series {
+        let share = frames as f64 / TIMED_FRAMES;
+        let points = TIMES.map(|(field, seconds)| Point::new(field, seconds * share));
+        let name = if share == 1.0 {
+            "stated in the paper: 28 to 66 M parameters, a V100"
+        } else {
+            "stated in the paper for 10,000, in proportion: 28 to 66 M parameters, a V100"
+        };
+        stated(name, points.into())
+    }
+}
+
+fn stated(name: &str, points: Vec<Point>) -> Series {
+    Series {
+        name: name.into(),
+        colour: GREY,
+        marker: Marker::Cross,
+        line: Line::None,
+        points,
+    }
+}
