@@ -128,14 +128,14 @@ impl Batches<'_> {
                     labels: data.labels.index_select(0, &chosen),
                 })
             }
-            Kind::Folder(folder, ahead) => Ok(folder.tensors(&ahead.next()?)),
+            Kind::Folder(folder, ahead) => Ok(ahead.next()?.to_device(folder.device())),
         }
     }
 }
 
-type Decoded = Result<(Vec<u8>, Vec<i64>), DataError>;
+type Decoded = Result<Dataset, DataError>;
 
-/// A thread that decodes ahead; it ends when it is dropped.
+/// A thread that decodes ahead, into memory that the device can copy from; it ends when it is dropped.
 #[derive(Debug)]
 struct Ahead {
     receiver: Option<Receiver<Decoded>>,
@@ -150,11 +150,11 @@ impl Ahead {
         variation: Variation,
     ) -> Result<Self, DataError> {
         let (sender, receiver) = sync_channel(AHEAD);
-        let folder = folder.on(Device::Cpu);
+        let folder = folder.clone();
         let size = usize::try_from(batch).unwrap_or(1).max(1);
         let work = move || {
             for indices in order.chunks_exact(size) {
-                let decoded = folder.decode(indices, Some(variation));
+                let decoded = folder.ready(indices, Some(variation));
                 let failed = decoded.is_err();
                 // Where nobody listens any more, the epoch is over.
                 if sender.send(decoded).is_err() || failed {

@@ -116,15 +116,20 @@ impl Folder {
         Ok((planes, label as i64))
     }
 
-    /// Decoded images as tensors.
-    pub(super) fn tensors(&self, (bytes, labels): &(Vec<u8>, Vec<i64>)) -> Dataset {
+    /// [`Folder::decode`] as tensors in main memory, ready to be copied to the device.
+    pub(super) fn ready(
+        &self,
+        indices: &[i64],
+        variation: Option<Variation>,
+    ) -> Result<Dataset, DataError> {
+        let (bytes, labels) = self.decode(indices, variation)?;
         let [height, width] = [self.sizes.height, self.sizes.width].map(i64::from);
-        Dataset {
-            images: Tensor::from_slice(bytes)
-                .view([labels.len() as i64, 3, height, width])
-                .to_device(self.device),
-            labels: Tensor::from_slice(labels).to_device(self.device),
+        let shape = [labels.len() as i64, 3, height, width];
+        Ok(Dataset {
+            images: Tensor::from_slice(&bytes).view(shape),
+            labels: Tensor::from_slice(&labels),
         }
+        .pinned_for(self.device))
     }
 }
 
@@ -140,6 +145,6 @@ impl Images for Folder {
     }
 
     fn chosen(&self, indices: &[i64]) -> Result<Dataset, DataError> {
-        Ok(self.tensors(&self.decode(indices, None)?))
+        Ok(self.ready(indices, None)?.to_device(self.device))
     }
 }

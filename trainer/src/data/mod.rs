@@ -20,7 +20,7 @@ pub use open::{Facts, Test, Training, facts, test, training};
 pub use records::read;
 pub use strong::vary;
 
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 /// Labelled images on one device.
 #[derive(Debug)]
@@ -51,11 +51,25 @@ impl Dataset {
         }
     }
 
-    /// The same on `device`.
-    pub fn to_device(&self, device: tch::Device) -> Self {
+    /// The same on `device`. From [pinned](Dataset::pinned_for) memory it is copied while the caller goes on.
+    pub fn to_device(&self, device: Device) -> Self {
+        let on = |tensor: &Tensor| tensor.to_device_(device, tensor.kind(), true, false);
         Self {
-            images: self.images.to_device(device),
-            labels: self.labels.to_device(device),
+            images: on(&self.images),
+            labels: on(&self.labels),
+        }
+    }
+
+    /// The same in memory that the system may not move, from which a copy to a GPU waits for nothing; as it is for the
+    /// processor.
+    #[must_use]
+    pub fn pinned_for(self, device: Device) -> Self {
+        if !device.is_cuda() {
+            return self;
+        }
+        Self {
+            images: self.images.pin_memory(device),
+            labels: self.labels.pin_memory(device),
         }
     }
 }
