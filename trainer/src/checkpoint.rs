@@ -318,7 +318,7 @@ impl Checkpoint {
     /// # Errors
     /// Says both networks.
     pub fn expect_network(&self, expected: &NetworkConfig) -> Result<(), CheckpointError> {
-        if self.header.network == *expected {
+        if self.header.network.written_out() == expected.written_out() {
             return Ok(());
         }
         let reason = format!(

@@ -188,6 +188,7 @@ impl<'m> File<'m> {
             kernels: vec![],
             strides: Some(vec![]),
             widths: Some(vec![]),
+            hidden_widths: Some(vec![]),
             paths: 1,
             shake: false,
             position_embedding: self.node("stem.place").is_some(),
@@ -205,6 +206,8 @@ impl<'m> File<'m> {
             config.kernels.push(kernel);
             let stride = self.stride(&name(1, 1));
             config.strides.get_or_insert_default().push(stride);
+            config.hidden_widths.get_or_insert_default().push(output);
+            let [output, _, _] = self.need(&name(1, 2))?;
             config.widths.get_or_insert_default().push(output);
             if self.node(&name(2, 1)).is_some() {
                 config.paths = 2;

@@ -5,7 +5,7 @@ mod common;
 
 use std::{fs, path::Path};
 
-use common::{command, records, run, text, train, write_config, write_dataset};
+use common::{command, records, run, text, train, write_config, write_config_with, write_dataset};
 
 /// Trains in `folder/run`; the error text.
 fn fails(folder: &Path, config: &Path, more: &[&str]) -> String {
@@ -182,8 +182,8 @@ fn a_full_disk_leaves_no_half_file() {
     );
     assert_eq!(
         left.len(),
-        2,
-        "config.toml and log.jsonl, no leftovers: {left:?}"
+        3,
+        "config.toml, log.jsonl and .lock, no leftovers: {left:?}"
     );
 
     assert!(run(&arguments).0.status.success());
@@ -263,6 +263,53 @@ fn a_collapsed_run_says_so() {
     assert_eq!(before, log());
 }
 
+/// Two runs would write each other's checkpoints over.
+#[test]
+fn a_folder_has_one_run_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    write_dataset(folder.path(), 20);
+    let config = write_config(folder.path(), 1, "");
+    let output = folder.path().join("run");
+    fs::create_dir(&output).unwrap();
+    let lock = fs::File::create(output.join(".lock")).unwrap();
+    lock.lock().unwrap();
+    for more in [&[][..], &["--resume"]] {
+        let errors = fails(folder.path(), &config, more);
+        expect(&errors, &["at work", "run"]);
+    }
+    assert_eq!(fs::read_dir(&output).unwrap().count(), 1);
+    // A run that was killed holds nothing.
+    drop(lock);
+    let (result, errors) = train(&config, folder.path(), &output, &[]);
+    assert!(result.status.success(), "{errors}");
+}
+
+#[test]
+fn validation_patches_that_do_not_fit_are_named_before_the_first_epoch() {
+    let folder = tempfile::tempdir().unwrap();
+    write_dataset(folder.path(), 20);
+    let patches = |list: &str| {
+        let line = format!("validation_patches = {list}");
+        write_config_with(folder.path(), 1, &[("training", &line)])
+    };
+    let errors = fails(folder.path(), &patches("[\"5x5\", \"33x1\"]"), &[]);
+    expect(&errors, &["training.validation_patches", "33x1", "32x32"]);
+    assert!(!folder.path().join("run/log.jsonl").exists());
+    let errors = fails(folder.path(), &patches("[]"), &[]);
+    expect(&errors, &["training.validation_patches", "at least one"]);
+
+    // What is named is what is logged, and said.
+    let (config, output) = (patches("[\"3x4\"]"), folder.path().join("run"));
+    let (result, errors) = train(&config, folder.path(), &output, &[]);
+    assert!(result.status.success(), "{errors}");
+    expect(&errors, &["certified at 3x4"]);
+    let log = fs::read_to_string(output.join("log.jsonl")).unwrap();
+    let line: serde_json::Value = serde_json::from_str(log.trim()).unwrap();
+    let found = line["validation"]["patches"].as_array().unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0]["patch"], serde_json::json!([3, 4]));
+}
+
 #[test]
 fn a_diverged_run_says_so() {
     let folder = tempfile::tempdir().unwrap();
@@ -293,7 +340,12 @@ fn a_diverged_run_says_so() {
     fs::write(&path, &bytes).unwrap();
     expect(
         &fails(folder.path(), &config, &["--resume"]),
-        &["diverged", "epoch 3", "learning_rate"],
+        &[
+            "diverged",
+            "epoch 3",
+            "learning_rate",
+            "checkpoint of epoch 2",
+        ],
     );
     assert!(
         fs::read(&path).unwrap() == bytes,

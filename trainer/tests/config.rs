@@ -85,6 +85,21 @@ fn values_out_of_range_and_keys_without_effect_are_named() {
             "paper_epochs = 2",
             &["loss.paper_epochs", "already"],
         ),
+        (
+            "loss",
+            &format!("{pair}\npatches = [\"2x2\"]\npatch_shape = \"rectangle\""),
+            &["loss.patch_shape", "loss.patch_areas"],
+        ),
+        (
+            "loss",
+            "patch_shape = \"rectangle\"",
+            &["loss.patch_shape", "loss.patch_areas"],
+        ),
+        (
+            "loss",
+            &format!("{pair}\npatches = [\"2x2\"]\npaper_epochs = 3"),
+            &["loss.paper_epochs", "training.epochs"],
+        ),
         ("loss", "temperature = 0.0", &["loss.temperature", "0.01"]),
         ("loss", "temperature = 1e39", &["loss.temperature", "1000"]),
         (
@@ -106,6 +121,21 @@ fn values_out_of_range_and_keys_without_effect_are_named() {
             "loss",
             &format!("{pair}\npatches = [\"2x2\"]\nrival_softness = 0.1"),
             &["loss.rival_softness", "paper's margin"],
+        ),
+        (
+            "network",
+            "hidden_widths = [8]",
+            &["network.hidden_widths", "[8]", "each block"],
+        ),
+        (
+            "network",
+            "hidden_widths = []",
+            &["network.hidden_widths", "each block"],
+        ),
+        (
+            "network",
+            "hidden_widths = [8, 0]",
+            &["network.hidden_widths", "from 1 to 8192"],
         ),
         (
             "training",

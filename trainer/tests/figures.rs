@@ -142,6 +142,15 @@ fn scores_are_compared_epoch_by_epoch() {
     let svg = fs::read_to_string(folder.path().join("scores.svg")).unwrap();
     assert!(svg.contains("Heaviside, certified") && svg.contains("softmax, clean"));
 
+    let (status, errors) = figure(
+        &["scores", "--run", text(&softmax), "--patch", "3x4"],
+        folder.path(),
+    );
+    assert_eq!(status, Some(1));
+    for part in ["log.jsonl, line 1", "3x4", "validation_patches"] {
+        assert!(errors.contains(part), "{errors}");
+    }
+
     fs::write(softmax.join("log.jsonl"), "{}\n").unwrap();
     let (status, errors) = figure(&["scores", "--run", text(&softmax)], folder.path());
     assert_eq!(status, Some(1));

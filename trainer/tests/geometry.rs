@@ -24,7 +24,7 @@ fn admission_finds_the_geometry_of_the_configuration() {
         ("kernels = [3, 1, 3, 1, 3, 1, 3, 1]", 32, 11),
         ("kernels = [3, 3, 3, 1, 3, 1, 3, 1]", 32, 13),
         (
-            "kernels = [3, 1, 3, 1, 3, 1, 1, 1]\nstrides = [2, 1, 2, 1, 1, 1, 1, 1]\nwidths = [4, 4, 6, 6, 8, 8, 9, 9]",
+            "kernels = [3, 1, 3, 1, 3, 1, 1, 1]\nstrides = [2, 1, 2, 1, 1, 1, 1, 1]\nwidths = [4, 4, 6, 6, 8, 8, 9, 9]\nhidden_widths = [3, 4, 8, 6, 9, 8, 9, 7]",
             64,
             17,
         ),

@@ -411,6 +411,10 @@ fn each_kind_and_each_patch_is_another_loss() {
         "patch_areas = [4, 9]\npatch_shape = \"rectangle\"",
     );
     assert!(more.len() > 2 && more.is_superset(&expected), "{more:?}");
+    // Of 11 pixels one shape is higher than the image, and is left out.
+    let wide = "patch_areas = [11, 11]\npatch_shape = \"rectangle\"";
+    let listed = values("worst-window", "patches = [\"11x1\"]");
+    assert_eq!(values("worst-window", wide), listed);
 }
 
 #[test]
@@ -428,4 +432,9 @@ fn patches_that_leave_nothing_are_named() {
         whole.contains("8x8") && whole.contains("54 cells"),
         "{whole}"
     );
+    let none = refused(
+        "worst-window",
+        "patch_areas = [13, 13]\npatch_shape = \"rectangle\"",
+    );
+    assert!(none.contains("[13, 13]") && none.contains("12x9"), "{none}");
 }

@@ -11,12 +11,12 @@ use common::{train, write_config_with, write_dataset};
 use tch::{Device, Kind, Tensor, no_grad};
 
 /// Networks whose last spatial layer is a block after a strided stem, one after a strided block, one with a stride and
-/// a shortcut of another width, one that only skips cells, and the stem; the last two with position embeddings before, at
+/// a shortcut and hidden channels of other widths, one that only skips cells, and the stem; the last two with position embeddings before, at
 /// and after the layer where cells are picked.
 const NETWORKS: [&str; 7] = [
     "width = 6\nstem_kernel = 2\nstem_stride = 2\nkernels = [3, 1, 1]\npaths = 1",
     "width = 6\nkernels = [3, 1, 3, 1]\nstrides = [1, 2, 1, 1]",
-    "width = 6\nkernels = [1, 3, 1]\nstrides = [1, 2, 1]\nwidths = [4, 6, 8]",
+    "width = 6\nkernels = [1, 3, 1]\nstrides = [1, 2, 1]\nwidths = [4, 6, 8]\nhidden_widths = [5, 9, 3]",
     "width = 6\nkernels = [3, 1]\nstrides = [1, 2]",
     "width = 6\nstem_kernel = 4\nstem_stride = 3\nkernels = [1, 1]",
     "width = 6\nstem_kernel = 2\nstem_stride = 2\nkernels = [1, 3, 1]\nstrides = [1, 2, 1]\nposition_embedding = true",

@@ -6,6 +6,8 @@ use anyhow::{Context, Result};
 use bagcert_trainer::{checkpoint::write_whole, results};
 use clap::{Args, ValueEnum};
 
+use super::parse_patch;
+
 #[derive(Args)]
 pub(super) struct FigureArgs {
     /// What to draw.
@@ -17,6 +19,9 @@ pub(super) struct FigureArgs {
     /// For `scores`: the folder of a run; may be repeated.
     #[arg(long, value_name = "DIR", required_if_eq("kind", "scores"))]
     run: Vec<PathBuf>,
+    /// For `scores`: the patch whose certified accuracy is drawn, one of the runs' training.validation_patches.
+    #[arg(long, value_name = "WxH", default_value = "5x5")]
+    patch: String,
     /// The folder for KIND.csv and KIND.svg; it is made where it is not there.
     #[arg(long, value_name = "DIR")]
     output: PathBuf,
@@ -34,7 +39,10 @@ enum FigureKind {
 pub(super) fn figure(args: &FigureArgs) -> Result<()> {
     let (name, drawing) = match args.kind {
         FigureKind::Attacked => ("attacked", results::attacked(&args.journal)?),
-        FigureKind::Scores => ("scores", results::scores(&args.run)?),
+        FigureKind::Scores => {
+            let patch = parse_patch("--patch", &args.patch)?;
+            ("scores", results::scores(&args.run, patch)?)
+        }
     };
     fs::create_dir_all(&args.output)
         .with_context(|| format!("cannot make {}", args.output.display()))?;

@@ -119,6 +119,9 @@ fn print_accuracy(header: &Header, accuracy: &Accuracy) {
         "{} test images of {}, after {} epochs",
         accuracy.images, header.dataset, header.epoch
     );
+    if let Some(sha256) = &header.initial {
+        println!("the run began with the checkpoint of SHA-256 {sha256}");
+    }
     println!("clean accuracy {:.2} %", 100.0 * accuracy.clean);
     for patch in &accuracy.patches {
         let [width, height] = patch.patch;

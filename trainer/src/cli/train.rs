@@ -99,7 +99,10 @@ impl Observer for Progress {
             .validation
             .as_ref()
             .and_then(|value| {
-                let patch = value.get("patches")?.get(1)?;
+                let patches = value.get("patches")?.as_array()?;
+                let patch = patches.get(patches.len() / 2)?;
+                let side = |at: usize| patch.get("patch")?.get(at)?.as_u64();
+                let (width, height) = (side(0)?, side(1)?);
                 let clean = 100.0 * value.get("clean")?.as_f64()?;
                 let certified = 100.0 * patch.get("certified")?.as_f64()?;
                 let masked = patch
@@ -109,7 +112,7 @@ impl Observer for Progress {
                     format!(", {:.2} % (double masking)", 100.0 * masked)
                 });
                 Some(format!(
-                    ", validation: clean {clean:.2} %, certified at 5x5 {certified:.2} % (Condition 3.2){masked}"
+                    ", validation: clean {clean:.2} %, certified at {width}x{height} {certified:.2} % (Condition 3.2){masked}"
                 ))
             })
             .unwrap_or_default();

@@ -19,7 +19,7 @@ pub struct LossConfig {
     /// Patch sizes for the margins over windows; one of them, or of `patch_areas`, is drawn for each step.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub patches: Vec<Patch>,
-    /// Instead of `patches`: every shape whose pixels number from the first to the second.
+    /// Instead of `patches`: every shape that fits the image and whose pixels number from the first to the second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patch_areas: Option<[u32; 2]>,
     /// Which shapes `patch_areas` means.
@@ -133,12 +133,13 @@ fn is_one(value: &u32) -> bool {
 const MAX_AREA: u32 = 4_096;
 
 impl LossConfig {
-    /// Every patch size that may be drawn; empty for the paper's margin.
-    pub fn patch_sizes(&self) -> Vec<PatchSize> {
+    /// Every patch size that may be drawn on images of so many pixels along x and y: those of `patches`, and of
+    /// `patch_areas` the shapes that fit. Empty for the paper's margin.
+    pub fn patch_sizes(&self, width: u32, height: u32) -> Vec<PatchSize> {
         let listed = self.patches.iter().map(|patch| patch.0);
         let [least, most] = self.patch_areas.unwrap_or([1, 0]);
         let shapes = (least..=most)
-            .flat_map(|area| rectangles_of_area(area, area, area))
+            .flat_map(|area| rectangles_of_area(area, width, height))
             .filter(|size| {
                 self.patch_shape == PatchShape::Rectangle || size.width() == size.height()
             });
@@ -192,7 +193,13 @@ impl LossConfig {
             )?;
         }
         let kind = self.margin_kind;
-        let sizes = self.patch_sizes().len();
+        require(
+            self.patch_shape == PatchShape::Square || self.patch_areas.is_some(),
+            "loss.patch_shape",
+            "\"rectangle\"",
+            "it says which shapes loss.patch_areas means, which is not given",
+        )?;
+        let sizes = self.patch_sizes(MAX_AREA, MAX_AREA).len();
         if kind == MarginKind::Paper {
             require(
                 self.patches.is_empty() && self.patch_areas.is_none(),

@@ -61,6 +61,9 @@ pub struct NetworkConfig {
     /// Channels of each block; all `width` where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub widths: Option<Vec<i64>>,
+    /// Channels between the two convolutions of each path of a block; those of the block where absent, as in the paper.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hidden_widths: Option<Vec<i64>>,
     /// Residual paths per block: 2, mixed by shake-shake, as in the paper; or 1.
     #[serde(default = "default_paths")]
     pub paths: usize,
@@ -72,6 +75,24 @@ pub struct NetworkConfig {
     /// paper.
     #[serde(default, skip_serializing_if = "is_default")]
     pub position_embedding: bool,
+}
+
+impl NetworkConfig {
+    /// The same network, with what is absent written out.
+    #[must_use]
+    pub fn written_out(&self) -> Self {
+        let blocks = self.kernels.len();
+        let strides = self.strides.clone().unwrap_or_else(|| vec![1; blocks]);
+        let widths = self.widths.clone();
+        let widths = widths.unwrap_or_else(|| vec![self.width; blocks]);
+        let hidden = self.hidden_widths.clone();
+        Self {
+            hidden_widths: Some(hidden.unwrap_or_else(|| widths.clone())),
+            strides: Some(strides),
+            widths: Some(widths),
+            ..self.clone()
+        }
+    }
 }
 
 /// What need not be written down.
@@ -219,10 +240,16 @@ impl Config {
                 "it must list one stride from 1 to 8 for each block of network.kernels",
             )?;
         }
-        if let Some(widths) = &network.widths {
+        for (key, widths) in [
+            ("network.widths", &network.widths),
+            ("network.hidden_widths", &network.hidden_widths),
+        ] {
+            let Some(widths) = widths else {
+                continue;
+            };
             require(
                 widths.len() == blocks && widths.iter().all(|width| (1..=8192).contains(width)),
-                "network.widths",
+                key,
                 format!("{widths:?}"),
                 "it must list one width from 1 to 8192 for each block of network.kernels",
             )?;
@@ -240,6 +267,12 @@ impl Config {
             "training.cell_stride",
             self.training.cell_stride,
             "a margin outside windows needs every cell: it must be 1 unless loss.margin_kind is \"paper\"",
+        )?;
+        require(
+            self.loss.paper_epochs == 0 || self.loss.paper_epochs < self.training.epochs,
+            "loss.paper_epochs",
+            self.loss.paper_epochs,
+            "no epoch of training.epochs is left for loss.margin_kind",
         )?;
         if let Some(distillation) = &self.distillation {
             distillation.check()?;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, default_one, require};
+use super::{ConfigError, Patch, default_one, require};
 
 /// Start, optimiser, schedule, length and arithmetic.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,6 +32,10 @@ pub struct TrainingConfig {
     /// Measure on the validation images after every so many epochs (and after the last).
     #[serde(default = "default_every")]
     pub validate_every: usize,
+    /// Patch sizes that the validation images are certified against; 2x2, 5x5 and 10x10 where absent, as far as they
+    /// fit the images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_patches: Option<Vec<Patch>>,
     /// Write a checkpoint after every so many epochs (and after the last); a run that is killed goes back to it.
     #[serde(default = "default_every", skip_serializing_if = "is_every")]
     pub checkpoint_every: usize,
@@ -121,6 +125,14 @@ impl TrainingConfig {
             "training.validate_every",
             self.validate_every,
             "it must be 1 or more",
+        )?;
+        require(
+            self.validation_patches
+                .as_ref()
+                .is_none_or(|list| !list.is_empty()),
+            "training.validation_patches",
+            "[]",
+            "it must list at least one size, for example [\"5x5\"]; leave it out for 2x2, 5x5 and 10x10",
         )?;
         require(
             self.checkpoint_every >= 1,

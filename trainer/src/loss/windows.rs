@@ -19,6 +19,20 @@ pub enum WindowError {
         /// Why.
         fault: Fault,
     },
+    /// No shape of `patch_areas` fits.
+    #[error(
+        "loss.patch_areas = [{least}, {most}]: none of these shapes fits an image of {width}x{height} pixels; ask for smaller ones"
+    )]
+    NoneFits {
+        /// Pixels of the smallest.
+        least: u32,
+        /// Pixels of the largest.
+        most: u32,
+        /// Pixels of the image along x.
+        width: u32,
+        /// Pixels of the image along y.
+        height: u32,
+    },
     /// The margin would be 0 or less whatever the network does.
     #[error(
         "loss: patch {patch}: {windows} affects {affected} of the score map's {cells} cells, which leaves no margin to train for; use smaller patches, a smaller receptive field or loss.mask_step = 1"
@@ -131,7 +145,8 @@ impl Margins {
     /// Works out the windows of every patch size that may be drawn.
     ///
     /// # Errors
-    /// Where a patch does not fit the image, or its windows leave no cell of the map.
+    /// Where a patch of `patches`, or every shape of `patch_areas`, does not fit the image, or windows leave no cell of the
+    /// map.
     pub fn new(
         config: &LossConfig,
         geometry: &Geometry,
@@ -161,14 +176,20 @@ impl Margins {
                 count: found.count,
             })
         };
+        let (width, height) = (geometry.x.inputs(), geometry.y.inputs());
+        let sizes = config.patch_sizes(width, height);
+        if let (Some([least, most]), true) = (config.patch_areas, sizes.is_empty()) {
+            return Err(WindowError::NoneFits {
+                least,
+                most,
+                width,
+                height,
+            });
+        }
         Ok(Self {
             kind: config.margin_kind,
             rivals: config.pair_rivals,
-            windows: config
-                .patch_sizes()
-                .into_iter()
-                .map(of)
-                .collect::<Result<_, _>>()?,
+            windows: sizes.into_iter().map(of).collect::<Result<_, _>>()?,
         })
     }
 

@@ -111,12 +111,8 @@ impl Plan {
     /// The layers that `config` asks for, from square images of `image_size` pixels with `channels` channels to
     /// `classes` classes.
     pub fn new(config: &NetworkConfig, image_size: u32, channels: i64, classes: i64) -> Self {
-        let count = config.kernels.len();
-        let strides = config.strides.clone().unwrap_or_else(|| vec![1; count]);
-        let widths = config
-            .widths
-            .clone()
-            .unwrap_or_else(|| vec![config.width; count]);
+        let list = |list: Option<Vec<i64>>| list.into_iter().flatten();
+        let config = config.written_out();
         let stem = unit(
             "stem".into(),
             channels,
@@ -134,12 +130,18 @@ impl Plan {
         };
         let stem_embedding = embedding(&stem.name, stem.output, len);
         let mut input = config.width;
-        let mut blocks = Vec::with_capacity(count);
-        for (index, ((&kernel, &stride), &width)) in
-            config.kernels.iter().zip(&strides).zip(&widths).enumerate()
-        {
-            let name = format!("b{}", index + 1);
-            let mut block = block(name, input, width, kernel, stride, config.paths);
+        let mut blocks = Vec::with_capacity(config.kernels.len());
+        let outer = list(config.strides.clone()).zip(list(config.widths.clone()));
+        let shapes = outer.zip(list(config.hidden_widths.clone()));
+        for (&kernel, ((stride, width), hidden)) in config.kernels.iter().zip(shapes) {
+            let shape = BlockShape {
+                input,
+                hidden,
+                width,
+                kernel,
+                stride,
+            };
+            let mut block = shape.block(format!("b{}", blocks.len() + 1), config.paths);
             len = block.output_len(len);
             block.embedding = embedding(&block.name, width, len);
             blocks.push(block);
@@ -316,42 +318,56 @@ fn unit(name: String, input: i64, output: i64, kernel: i64, stride: i64) -> Conv
     }
 }
 
-fn block(name: String, input: i64, width: i64, kernel: i64, stride: i64, paths: usize) -> Block {
-    let paths = (1..=paths)
-        .map(|path| {
-            // The second path has its kernels in the other order: more diverse, the same receptive field.
-            let kernels = if path == 1 { [kernel, 1] } else { [1, kernel] };
-            // The stride sits at the larger kernel, so that no input cell is skipped by a 1x1 convolution.
-            let strides = if kernels[1] > kernels[0] {
-                [1, stride]
-            } else {
-                [stride, 1]
-            };
-            [
-                unit(
-                    format!("{name}.path{path}.conv1"),
-                    input,
-                    width,
-                    kernels[0],
-                    strides[0],
-                ),
-                unit(
-                    format!("{name}.path{path}.conv2"),
-                    width,
-                    width,
-                    kernels[1],
-                    strides[1],
-                ),
-            ]
-        })
-        .collect();
-    let changes = input != width || stride != 1;
-    let shortcut = changes.then(|| unit(format!("{name}.shortcut"), input, width, 1, stride));
-    Block {
-        name,
-        paths,
-        shortcut,
-        embedding: None,
+/// What a block is made from.
+#[derive(Clone, Copy)]
+struct BlockShape {
+    /// Channels in, between the two convolutions of a path, and out.
+    input: i64,
+    hidden: i64,
+    width: i64,
+    kernel: i64,
+    stride: i64,
+}
+
+impl BlockShape {
+    fn block(self, name: String, paths: usize) -> Block {
+        let paths = (1..=paths).map(|path| self.path(&format!("{name}.path{path}"), path));
+        let paths = paths.collect();
+        let changes = self.input != self.width || self.stride != 1;
+        let shortcut = || {
+            let name = format!("{name}.shortcut");
+            unit(name, self.input, self.width, 1, self.stride)
+        };
+        Block {
+            paths,
+            shortcut: changes.then(shortcut),
+            name,
+            embedding: None,
+        }
+    }
+
+    fn path(self, name: &str, path: usize) -> [Convolution; 2] {
+        // The second path has its kernels in the other order: more diverse, the same receptive field. The stride sits at
+        // the larger kernel, so that no input cell is skipped by a 1x1 convolution.
+        let larger = (self.kernel, self.stride);
+        let [first, second] = if path == 1 || self.kernel == 1 {
+            [larger, (1, 1)]
+        } else {
+            [(1, 1), larger]
+        };
+        let convolution = |number, input, output, (kernel, stride)| {
+            unit(
+                format!("{name}.conv{number}"),
+                input,
+                output,
+                kernel,
+                stride,
+            )
+        };
+        [
+            convolution(1, self.input, self.hidden, first),
+            convolution(2, self.hidden, self.width, second),
+        ]
     }
 }
 
@@ -368,6 +384,7 @@ mod tests {
             kernels: kernels.to_vec(),
             strides: None,
             widths: None,
+            hidden_widths: None,
             paths: 2,
             shake: true,
             position_embedding: false,

@@ -5,6 +5,7 @@ mod scores;
 
 use std::path::PathBuf;
 
+use bagcert_certifier::PatchSize;
 use bagcert_charts::ChartError;
 use thiserror::Error;
 
@@ -39,6 +40,18 @@ pub enum ResultsError {
         line: usize,
         /// What was wrong.
         reason: String,
+    },
+    /// A validation was against other patches.
+    #[error(
+        "{}, line {line}: not certified against {patch}; name one of its patches with --patch, or train with {patch} among training.validation_patches", path.display()
+    )]
+    NotCertified {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// The patch asked for.
+        patch: PatchSize,
     },
     /// The chart itself.
     #[error(transparent)]

@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use bagcert_certifier::PatchSize;
 use bagcert_charts::{Chart, Drawing, Line, Marker, Point, Scale, Series, Table, colour};
 use serde::Deserialize;
 
@@ -13,9 +14,6 @@ use crate::{
     config::{Config, Scores},
     run::LOG,
 };
-
-/// The patch whose certified accuracy is drawn.
-const PATCH: [u32; 2] = [5, 5];
 
 /// What is taken of a line of a log.
 #[derive(Deserialize)]
@@ -36,12 +34,13 @@ struct Certified {
     certified: f64,
 }
 
-/// Clean and certified accuracy (Condition 3.2, 5x5) on the validation images, epoch by epoch, of every run
+/// Clean and certified accuracy (Condition 3.2, against `patch`) on the validation images, epoch by epoch, of every run
 /// whose folder is named; one colour for each kind of scores.
 ///
 /// # Errors
-/// A folder without the configuration or the log of a run, or a log with a line that is none.
-pub fn scores(runs: &[PathBuf]) -> Result<Drawing, ResultsError> {
+/// A folder without the configuration or the log of a run, or a log with a line that is none, or that was not certified
+/// against this patch.
+pub fn scores(runs: &[PathBuf], patch: PatchSize) -> Result<Drawing, ResultsError> {
     let mut table = Table::new(&["run", "scores", "seed", "epoch", "clean", "certified"]);
     let mut series: Vec<Series> = Vec::new();
     let mut kinds: Vec<Scores> = Vec::new();
@@ -55,7 +54,7 @@ pub fn scores(runs: &[PathBuf]) -> Result<Drawing, ResultsError> {
             kinds.push(kind);
         }
         let (mut clean, mut certified) = (Vec::new(), Vec::new());
-        for (epoch, ours, theirs) in log(&folder.join(LOG))? {
+        for (epoch, ours, theirs) in log(&folder.join(LOG), patch)? {
             last = last.max(epoch);
             let stem = folder.file_name().unwrap_or(folder.as_os_str());
             table.row(&[
@@ -64,12 +63,10 @@ pub fn scores(runs: &[PathBuf]) -> Result<Drawing, ResultsError> {
                 config.seed.to_string(),
                 epoch.to_string(),
                 format!("{ours:.2}"),
-                theirs
-                    .map(|value| format!("{value:.2}"))
-                    .unwrap_or_default(),
+                format!("{theirs:.2}"),
             ]);
             clean.push(Point::new(epoch as f64, ours));
-            certified.extend(theirs.map(|value| Point::new(epoch as f64, value)));
+            certified.push(Point::new(epoch as f64, theirs));
         }
         for (what, line, points) in [
             ("clean", Line::Dashed, clean),
@@ -89,7 +86,7 @@ pub fn scores(runs: &[PathBuf]) -> Result<Drawing, ResultsError> {
     let shown = series.iter().flat_map(|series| &series.points);
     let y = Scale::percent("accuracy, %", shown.map(|point| point.y), 10.0);
     let chart = Chart {
-        title: "Scores in training, on the validation images".into(),
+        title: format!("Scores in training, on the validation images ({patch})"),
         x: Scale::new("epochs", 0.0, last as f64),
         y,
         series,
@@ -98,7 +95,7 @@ pub fn scores(runs: &[PathBuf]) -> Result<Drawing, ResultsError> {
 }
 
 /// Epoch, clean and certified accuracy in per cent, for every line that has a validation.
-fn log(path: &Path) -> Result<Vec<(usize, f64, Option<f64>)>, ResultsError> {
+fn log(path: &Path, patch: PatchSize) -> Result<Vec<(usize, f64, f64)>, ResultsError> {
     let text = fs::read_to_string(path).map_err(|source| ResultsError::Log {
         path: path.into(),
         source,
@@ -111,9 +108,15 @@ fn log(path: &Path) -> Result<Vec<(usize, f64, Option<f64>)>, ResultsError> {
             reason: error.to_string(),
         })?;
         if let Some(validation) = entry.validation {
+            let sides = [patch.width(), patch.height()];
             let mut patches = validation.patches.iter();
-            let certified = patches.find(|patch| patch.patch == PATCH);
-            let certified = certified.map(|patch| 100.0 * patch.certified);
+            let certified = patches.find(|found| found.patch == sides);
+            let certified = certified.ok_or_else(|| ResultsError::NotCertified {
+                path: path.into(),
+                line: at + 1,
+                patch,
+            })?;
+            let certified = 100.0 * certified.certified;
             found.push((entry.epoch, 100.0 * validation.clean, certified));
         }
     }

@@ -22,10 +22,14 @@ pub(super) struct Epoch<'r> {
     pub(super) teachers: Option<&'r Teachers>,
     /// From 0.
     pub(super) number: usize,
+    /// Epochs behind the newest checkpoint.
+    pub(super) saved: usize,
 }
 
 /// What came of an epoch.
 pub(super) struct Trained {
+    /// Images that were learnt from: what is left over after the last whole batch is not.
+    pub(super) images: i64,
     /// Mean loss.
     pub(super) loss: f64,
     /// That of the last step.
@@ -96,6 +100,7 @@ impl Epoch<'_> {
             )))
         });
         Ok(Trained {
+            images: steps * batch,
             loss: sum.double_value(&[0]) / steps as f64,
             learning_rate,
             spread,
@@ -135,6 +140,7 @@ impl Epoch<'_> {
         Err(TrainError::Diverged {
             epoch: self.number + 1,
             loss,
+            saved: self.saved,
         })
     }
 }

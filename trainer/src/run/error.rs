@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use bagcert_certifier::GeometryError;
+use bagcert_certifier::{GeometryError, PatchSize};
 use thiserror::Error;
 
 use crate::{
@@ -96,15 +96,33 @@ pub enum TrainError {
         /// Epochs asked for.
         epochs: usize,
     },
+    /// A patch to certify against while training.
+    #[error(
+        "training.validation_patches: {patch} does not fit images of {size}x{size} pixels; name smaller ones"
+    )]
+    ValidationPatch {
+        /// The patch.
+        patch: PatchSize,
+        /// Pixels along both axes.
+        size: u32,
+    },
+    /// Another run is at work in the folder.
+    #[error("a run is at work in {} already; wait for its end, or give another folder", folder.display())]
+    Busy {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// The loss became NaN or infinite.
     #[error(
-        "the run diverged: the loss was {loss} in epoch {epoch}; try a lower training.learning_rate or a longer warm-up. The last good checkpoint is kept"
+        "the run diverged: the loss was {loss} in epoch {epoch}; try a lower training.learning_rate or a longer warm-up. {}", kept(*saved)
     )]
     Diverged {
         /// The epoch, from 1.
         epoch: usize,
         /// The loss.
         loss: f64,
+        /// Epochs behind the newest checkpoint; 0 where there is none.
+        saved: usize,
     },
     /// The classes became alike.
     #[error(
@@ -131,4 +149,12 @@ pub enum TrainError {
     /// libtorch failed.
     #[error("libtorch: {0}")]
     Torch(#[from] tch::TchError),
+}
+
+/// What is left of a run whose newest checkpoint has so many epochs.
+fn kept(saved: usize) -> String {
+    match saved {
+        0 => "There is no checkpoint yet".into(),
+        epochs => format!("The checkpoint of epoch {epochs} is kept"),
+    }
 }

@@ -1,6 +1,10 @@
 //! A run's folder: what is there already, and whether it may be gone on with.
 
-use std::{fs, path::Path};
+use std::{
+    fs::{self, File, TryLockError},
+    io,
+    path::Path,
+};
 
 use super::{CHECKPOINT, EpochLog, TrainError};
 use crate::{
@@ -10,6 +14,8 @@ use crate::{
 
 /// The configuration of a run, in its folder.
 const CONFIG: &str = "config.toml";
+/// Held by the run that is at work in a folder; empty.
+const LOCK: &str = ".lock";
 
 /// How a run begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,17 +29,32 @@ pub enum Start {
     Reschedule,
 }
 
-/// Makes the folder, or finds the checkpoint to go on from; what is in the folder stays as it is.
+/// Takes the folder, which is made where it is not there, for one run, until the file is dropped: two would write each
+/// other's log and checkpoints over.
+pub(super) fn lock(folder: &Path) -> Result<File, TrainError> {
+    fs::create_dir_all(folder).map_err(file_error("create", folder))?;
+    let path = folder.join(LOCK);
+    let file = File::create(&path).map_err(file_error("create", &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(TrainError::Busy {
+            folder: folder.into(),
+        }),
+        Err(TryLockError::Error(source)) => Err(file_error("lock", &path)(source).into()),
+    }
+}
+
+fn file_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> CheckpointError {
+    let path = path.to_path_buf();
+    move |source| CheckpointError::File { what, path, source }
+}
+
+/// Finds the checkpoint to go on from; what is in the folder stays as it is.
 pub(super) fn prepare(
     config: &Config,
     folder: &Path,
     start: Start,
 ) -> Result<Option<Checkpoint>, TrainError> {
-    let file_error = |what, path: &Path| {
-        let path = path.to_path_buf();
-        move |source| CheckpointError::File { what, path, source }
-    };
-    fs::create_dir_all(folder).map_err(file_error("create", folder))?;
     let path = folder.join(CHECKPOINT);
     let saved = folder.join(CONFIG);
     if path.exists() && start == Start::New {

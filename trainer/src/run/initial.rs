@@ -1,6 +1,6 @@
 //! The weights that a new run begins with, where they are not random.
 
-use std::path::Path;
+use std::{collections::HashMap, path::Path};
 
 use tch::{Device, Kind, Tensor};
 
@@ -12,9 +12,9 @@ use crate::{
 };
 
 /// Copies the weights in the checkpoint at `path` into `network`, that of `header`. What the network has beyond it
-/// begins so that both say the same: position embeddings at their zeros, and blocks as the identity. `blocks`: which
-/// blocks of the network (from 1) those of the checkpoint become; nothing where they are the same. Returns the SHA-256 of
-/// the checkpoint.
+/// begins so that both say the same: position embeddings at their zeros, blocks as the identity, and hidden channels
+/// unheard. `blocks`: which blocks of the network (from 1) those of the checkpoint become; nothing where they are the same.
+/// Returns the SHA-256 of the checkpoint.
 ///
 /// # Errors
 /// Where the file is no checkpoint, or one of another network, other classes or another normalisation; where it has
@@ -26,20 +26,28 @@ pub(super) fn begin_with(
     network: &mut Network,
 ) -> Result<String, TrainError> {
     let checkpoint = Checkpoint::read(path)?;
+    let theirs = checkpoint.header.network.written_out();
     let mut source = header.clone();
-    source.network.position_embedding &= checkpoint.header.network.position_embedding;
+    source.network = source.network.written_out();
+    source.network.position_embedding &= theirs.position_embedding;
     let kept = |index: &usize| blocks.is_none_or(|blocks| blocks.contains(&(index + 1)));
     keep_blocks(&mut source.network, kept);
+    if are_fewer(&theirs.hidden_widths, &source.network.hidden_widths) {
+        source
+            .network
+            .hidden_widths
+            .clone_from(&theirs.hidden_widths);
+    }
     let refused = |reason| {
         let path = path.into();
         Err(TrainError::Initial { path, reason })
     };
     if let Some(blocks) = blocks
-        && checkpoint.header.network != source.network
+        && theirs != source.network
     {
         return refused(format!(
-            "its network is {:?}, but what training.initial_blocks = {blocks:?} names of the new one is {:?}",
-            checkpoint.header.network, source.network
+            "its network is {theirs:?}, but what training.initial_blocks = {blocks:?} names of the new one is {:?}",
+            source.network
         ));
     }
     checkpoint.expect_network(&source.network)?;
@@ -79,7 +87,12 @@ pub(super) fn begin_with(
         });
         (renamed.unwrap_or(name), tensor)
     }));
+    let places: HashMap<_, _> = network.parameters.named().into_iter().collect();
     for (name, tensor) in numbers {
+        let tensor = match places.get(&name) {
+            Some(place) => with_new_channels(&name, tensor, place),
+            None => tensor,
+        };
         if !network.parameters.set(&name, &tensor) {
             return refused(format!("the network has no {name} of its shape"));
         }
@@ -87,9 +100,39 @@ pub(super) fn begin_with(
     Ok(checkpoint.sha256())
 }
 
+/// Whether each block has at most as many channels in `one` as in `other`.
+fn are_fewer(one: &Option<Vec<i64>>, other: &Option<Vec<i64>>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| one <= other)
+        }
+        _ => false,
+    }
+}
+
+/// `tensor`, and the numbers of new hidden channels beyond it where `place`, the new network's of the same name, has
+/// them: random weights from below, as they were drawn, and zeros upwards, so that nothing is heard of them at first.
+fn with_new_channels(name: &str, tensor: Tensor, place: &Tensor) -> Tensor {
+    let (old, new) = (tensor.size(), place.size());
+    let upwards = name.ends_with("conv2.weight");
+    let axis = usize::from(upwards);
+    match (old.get(axis), new.get(axis)) {
+        (Some(&old), Some(&new)) if old < new => {
+            let rest = place.narrow(axis as i64, old, new - old);
+            let rest = if upwards { rest.zeros_like() } else { rest };
+            Tensor::cat(&[tensor, rest], axis as i64)
+        }
+        _ => tensor,
+    }
+}
+
 /// Takes the other blocks out of a network.
 fn keep_blocks(network: &mut NetworkConfig, kept: impl Fn(&usize) -> bool) {
-    let lists = [&mut network.strides, &mut network.widths];
+    let lists = [
+        &mut network.strides,
+        &mut network.widths,
+        &mut network.hidden_widths,
+    ];
     let lists = lists.into_iter().flatten().chain([&mut network.kernels]);
     for list in lists {
         *list = (0..list.len())
@@ -203,13 +246,15 @@ mod tests {
         network.forward(&images, Mode::Evaluate)
     }
 
-    /// New blocks before, between and after the old ones, of one path and of two, with strides and widths.
+    /// New blocks before, between and after the old ones, new channels in them, of one path and of two, with strides and
+    /// widths.
     #[test]
     fn a_network_that_grew_says_what_it_said_before() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("first.safetensors");
         let shape = "strides = [2, 1]\nwidths = [4, 6]";
-        let grown = "strides = [1, 2, 1, 1, 1]\nwidths = [4, 4, 4, 6, 6]";
+        let grown =
+            "strides = [1, 2, 1, 1, 1]\nwidths = [4, 4, 4, 6, 6]\nhidden_widths = [4, 7, 4, 6, 5]";
         for options in ["paths = 1", "paths = 2\nposition_embedding = true"] {
             random(&path, &format!("kernels = [3, 1]\n{shape}\n{options}"));
             let (_, first, _) = super::super::load(&path, Device::Cpu).unwrap();
@@ -219,12 +264,13 @@ mod tests {
             assert_ne!(logits(&network), before);
             begin_with(&path, Some(&[2, 4]), &second, &mut network).unwrap();
             assert_eq!(logits(&network), before, "{options}");
-            // Each new block has its random weights to grow with.
-            let named = network.parameters.named();
-            let weights = named
-                .iter()
-                .find(|(name, _)| name == "b5.path1.conv1.weight");
-            assert!(weights.unwrap().1.abs().max().double_value(&[]) > 0.0);
+            // New blocks and channels have their random weights to grow with.
+            let named: HashMap<_, _> = network.parameters.named().into_iter().collect();
+            let weights = named.get("b5.path1.conv1.weight").unwrap();
+            assert!(weights.abs().max().double_value(&[]) > 0.0);
+            let weights = named.get("b2.path1.conv1.weight").unwrap();
+            assert_eq!(weights.size(), [7, 4, 3, 3]);
+            assert!(weights.get(6).abs().max().double_value(&[]) > 0.0);
         }
     }
 
@@ -244,9 +290,9 @@ mod tests {
         // The block of kernel 3 cannot be one of kernel 1.
         let text = refused(Some(&[1, 3]), "kernels = [1, 3, 1]");
         assert!(text.contains("training.initial_blocks = [1,"), "{text}");
-        let text = refused(Some(&[1, 2]), "kernels = [3, 1, 1]\nwidths = [4, 4, 8]");
-        assert!(text.contains("training.initial_blocks = [1,"), "{text}");
-        random(&path, "kernels = [3, 1]\nwidths = [4, 4]\npaths = 1");
+        let text = refused(None, "kernels = [3, 1]\nhidden_widths = [4, 3]");
+        assert!(text.contains("hidden_widths: Some([4, 3])"), "{text}");
+        // The same widths, written out or not.
         let text = refused(Some(&[1, 2]), "kernels = [3, 1, 1]\nwidths = [4, 4, 8]");
         assert!(text.contains("b3") && text.contains("identity"), "{text}");
     }

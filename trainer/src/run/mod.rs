@@ -15,7 +15,7 @@ use tch::Device;
 
 use crate::{
     checkpoint::{self, Checkpoint, Header, sha256},
-    config::Config,
+    config::{Config, TrainingConfig},
     data,
     evaluate::{Accuracy, evaluate_timed},
     loss::Margins,
@@ -34,8 +34,10 @@ pub use folder::Start;
 pub const CHECKPOINT: &str = "checkpoint.safetensors";
 /// The log of a run, one JSON object per epoch.
 pub const LOG: &str = "log.jsonl";
-/// Images per forward pass when evaluating.
+/// Images per forward pass when evaluating; while training no more than a step has.
 pub const EVALUATION_BATCH: i64 = 250;
+/// Sides of the squares that are certified against on the validation images unless the configuration names others.
+const VALIDATION_SIDES: [u32; 3] = [2, 5, 10];
 
 /// One line of the log.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -53,7 +55,7 @@ pub struct EpochLog {
     /// Training images per second, without validation.
     pub images_per_second: f64,
     /// The rate of the convolutions in GFLOP/s: those of a step's forward pass counted three times, for the
-    /// backward pass takes two more of them.
+    /// backward pass takes two more of them, and those of the teachers' once.
     #[serde(default)]
     pub gflops: f64,
     /// That rate as a share of `training.peak_tflops`, where it was given.
@@ -113,6 +115,8 @@ pub fn train(
     observer: &mut dyn Observer,
 ) -> Result<(), TrainError> {
     let checkpoint_path = folder.join(CHECKPOINT);
+    // Held until the run is over.
+    let _lock = folder::lock(folder)?;
     let checkpoint = folder::prepare(config, folder, start)?;
     let facts = data::facts(&config.data, data_folder)?;
     let data::Training {
@@ -176,7 +180,7 @@ pub fn train(
         header.epoch = checkpoint.header.epoch;
         header.initial = checkpoint.header.initial;
     }
-    let patches = validation_patches()?;
+    let patches = validation_patches(&config.training, header.image_size)?;
     let margins = Margins::new(&config.loss, &geometry, device)?;
     let teach = |config| Teachers::new(config, &header, &geometry, network.compute, device);
     let teachers = config.distillation.as_ref().map(teach).transpose()?;
@@ -191,6 +195,7 @@ pub fn train(
     let taught = |epoch| teachers.as_ref().is_some_and(|them| them.teach_in(epoch));
     let mut collapse = Collapse::of(&log, taught);
     collapse.check(header.epoch)?;
+    let mut saved = header.epoch;
     while header.epoch < config.training.epochs {
         let started = Instant::now();
         let epoch = Epoch {
@@ -199,9 +204,10 @@ pub fn train(
             margins: &margins,
             teachers: teachers.as_ref().filter(|them| them.teach_in(header.epoch)),
             number: header.epoch,
+            saved,
         };
         let trained = epoch.train(&network, &mut training, observer)?;
-        let speed = images.len() as f64 / started.elapsed().as_secs_f64();
+        let speed = trained.images as f64 / started.elapsed().as_secs_f64();
         header.epoch += 1;
         collapse.note(Some(trained.spread), epoch.teachers.is_some());
         header.steps = training.adam.steps;
@@ -218,18 +224,18 @@ pub fn train(
                 &*validation,
                 &geometry,
                 &patches,
-                EVALUATION_BATCH,
+                EVALUATION_BATCH.min(config.training.batch),
                 &mut |_| {},
             )?;
             Some(accuracy)
         } else {
             None
         };
-        let work = network
-            .plan
-            .sampled_multiply_adds(config.training.cell_stride);
-        let work = 6.0 * work as f64;
-        let gflops = speed * work / 1e9;
+        let stride = config.training.cell_stride;
+        let teachers = epoch.teachers;
+        let taught = teachers.map_or(0, |teachers| teachers.multiply_adds(stride));
+        let work = 3 * network.plan.sampled_multiply_adds(stride) + taught;
+        let gflops = speed * 2.0 * work as f64 / 1e9;
         let entry = EpochLog {
             epoch: header.epoch,
             loss: trained.loss,
@@ -252,6 +258,7 @@ pub fn train(
         // Last: a kill before it repeats the epochs since the one before, and their lines of the log are dropped.
         if every(config.training.checkpoint_every) {
             checkpoint::save(&checkpoint_path, &header, &network, Some(&training))?;
+            saved = header.epoch;
         }
         collapse.check(header.epoch)?;
     }
@@ -274,9 +281,19 @@ fn check_stride(stride: i64, geometry: &Geometry) -> Result<(), TrainError> {
     })
 }
 
-fn validation_patches() -> Result<Vec<PatchSize>, GeometryError> {
-    [2, 5, 10]
-        .into_iter()
-        .map(|side| PatchSize::new(side, side))
-        .collect()
+/// What is certified against on the validation images, which have `size` pixels along both axes.
+fn validation_patches(config: &TrainingConfig, size: u32) -> Result<Vec<PatchSize>, TrainError> {
+    let Some(patches) = &config.validation_patches else {
+        let sides = VALIDATION_SIDES.into_iter().filter(|side| *side <= size);
+        let squares = sides.map(|side| PatchSize::new(side, side));
+        return Ok(squares.collect::<Result<_, _>>()?);
+    };
+    let patches: Vec<PatchSize> = patches.iter().map(|patch| patch.0).collect();
+    match patches
+        .iter()
+        .find(|patch| patch.width().max(patch.height()) > size)
+    {
+        Some(&patch) => Err(TrainError::ValidationPatch { patch, size }),
+        None => Ok(patches),
+    }
 }

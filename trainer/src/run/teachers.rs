@@ -73,6 +73,15 @@ impl Teachers {
         })
     }
 
+    /// Multiply-adds of all of them for one image, of which a step takes every `stride`-th cell along both axes.
+    pub(super) fn multiply_adds(&self, stride: i64) -> i64 {
+        let each = self.each.iter().map(|teacher| {
+            let stride = if teacher.cell_by_cell { stride } else { 1 };
+            teacher.network.plan.sampled_multiply_adds(stride)
+        });
+        each.sum()
+    }
+
     /// Whether they teach in an epoch, from 0.
     pub(super) fn teach_in(&self, epoch: usize) -> bool {
         epoch < self.epochs

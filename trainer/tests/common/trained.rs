@@ -80,6 +80,7 @@ pub(crate) fn overflowing() -> (Network, Geometry, Dataset) {
         kernels: vec![3, 1],
         strides: None,
         widths: None,
+        hidden_widths: None,
         paths: 1,
         shake: false,
         position_embedding: false,
