@@ -274,6 +274,31 @@ fn a_stopped_attack_goes_on_where_it_was() {
     assert_eq!(output, expected);
     assert_eq!(records(&parts).len(), 60);
 
+    // Pictures and patches are of all of them, also of those that were done before.
+    let shown = |journal: &Path, name: &str, resume: &[&str]| -> [String; 3] {
+        let path = |ending: &str| folder.path().join(format!("{name}.{ending}"));
+        let (svg, patches) = (path("svg"), path("jsonl"));
+        let more = ["--limit", "60", "--output", text(journal)];
+        let files = ["--figure", text(&svg), "--patches", text(&patches)];
+        let (status, _, errors) = attack(&[&more[..], &files, resume].concat());
+        assert_eq!(status, Some(0), "{errors}");
+        [svg, path("csv"), patches].map(|path| fs::read_to_string(path).unwrap())
+    };
+    let anew = shown(&folder.path().join("anew.jsonl"), "anew", &[]);
+    let again = shown(&parts, "again", &["--resume"]);
+    let attacked = records(&parts);
+    let attacked = attacked.iter().filter(|record| record.attack.is_some());
+    let [svg, csv, patches] = &again;
+    assert_eq!(patches.lines().count(), attacked.count());
+    let rows = csv.lines().skip(1);
+    assert!(rows.clone().count() >= 2, "{csv}");
+    for row in rows {
+        let image = row.split(',').next().unwrap();
+        assert!(svg.contains(&format!("test image {image}: ")), "{row}");
+    }
+    assert!(again == anew, "{csv}{}", anew[1]);
+    assert_eq!(records(&parts).len(), 60);
+
     let (status, _, errors) = attack(&["--patch", "4x4", "--output", text(&parts), "--resume"]);
     assert_eq!(status, Some(1));
     let other = "another attack: its --patch is 5x5, not 4x4";

@@ -3,7 +3,12 @@
 
 mod common;
 
-use bagcert_trainer::config::{Config, DataKind, MarginKind, Precision};
+use std::path::Path;
+
+use bagcert_trainer::{
+    config::{Config, DataKind, MarginKind, Precision},
+    network::Plan,
+};
 use common::write_config_with;
 
 /// The error for these keys of one table.
@@ -274,6 +279,7 @@ fn the_configurations_that_are_shipped_are_in_order() {
             );
             assert_eq!(training.cell_stride, 1, "{name}");
             assert!(!config.network.position_embedding, "{name}");
+            assert!(config.network.hidden_widths.is_none(), "{name}");
             let loss = (config.loss.rival_softness, config.loss.temperature);
             assert_eq!(loss, (0.0, 1.0), "{name}");
             assert_eq!(
@@ -309,4 +315,39 @@ fn the_configurations_that_are_shipped_are_in_order() {
         }
     }
     assert!(found > 10, "{found} configurations");
+}
+
+/// Receptive fields and parameters (in millions, as the paper rounds them) are those of Table 1, margins those of the
+/// file's name.
+#[test]
+fn the_paper_s_cifar_10_networks_are_those_of_table_1() {
+    let read = |name: &str| {
+        let name = format!("configs/paper-cifar10-{name}.toml");
+        let config = Config::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap();
+        let data = &config.data;
+        let data = (data.kind, data.crop_padding, data.flip);
+        assert_eq!(data, (DataKind::Cifar10, 4, true));
+        config
+    };
+    for (receptive_field, millions) in [(5, 28), (7, 38), (9, 47), (11, 57), (13, 66)] {
+        let config = read(&format!("rf{receptive_field}"));
+        assert_eq!(config.loss.margin, 0.5);
+        let plan = Plan::new(&config.network, 32, 3, 10);
+        let axis = plan.geometry().unwrap().x;
+        assert_eq!(
+            (axis.receptive_field(), axis.outputs()),
+            (receptive_field, 32)
+        );
+        let found = (plan.parameter_count() as f64 / 1e6).round();
+        assert_eq!(found, f64::from(millions), "rf {receptive_field}");
+    }
+    for (margin, name) in [(0.25, "m025"), (0.75, "m075"), (1.0, "m100")] {
+        let (other, main) = (read(&format!("rf7-{name}")), read("rf7"));
+        assert_eq!(other.loss.margin, margin);
+        let same = Config {
+            loss: main.loss.clone(),
+            ..other
+        };
+        assert_eq!(same, main, "{name}");
+    }
 }

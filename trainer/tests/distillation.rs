@@ -100,6 +100,17 @@ fn a_student_learns_what_the_teacher_says_and_no_label() {
         let same = share(&answers(data, kind), &taught);
         eprintln!("{kind}: {same} of the teacher's answers; the teacher knows {known}");
         assert!(same > 0.3, "{kind}: {same}");
+        // The rate counts what both work out: the teacher's forward pass, and three times the student's.
+        let work = |name: &str| {
+            let path = data.join(name).join(run::CHECKPOINT);
+            let (_, network, _) = run::load(&path, Device::Cpu).unwrap();
+            network.plan.multiply_adds() as f64
+        };
+        let log = fs::read_to_string(data.join(kind).join(run::LOG)).unwrap();
+        let epoch: EpochLog = serde_json::from_str(log.lines().next().unwrap()).unwrap();
+        let found = epoch.gflops * 1e9 / epoch.images_per_second;
+        let expected = 2.0 * (3.0 * work(kind) + work("teacher"));
+        assert!((found / expected - 1.0).abs() < 1e-9, "{kind}: {found}");
     }
     // Without the teacher, these labels teach the one class they name.
     train(data, "alone", &[]).unwrap();

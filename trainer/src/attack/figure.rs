@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use bagcert_certifier::{CellRect, Geometry, PatchSize, Pixel};
 use bagcert_charts::{
-    Colour, NO_VOTE, PATCH, REGION, RIVAL_VOTE, Raster, SIDE, VOTE, drawing, escape,
+    Colour, NO_VOTE, PATCH, REGION, RIVAL_VOTE, Raster, SIDE, Table, VOTE, drawing, escape,
 };
 
 use super::{Attacked, Attempt, Pictures, Record};
@@ -58,6 +58,51 @@ pub fn figure(scene: &Scene<'_>, examples: &[&Attacked]) -> String {
     }
     let title = "Patch attacks and their effect on region scores";
     drawing(title, width, height, &body)
+}
+
+/// What the drawing of the same examples says, a row each: leads and slack in votes, places in pixels.
+#[must_use]
+pub fn table(scene: &Scene<'_>, examples: &[&Attacked]) -> Table {
+    let mut table = Table::new(&[
+        "image",
+        "label",
+        "predicted",
+        "certified",
+        "slack",
+        "patch",
+        "x",
+        "y",
+        "rival",
+        "least_lead",
+        "flipped_to",
+        "flipped_at_step",
+    ]);
+    for Attacked { record, .. } in examples {
+        let Some(attempt) = record.attack else {
+            continue;
+        };
+        let named = |class: usize| {
+            let name = scene.classes.get(class);
+            name.map_or_else(|| class.to_string(), Clone::clone)
+        };
+        let label = usize::try_from(record.label).map_or_else(|_| record.label.to_string(), named);
+        let flip = attempt.flipped;
+        table.row(&[
+            record.image.to_string(),
+            label,
+            named(record.predicted),
+            record.certified.to_string(),
+            record.slack.to_string(),
+            scene.patch.to_string(),
+            attempt.x.to_string(),
+            attempt.y.to_string(),
+            named(attempt.rival),
+            attempt.least_lead.to_string(),
+            flip.map_or_else(String::new, |flip| named(flip.class)),
+            flip.map_or_else(String::new, |flip| flip.step.to_string()),
+        ]);
+    }
+    table
 }
 
 /// Headline, two rows of three pictures, and the count of votes.

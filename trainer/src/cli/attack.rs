@@ -1,5 +1,7 @@
 //! `bagcert-train attack`.
 
+mod pictures;
+
 use std::{
     collections::BTreeSet,
     fs,
@@ -74,11 +76,13 @@ pub(super) struct AttackArgs {
     /// Go on with the attack in --output.
     #[arg(long, requires = "output")]
     resume: bool,
-    /// Draw attacks as in the paper's Figure 6, in an SVG file: those of --images, else the first of each kind
-    /// (certified or not, flipped or not, certified and wrong).
+    /// Draw attacks as in the paper's Figure 6, in an SVG file, and a CSV file with the same name but for its ending:
+    /// those of --images, else the first of each kind (certified or not, flipped or not, certified and wrong). With
+    /// --resume, those that are in --output already are attacked once more for it.
     #[arg(long, value_name = "FILE")]
     figure: Option<PathBuf>,
-    /// Write the strongest patch of each attack to this file as JSON lines, to try them on another engine.
+    /// Write the strongest patch of each attack to this file as JSON lines, to try them on another engine; with
+    /// --resume of those in --output too, which are attacked once more for it.
     #[arg(long, value_name = "FILE")]
     patches: Option<PathBuf>,
     /// Where images are saved whose certificates were broken.
@@ -160,15 +164,14 @@ pub(super) fn attack(args: &AttackArgs) -> Result<Certificates> {
     let (mut journal, done) = open_journal(args, &header, &data, &attack)?;
     let data = data.images;
     let wanted = choose(args, data.count())?;
-    let mut records: Vec<Record> = done;
-    let have: BTreeSet<i64> = records.iter().map(|record| record.image).collect();
+    let have: BTreeSet<i64> = done.iter().map(|record| record.image).collect();
     let open: Vec<i64> = wanted
         .iter()
         .copied()
         .filter(|image| !have.contains(image))
         .collect();
 
-    let mut summary: Summary = records.iter().collect();
+    let mut summary: Summary = done.iter().collect();
     let enough = |summary: &Summary| {
         args.certified
             .is_some_and(|enough| summary.certified_attacked >= enough)
@@ -177,9 +180,12 @@ pub(super) fn attack(args: &AttackArgs) -> Result<Certificates> {
         wanted.len() as u64,
         "{bar:40} {pos}/{len} images, {msg} certified, {eta} left",
     );
-    let mut examples = Examples::new(args);
-    let mut patches = vec![];
+    let mut pictures = pictures::Wanted::new(args);
     let mut attacker = Attacker::new(&network, &geometry, attack)?;
+    // A journal has no pictures: what shall be seen of it is attacked again, from the same start, and not counted again.
+    for indices in pictures.missing(&done).chunks(usize::from(args.batch)) {
+        pictures.offer(attacker.images(&*data, indices)?, &scene);
+    }
     for indices in open.chunks(usize::from(args.batch)) {
         if enough(&summary) {
             break;
@@ -191,31 +197,16 @@ pub(super) fn attack(args: &AttackArgs) -> Result<Certificates> {
                 save_broken(&args.broken, one, &scene)?;
             }
         }
-        if args.patches.is_some() {
-            let found = |one: &Attacked| one.patch(patch, geometry.x.inputs());
-            patches.extend(attacked.iter().filter_map(found));
-        }
         if let Some(journal) = &mut journal {
             let lines: Vec<&Record> = attacked.iter().map(|one| &one.record).collect();
             journal.append(&lines)?;
         }
         bar.set_position(summary.images as u64);
         bar.set_message(summary.certified_attacked.to_string());
-        records.extend(attacked.iter().map(|one| one.record.clone()));
-        examples.offer(attacked);
+        pictures.offer(attacked, &scene);
     }
     bar.finish_and_clear();
-    if let Some(path) = &args.figure {
-        let drawing = figure(&scene, &examples.in_order());
-        write_whole(path, drawing.as_bytes())?;
-    }
-    if let Some(path) = &args.patches {
-        let lines = patches
-            .iter()
-            .map(|patch| Ok(serde_json::to_string(patch)? + "\n"))
-            .collect::<Result<String>>()?;
-        write_whole(path, lines.as_bytes())?;
-    }
+    let written = pictures.write(&scene);
     print(&summary, &header, args, &attack);
     if !summary.broken.is_empty() {
         eprintln!(
@@ -224,8 +215,12 @@ pub(super) fn attack(args: &AttackArgs) -> Result<Certificates> {
             summary.broken,
             args.broken.display()
         );
+        if let Err(error) = written {
+            eprintln!("error: {error:#}");
+        }
         return Ok(Certificates::Broken);
     }
+    written?;
     if let Some(asked) = args.certified.filter(|_| !enough(&summary)) {
         bail!(
             "--certified {asked}: only {} certified images among these {}",
@@ -274,44 +269,6 @@ fn choose(args: &AttackArgs, count: i64) -> Result<Vec<i64>> {
         bail!("--images {image}: there are {count} test images");
     }
     Ok(args.images.clone())
-}
-
-/// What the figure will show.
-struct Examples {
-    all: bool,
-    kept: Vec<Attacked>,
-}
-
-impl Examples {
-    fn new(args: &AttackArgs) -> Self {
-        Self {
-            all: !args.images.is_empty(),
-            kept: vec![],
-        }
-    }
-
-    /// Certified first, then those that held.
-    fn kind(one: &Attacked) -> [bool; 3] {
-        let record = &one.record;
-        [!record.certified, record.flipped(), !record.right()]
-    }
-
-    fn offer(&mut self, attacked: Vec<Attacked>) {
-        for one in attacked {
-            let new = |kept: &Attacked| Self::kind(kept) != Self::kind(&one);
-            if one.pictures.is_some() && (self.all || self.kept.iter().all(new)) {
-                self.kept.push(one);
-            }
-        }
-    }
-
-    fn in_order(&self) -> Vec<&Attacked> {
-        let mut order: Vec<&Attacked> = self.kept.iter().collect();
-        if !self.all {
-            order.sort_by_key(|one| Self::kind(one));
-        }
-        order
-    }
 }
 
 /// Everything needed to look into it: the pixels as they were, the logits, and a drawing.
