@@ -318,13 +318,11 @@ impl Checkpoint {
     /// # Errors
     /// Says both networks.
     pub fn expect_network(&self, expected: &NetworkConfig) -> Result<(), CheckpointError> {
-        if self.header.network.written_out() == expected.written_out() {
+        let (found, expected) = (self.header.network.written_out(), expected.written_out());
+        if found == expected {
             return Ok(());
         }
-        let reason = format!(
-            "it has {:?}, the configuration {expected:?}",
-            self.header.network
-        );
+        let reason = format!("it has {found}; the configuration has {expected}");
         Err(CheckpointError::OtherNetwork {
             path: self.path.clone(),
             reason,

@@ -77,6 +77,14 @@ pub struct NetworkConfig {
     pub position_embedding: bool,
 }
 
+impl std::fmt::Display for NetworkConfig {
+    /// The keys of the table, on one line.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let table = toml::to_string(self).map_err(|_| std::fmt::Error)?;
+        f.write_str(&table.trim_end().replace('\n', ", "))
+    }
+}
+
 impl NetworkConfig {
     /// The same network, with what is absent written out.
     #[must_use]

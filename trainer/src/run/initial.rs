@@ -46,7 +46,7 @@ pub(super) fn begin_with(
         && theirs != source.network
     {
         return refused(format!(
-            "its network is {theirs:?}, but what training.initial_blocks = {blocks:?} names of the new one is {:?}",
+            "its network is {theirs}; what training.initial_blocks = {blocks:?} names of the new one is {}",
             source.network
         ));
     }
@@ -291,7 +291,7 @@ mod tests {
         let text = refused(Some(&[1, 3]), "kernels = [1, 3, 1]");
         assert!(text.contains("training.initial_blocks = [1,"), "{text}");
         let text = refused(None, "kernels = [3, 1]\nhidden_widths = [4, 3]");
-        assert!(text.contains("hidden_widths: Some([4, 3])"), "{text}");
+        assert!(text.contains("hidden_widths = [4, 3]"), "{text}");
         // The same widths, written out or not.
         let text = refused(Some(&[1, 2]), "kernels = [3, 1, 1]\nwidths = [4, 4, 8]");
         assert!(text.contains("b3") && text.contains("identity"), "{text}");
