@@ -139,6 +139,14 @@ fn every_option_at_once_and_resumed() {
     ] {
         assert!(printed.contains(word), "{word} is not in {printed}");
     }
+    // A network of a folder knows what its images were; the last line has times.
+    let checkpoint = whole.join(CHECKPOINT);
+    let (patch, batch) = (["--patch", "3x3"], ["--batch", "7"]);
+    let paths = ["--data", text(&data), "--checkpoint", text(&checkpoint)];
+    let (output, errors) = command(&[&["eval"], &patch[..], &batch, &paths].concat());
+    let found = String::from_utf8(output.stdout).unwrap();
+    let accuracies = |said: &str| said.trim_end().rsplit_once('\n').unwrap().0.to_owned();
+    assert_eq!(accuracies(&found), accuracies(&printed), "{errors}");
     let other = arguments(&["--precision", "bf16", "--channels-last", "--limit", "10"]);
     assert!(other.contains("10 test images of trees"), "{other}");
 }

@@ -5,14 +5,15 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use bagcert_trainer::{
     checkpoint::Header,
-    config::{Config, DataConfig},
+    config::{Config, DataConfig, DataKind},
     data::{self, Test},
 };
 use clap::Args;
 
 #[derive(Args)]
 pub(super) struct ImagesArgs {
-    /// The folder of the images: the CIFAR-10 binary files, plain or .xz, unless --config says otherwise.
+    /// The folder of the images: the CIFAR-10 binary files, plain or .xz, or, where the network was trained on one, a folder
+    /// of images by class, unless --config says otherwise.
     #[arg(long)]
     data: PathBuf,
     /// A TOML configuration that says under `data` what the images are.
@@ -25,7 +26,7 @@ impl ImagesArgs {
     pub(super) fn open(&self, header: &Header) -> Result<Test> {
         let config = match &self.config {
             Some(path) => Config::read(path)?.data,
-            None => DataConfig::default(),
+            None => assumed(header),
         };
         let facts = data::facts(&config, &self.data)?;
         if facts.classes != header.classes || facts.size != header.image_size {
@@ -40,5 +41,18 @@ impl ImagesArgs {
             );
         }
         Ok(data::test(&config, &facts, &self.data)?)
+    }
+}
+
+/// What the images are where nothing says it: only folders of images are scaled.
+fn assumed(header: &Header) -> DataConfig {
+    match header.resize {
+        None => DataConfig::default(),
+        Some(resize) => DataConfig {
+            kind: DataKind::Folder,
+            resize,
+            crop: header.image_size,
+            ..DataConfig::default()
+        },
     }
 }
