@@ -111,7 +111,12 @@ pub(crate) fn check_beside(path: &Path, limit: u64) -> Result<bool, FileError> {
         path: path.to_owned(),
         source,
     };
-    let mut file = regular(path).map_err(unreadable)?.take(limit);
+    let file = regular(path).map_err(unreadable)?;
+    if file.metadata().map_err(unreadable)?.len() > limit {
+        // It will not be read, and that is what there is to say of it.
+        return Ok(false);
+    }
+    let mut file = file.take(limit);
     let mut hash = Sha256::new();
     let mut part = vec![0; 1 << 16];
     loop {

@@ -301,6 +301,8 @@ impl Checkpoint {
                 header.version
             )));
         }
+        let network = header.network.check();
+        network.map_err(|error| format(error.to_string()))?;
         Ok(Self {
             header,
             path: path.into(),

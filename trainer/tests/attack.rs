@@ -277,7 +277,7 @@ fn a_stopped_attack_goes_on_where_it_was() {
     // Pictures and patches are of all of them, also of those that were done before.
     let shown = |journal: &Path, name: &str, resume: &[&str]| -> [String; 3] {
         let path = |ending: &str| folder.path().join(format!("{name}.{ending}"));
-        let (svg, patches) = (path("svg"), path("jsonl"));
+        let (svg, patches) = (path("svg"), path("patches"));
         let more = ["--limit", "60", "--output", text(journal)];
         let files = ["--figure", text(&svg), "--patches", text(&patches)];
         let (status, _, errors) = attack(&[&more[..], &files, resume].concat());
@@ -298,6 +298,34 @@ fn a_stopped_attack_goes_on_where_it_was() {
     }
     assert!(again == anew, "{csv}{}", anew[1]);
     assert_eq!(records(&parts).len(), 60);
+
+    // A figure alone is of the first of each kind, attacked in a batch of their own.
+    let alone = folder.path().join("alone.svg");
+    let more = ["--limit", "60", "--output", text(&parts), "--resume"];
+    let (status, _, errors) = attack(&[&more[..], &["--figure", text(&alone)]].concat());
+    assert_eq!(status, Some(0), "{errors}");
+    let images = |csv: &str| -> Vec<String> {
+        let rows = csv.lines().skip(1);
+        rows.map(|row| row.split(',').next().unwrap().to_owned())
+            .collect()
+    };
+    let found = fs::read_to_string(alone.with_extension("csv")).unwrap();
+    assert_eq!(images(&found), images(csv));
+    // Nothing takes another's place.
+    let before = fs::read(&parts).unwrap();
+    let csv = folder.path().join("j.csv");
+    fs::copy(&parts, &csv).unwrap();
+    let more = ["--limit", "60", "--output", text(&csv), "--resume"];
+    let figure = csv.with_extension("svg");
+    let (status, _, errors) = attack(&[&more[..], &["--figure", text(&figure)]].concat());
+    assert_eq!(status, Some(1));
+    assert!(
+        errors.contains("--output") && errors.contains("j.csv"),
+        "{errors}"
+    );
+    assert_eq!(fs::read(&csv).unwrap(), before);
+    let (status, _, errors) = attack(&["--limit", "1", "--figure", text(&csv)]);
+    assert_eq!(status, Some(1), "{errors}");
 
     let (status, _, errors) = attack(&["--patch", "4x4", "--output", text(&parts), "--resume"]);
     assert_eq!(status, Some(1));

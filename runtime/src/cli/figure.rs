@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use bagcert::frames::{Frames, Input};
+use bagcert::frames::{Frames, Input, Part, Size};
 use bagcert::integrity::LoadedModel;
 use bagcert::results::{Drawing, Example, Kind, Measured, Paper, Score, Subject};
 use bagcert_certifier::{Condition, PatchSize};
@@ -20,8 +20,12 @@ use super::stop::Stop;
 use super::trust::TrustArgs;
 use super::workers::{Job, progress, threads};
 
-/// Classes of ImageNet.
+/// Classes of ImageNet, and what is cut out of its images.
 const IMAGENET_CLASSES: usize = 1000;
+const IMAGENET_SIZE: Size = Size {
+    width: 224,
+    height: 224,
+};
 
 #[derive(Debug, Args)]
 pub(crate) struct FigureArgs {
@@ -105,6 +109,11 @@ pub(crate) fn run(args: &FigureArgs) -> Result<usize, Stop> {
         FigureKind::Conditions => Kind::Conditions,
         FigureKind::Squares => Kind::Squares,
         FigureKind::Shapes => Kind::Shapes,
+        FigureKind::Frame if args.paper => {
+            return Err(Stop::Usage(
+                "--paper: the paper states no figures of a single frame".into(),
+            ));
+        }
         FigureKind::Frame => return frame(args, &models),
     };
     let Some(data) = &args.data else {
@@ -136,15 +145,29 @@ pub(crate) fn run(args: &FigureArgs) -> Result<usize, Stop> {
 
 /// Of which images the paper states figures.
 fn stated(data: &Input, models: &[(&Path, LoadedModel)]) -> Result<Paper, Stop> {
-    let imagenet =
-        |(_, model): &(&Path, LoadedModel)| model.admitted().shape().classes() == IMAGENET_CLASSES;
+    let imagenet = |(_, model): &(&Path, LoadedModel)| {
+        let (size, shape) = (model.admitted().image_size(), model.admitted().shape());
+        (size, shape.classes()) == (IMAGENET_SIZE, IMAGENET_CLASSES)
+    };
     match data {
-        Input::Cifar10 { .. } => Ok(Paper::Cifar10),
+        Input::Cifar10 { path, part } if is_test(path, *part) => Ok(Paper::Cifar10),
         Input::Folder { .. } if models.iter().all(imagenet) => Ok(Paper::ImageNet),
         _ => Err(Stop::Usage(
-            "--paper: the paper's figures are of CIFAR-10 (cifar10:DIR) and of ImageNet (folder:DIR, models of 1000 classes)"
+            "--paper: the paper's figures are of the test images of CIFAR-10 (cifar10:DIR) and of the validation images of \
+             ImageNet (folder:DIR, models of 1000 classes and 224x224 pixels)"
                 .into(),
         )),
+    }
+}
+
+/// Whether `path` holds the test images: a folder of all, or their file.
+fn is_test(path: &Path, part: Part) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let file = name.strip_suffix(".xz").unwrap_or(&name) == "test_batch.bin";
+    if path.is_dir() {
+        part == Part::Test
+    } else {
+        file
     }
 }
 

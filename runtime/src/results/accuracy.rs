@@ -131,8 +131,7 @@ pub(super) fn squares(subject: &Subject, models: &[Measured]) -> Result<Drawing,
         series.push(Series { points, ..style });
     }
     series.extend(keys(subject, models));
-    let stated = subject.paper.map(|paper| paper.squares(subject.largest));
-    series.extend(stated);
+    series.extend(subject.paper.map(Paper::squares));
     let chart = Chart {
         title: "Certified accuracy against square patches".into(),
         x: Scale::new(

@@ -9,7 +9,7 @@ use super::{Kind, Subject};
 pub enum Paper {
     /// The 10,000 test images.
     Cifar10,
-    /// The 50,000 validation images.
+    /// The 50,000 validation images, at 224x224 pixels.
     ImageNet,
 }
 
@@ -58,6 +58,10 @@ impl Paper {
                     "of these images the paper states what it certifies at {side}x{side}, not at {patch}"
                 ))
             }
+            (_, Kind::Squares) if subject.largest < side => Some(format!(
+                "of these images the paper states what it certifies at {side}x{side}; --largest {} does not reach there",
+                subject.largest
+            )),
             (Self::Cifar10, Kind::Shapes) if area != SHAPES_AREA => Some(format!(
                 "the paper states what it certifies of patches of {SHAPES_AREA} pixels, not of {area}"
             )),
@@ -78,11 +82,10 @@ impl Paper {
         stated("stated in the paper", points.collect())
     }
 
-    /// The clean accuracy at side 0 and what is certified, as far as sides go up to `largest`.
-    pub(super) fn squares(self, largest: u32) -> Series {
+    /// The clean accuracy at side 0, and what is certified.
+    pub(super) fn squares(self) -> Series {
         let ours = self.accuracies().iter().take(1);
         let points = ours.flat_map(|&(clean, certified, _)| [(0, clean), (self.side(), certified)]);
-        let points = points.filter(|(side, _)| *side <= largest);
         let points = points.map(|(side, percent)| Point::new(f64::from(side), percent));
         stated("stated in the paper", points.collect())
     }

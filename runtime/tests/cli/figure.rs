@@ -79,17 +79,23 @@ fn the_paper_s_figures_are_of_its_own_images_patches_and_areas() {
     let folder = tempfile::tempdir().unwrap();
     let model = text(&colour_model(folder.path(), 32, 10));
     let output = folder.path().join("figures");
-    let kinds: [(&str, &[&str], &[&str]); 5] = [
+    fs::copy(sample(), folder.path().join("test_batch.bin")).unwrap();
+    let test = format!("cifar10:{}", text(folder.path()));
+    let (to, train) = (text(&output), format!("{test}:train"));
+    let figure = |kind: &str, data: &str, more: &[&str]| {
+        let common = ["figure", kind, "--model", &model, "--output", &to, "--data"];
+        run(common.iter().chain(&[data]).chain(more))
+    };
+    let kinds: [(&str, &[&str], &[&str]); 4] = [
         ("conditions", &[], &["stated in the paper", "IBP"]),
         ("squares", &["--largest", "6"], &["stated in the paper"]),
-        ("squares", &["--largest", "3"], &["stated in the paper"]),
         ("shapes", &[], &["least, stated"]),
         ("speed", &["--limit", "20"], &["V100", "in proportion"]),
     ];
     for (kind, more, words) in kinds {
         let more = [&["--paper", "--limit", "20"], more].concat();
         let more = if kind == "speed" { &more[..3] } else { &more };
-        figure(&model, &output, kind, more).ended(0);
+        figure(kind, &test, more).ended(0);
         let svg = fs::read_to_string(output.join(format!("{kind}.svg"))).unwrap();
         for word in words {
             assert!(svg.contains(word), "{kind}: {word}");
@@ -98,16 +104,17 @@ fn the_paper_s_figures_are_of_its_own_images_patches_and_areas() {
     for (kind, more, parts) in [
         ("conditions", ["--patch", "3x3"], ["5x5", "3x3"]),
         ("shapes", ["--area", "6"], ["24 pixels", "6"]),
+        ("squares", ["--largest", "4"], ["5x5", "--largest 4"]),
     ] {
         let more = [&["--paper"], &more[..]].concat();
-        figure(&model, &output, kind, &more).ended(2).says(&parts);
+        figure(kind, &test, &more).ended(2).says(&parts);
     }
-    let records = format!("records:10/1:{}", text(&sample()));
-    let arguments = ["figure", "squares", "--model", &model, "--data", &records];
-    let more = ["--paper", "--output", &text(&output)];
-    run(arguments.iter().chain(&more))
-        .ended(2)
-        .says(&["--paper", "ImageNet"]);
+    // Neither of other images, nor of those that a network was trained on.
+    for other in [format!("records:10/1:{}", text(&sample())), data(), train] {
+        figure("squares", &other, &["--paper"])
+            .ended(2)
+            .says(&["--paper", "ImageNet"]);
+    }
 }
 
 #[test]

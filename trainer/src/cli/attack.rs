@@ -144,6 +144,7 @@ pub(super) fn attack(args: &AttackArgs) -> Result<Certificates> {
             args.step_size
         );
     }
+    pictures::check_paths(args)?;
     let device = args.device.open()?;
     let (header, network, geometry) = args.network.load(device)?;
     let data = args.data.open(&header)?;
@@ -183,8 +184,25 @@ pub(super) fn attack(args: &AttackArgs) -> Result<Certificates> {
     let mut pictures = pictures::Wanted::new(args);
     let mut attacker = Attacker::new(&network, &geometry, attack)?;
     // A journal has no pictures: what shall be seen of it is attacked again, from the same start, and not counted again.
+    let mut others = 0;
     for indices in pictures.missing(&done).chunks(usize::from(args.batch)) {
-        pictures.offer(attacker.images(&*data, indices)?, &scene);
+        let attacked = attacker.images(&*data, indices)?;
+        for one in &attacked {
+            others += usize::from(!done.contains(&one.record));
+            if one.record.broken() {
+                save_broken(&args.broken, one, &scene)?;
+                if !summary.broken.contains(&one.record.image) {
+                    summary.broken.push(one.record.image);
+                }
+            }
+        }
+        pictures.offer(attacked, &scene);
+    }
+    if others > 0 {
+        eprintln!(
+            "note: attacked once more, {others} images came out otherwise than in the journal (libtorch rounds by batch and \
+             device); pictures and patches are of the second attack, counts of the first"
+        );
     }
     for indices in open.chunks(usize::from(args.batch)) {
         if enough(&summary) {

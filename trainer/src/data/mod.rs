@@ -61,15 +61,17 @@ impl Dataset {
     }
 
     /// The same in memory that the system may not move, from which a copy to a GPU waits for nothing; as it is for the
-    /// processor.
+    /// processor, and where there is no such memory.
     #[must_use]
     pub fn pinned_for(self, device: Device) -> Self {
         if !device.is_cuda() {
             return self;
         }
+        // Not `pin_memory`, which warns of the device that tch names each time.
+        let pinned = |tensor: Tensor| tensor.f_internal_pin_memory(device).unwrap_or(tensor);
         Self {
-            images: self.images.pin_memory(device),
-            labels: self.labels.pin_memory(device),
+            images: pinned(self.images),
+            labels: pinned(self.labels),
         }
     }
 }

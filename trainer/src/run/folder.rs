@@ -40,6 +40,8 @@ pub(super) fn lock(folder: &Path) -> Result<File, TrainError> {
         Err(TryLockError::WouldBlock) => Err(TrainError::Busy {
             folder: folder.into(),
         }),
+        // Better without a lock than not at all.
+        Err(TryLockError::Error(source)) if source.kind() == io::ErrorKind::Unsupported => Ok(file),
         Err(TryLockError::Error(source)) => Err(file_error("lock", &path)(source).into()),
     }
 }

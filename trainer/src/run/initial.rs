@@ -263,7 +263,10 @@ mod tests {
             let before = logits(&first);
             assert_ne!(logits(&network), before);
             begin_with(&path, Some(&[2, 4]), &second, &mut network).unwrap();
-            assert_eq!(logits(&network), before, "{options}");
+            // Sums over more channels may round otherwise.
+            let off = (logits(&network) - &before).abs().max().double_value(&[]);
+            let scale = before.abs().max().double_value(&[]);
+            assert!(off <= 1e-5 * scale, "{options}: {off} of {scale}");
             // New blocks and channels have their random weights to grow with.
             let named: HashMap<_, _> = network.parameters.named().into_iter().collect();
             let weights = named.get("b5.path1.conv1.weight").unwrap();

@@ -75,33 +75,59 @@ impl<'a> Wanted<'a> {
 
     /// Writes the files.
     pub(super) fn write(mut self, scene: &Scene<'_>) -> Result<()> {
-        if let Some(path) = self.figure {
-            if self.images.is_empty() {
-                self.examples.sort_by_key(|one| kind(&one.record));
-            } else {
-                let place =
-                    |one: &Attacked| self.images.iter().position(|at| *at == one.record.image);
-                self.examples.sort_by_key(place);
-            }
-            let examples: Vec<&Attacked> = self.examples.iter().collect();
-            if examples.is_empty() {
-                bail!(
-                    "--figure {}: none of these images was attacked, for none is right or certified; nothing is drawn",
-                    path.display()
-                );
-            }
-            write_whole(path, figure(scene, &examples).as_bytes())?;
-            let rows = table(scene, &examples);
-            write_whole(&beside(path), rows.csv().as_bytes())?;
-        }
         if let Some(path) = self.patches {
             self.found.sort_by_key(|patch| patch.record.image);
             let lines = self.found.iter();
             let lines = lines.map(|patch| Ok(serde_json::to_string(patch)? + "\n"));
             write_whole(path, lines.collect::<Result<String>>()?.as_bytes())?;
         }
+        let Some(path) = self.figure else {
+            return Ok(());
+        };
+        if self.images.is_empty() {
+            self.examples.sort_by_key(|one| kind(&one.record));
+        } else {
+            let images = self.images;
+            let place = |one: &Attacked| images.iter().position(|at| *at == one.record.image);
+            self.examples.sort_by_key(place);
+        }
+        let examples: Vec<&Attacked> = self.examples.iter().collect();
+        if examples.is_empty() {
+            bail!(
+                "--figure {}: there is nothing to draw, for no image was attacked: only those are that are right or certified",
+                path.display()
+            );
+        }
+        write_whole(path, figure(scene, &examples).as_bytes())?;
+        write_whole(&beside(path), table(scene, &examples).csv().as_bytes())?;
         Ok(())
     }
+}
+
+/// No file that is asked for may take the place of another: the numbers of a drawing lie beside it.
+pub(super) fn check_paths(args: &AttackArgs) -> Result<()> {
+    let figure = args.figure.as_deref();
+    let files = [
+        ("--output", args.output.clone()),
+        ("--patches", args.patches.clone()),
+        ("--figure", figure.map(Path::to_owned)),
+        ("the CSV file of --figure", figure.map(beside)),
+    ];
+    let mut taken: Vec<(&str, PathBuf)> = vec![];
+    for (name, path) in files {
+        let Some(path) = path else {
+            continue;
+        };
+        let path = std::path::absolute(path)?;
+        if let Some((other, _)) = taken.iter().find(|(_, other)| *other == path) {
+            bail!(
+                "{name} would take the place of {other}: both are {}; name other files",
+                path.display()
+            );
+        }
+        taken.push((name, path));
+    }
+    Ok(())
 }
 
 /// Where the numbers of a drawing go.
