@@ -1,6 +1,6 @@
 //! The images that a trained network is measured on.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use bagcert_trainer::{
@@ -26,7 +26,7 @@ impl ImagesArgs {
     pub(super) fn open(&self, header: &Header) -> Result<Test> {
         let config = match &self.config {
             Some(path) => Config::read(path)?.data,
-            None => assumed(header),
+            None => assumed(header, &self.data),
         };
         let facts = data::facts(&config, &self.data)?;
         if facts.classes != header.classes || facts.size != header.image_size {
@@ -44,9 +44,9 @@ impl ImagesArgs {
     }
 }
 
-/// What the images are where nothing says it: only folders of images are scaled.
-fn assumed(header: &Header) -> DataConfig {
-    match header.resize {
+/// What the images in `data` are where nothing says it: only folders of images are scaled.
+fn assumed(header: &Header, data: &Path) -> DataConfig {
+    match header.resize.filter(|_| data.join("val").is_dir()) {
         None => DataConfig::default(),
         Some(resize) => DataConfig {
             kind: DataKind::Folder,
