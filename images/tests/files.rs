@@ -217,6 +217,19 @@ fn files_of_other_sets_may_be_longer_than_those_of_cifar() {
     );
 }
 
+/// Of a listed file only the beginning would be hashed; that it is another is not what is wrong with it.
+#[test]
+fn a_listed_file_that_is_too_long_is_said_to_be_too_long() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("some.bin");
+    let file = fs::File::create(&path).unwrap();
+    file.set_len(1 << 28).unwrap();
+    let list = format!("{}  some.bin\n", "0".repeat(64));
+    fs::write(folder.path().join(CHECKSUMS), list).unwrap();
+    let error = Records::read(&path).unwrap_err();
+    assert!(matches!(error, FileError::TooLong { .. }), "{error}");
+}
+
 /// One pixel of 30,720,000 may be all that is wrong.
 #[test]
 fn a_file_with_the_name_and_length_of_an_official_one_must_be_it() {

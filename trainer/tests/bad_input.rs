@@ -119,6 +119,11 @@ fn a_run_is_never_overwritten_or_mixed_with_another() {
         &fails(folder.path(), &other, &["--resume"]),
         &["another configuration", "[network]"],
     );
+    // What is written out is no other network.
+    let same = write_config(folder.path(), 1, "widths = [8, 8]");
+    let (result, errors) = train(&same, folder.path(), &output, &["--resume"]);
+    assert!(result.status.success(), "{errors}");
+    let other = write_config(folder.path(), 1, "paths = 1");
     // Without the saved configuration, the checkpoint itself tells.
     fs::remove_file(output.join("config.toml")).unwrap();
     expect(
@@ -261,6 +266,27 @@ fn a_collapsed_run_says_so() {
     assert_eq!(before.lines().count(), 4);
     fails();
     assert_eq!(before, log());
+}
+
+/// What a damaged header asks for is not built.
+#[test]
+fn a_checkpoint_of_an_impossible_network_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    write_dataset(folder.path(), 20);
+    let config = write_config(folder.path(), 1, "");
+    let output = folder.path().join("run");
+    let (result, errors) = train(&config, folder.path(), &output, &[]);
+    assert!(result.status.success(), "{errors}");
+    let path = output.join("checkpoint.safetensors");
+    let mut bytes = fs::read(&path).unwrap();
+    let width = b"\\\"width\\\":8";
+    let at = bytes.windows(width.len()).position(|part| part == width);
+    bytes[at.unwrap() + width.len() - 1] = b'0';
+    fs::write(&path, &bytes).unwrap();
+    let [checkpoint, data] = [path.as_path(), folder.path()].map(text);
+    let (result, errors) = run(&["eval", "--checkpoint", checkpoint, "--data", data]);
+    assert_eq!(result.status.code(), Some(1));
+    expect(&errors, &["checkpoint.safetensors", "network.width = 0"]);
 }
 
 /// Two runs would write each other's checkpoints over.

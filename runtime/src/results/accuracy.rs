@@ -222,7 +222,7 @@ pub(super) fn shapes(subject: &Subject, models: &[Measured]) -> Result<Drawing, 
         let name = "all shapes at once".into();
         series.push(key(name, GREY, Marker::None, Line::Dashed));
     }
-    series.extend(subject.paper.map(|_| Paper::shapes(names.len())));
+    series.extend(subject.paper.and_then(|paper| paper.shapes(names.len())));
     let values = series.iter().flat_map(|one| &one.points);
     let most = values.map(|point| point.y).fold(10.0, f64::max);
     let chart = Chart {

@@ -90,14 +90,15 @@ impl Paper {
         stated("stated in the paper", points.collect())
     }
 
-    /// The least of all of `count` shapes.
-    pub(super) fn shapes(count: usize) -> Series {
+    /// The least of all of `count` shapes; nothing of ImageNet.
+    pub(super) fn shapes(self, count: usize) -> Option<Series> {
         let points = (0..count).map(|place| Point::new(place as f64, SHAPES));
-        stated("the paper's least, stated", points.collect())
+        let least = stated("the paper's least, stated", points.collect());
+        (self == Self::Cifar10).then_some(least)
     }
 
-    /// Time against the receptive field for so many frames.
-    pub(super) fn speed(frames: usize) -> Series {
+    /// Time against the receptive field for so many frames; nothing of ImageNet.
+    pub(super) fn speed(self, frames: usize) -> Option<Series> {
         let share = frames as f64 / TIMED_FRAMES;
         let points = TIMES.map(|(field, seconds)| Point::new(field, seconds * share));
         let name = if share == 1.0 {
@@ -105,7 +106,7 @@ impl Paper {
         } else {
             "stated in the paper for 10,000, in proportion: 28 to 66 M parameters, a V100"
         };
-        stated(name, points.into())
+        (self == Self::Cifar10).then(|| stated(name, points.into()))
     }
 }
 
@@ -116,5 +117,36 @@ fn stated(name: &str, points: Vec<Point>) -> Series {
         marker: Marker::Cross,
         line: Line::None,
         points,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use bagcert_certifier::PatchSize;
+
+    use super::*;
+
+    /// Of ImageNet there is one patch of 32x32, and neither shapes nor times.
+    #[test]
+    fn imagenet_has_one_patch_and_no_shapes_or_times() {
+        let paper = Paper::ImageNet;
+        let lacks = |kind, side, largest| {
+            let subject = Subject {
+                patch: PatchSize::new(side, side).unwrap(),
+                conditions: vec![],
+                largest,
+                area: SHAPES_AREA,
+                paper: Some(paper),
+            };
+            paper.lacks(kind, &subject).is_some()
+        };
+        assert!(!lacks(Kind::Conditions, 32, 12) && lacks(Kind::Conditions, 5, 12));
+        assert!(!lacks(Kind::Squares, 5, 32) && lacks(Kind::Squares, 5, 31));
+        assert!(lacks(Kind::Shapes, 32, 32) && lacks(Kind::Speed, 32, 32));
+        assert!(paper.shapes(8).is_none() && paper.speed(10_000).is_none());
+        let of = |series: Series| series.points.iter().map(|p| (p.x, p.y)).collect::<Vec<_>>();
+        assert_eq!(of(paper.conditions()), [(45.3, 22.9), (45.3, 18.9)]);
+        assert_eq!(of(paper.squares()), [(0.0, 45.3), (32.0, 22.9)]);
     }
 }

@@ -4,7 +4,7 @@ use bagcert_charts::{
     COLOURS, Chart, ChartError, Drawing, Line, Marker, Point, Scale, Series, Table, colour,
 };
 
-use super::{Measured, Paper, Subject};
+use super::{Measured, Subject};
 
 /// A row and a point for each model.
 pub(super) fn draw(subject: &Subject, models: &[Measured]) -> Result<Drawing, ChartError> {
@@ -58,8 +58,7 @@ pub(super) fn draw(subject: &Subject, models: &[Measured]) -> Result<Drawing, Ch
     }
     let frames = models.first().and_then(|model| model.scores.first());
     let frames = frames.map_or(0, |score| score.tally.frames);
-    if subject.paper.is_some() {
-        let stated = Paper::speed(frames);
+    if let Some(stated) = subject.paper.and_then(|paper| paper.speed(frames)) {
         for point in &stated.points {
             (most, last) = (most.max(point.y), last.max(point.x));
         }

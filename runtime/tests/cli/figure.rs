@@ -109,6 +109,11 @@ fn the_paper_s_figures_are_of_its_own_images_patches_and_areas() {
         let more = [&["--paper"], &more[..]].concat();
         figure(kind, &test, &more).ended(2).says(&parts);
     }
+    let frame = text(&folder.path().join("frame.png"));
+    let arguments = ["figure", "frame", "--model", &model, "--frame", &frame];
+    run(arguments.iter().chain(&["--paper", "--output", &to]))
+        .ended(2)
+        .says(&["--paper", "single frame"]);
     // Neither of other images, nor of those that a network was trained on.
     for other in [format!("records:10/1:{}", text(&sample())), data(), train] {
         figure("squares", &other, &["--paper"])

@@ -185,8 +185,14 @@ pub(super) fn attack(args: &AttackArgs) -> Result<Certificates> {
     let mut attacker = Attacker::new(&network, &geometry, attack)?;
     // A journal has no pictures: what shall be seen of it is attacked again, from the same start, and not counted again.
     let mut others = 0;
-    for indices in pictures.missing(&done).chunks(usize::from(args.batch)) {
+    let missing = pictures.missing(&done);
+    let again = super::bar(
+        missing.len() as u64,
+        "{bar:40} {pos}/{len} images once more, {eta} left",
+    );
+    for indices in missing.chunks(usize::from(args.batch)) {
         let attacked = attacker.images(&*data, indices)?;
+        again.inc(indices.len() as u64);
         for one in &attacked {
             others += usize::from(!done.contains(&one.record));
             if one.record.broken() {
@@ -198,6 +204,7 @@ pub(super) fn attack(args: &AttackArgs) -> Result<Certificates> {
         }
         pictures.offer(attacked, &scene);
     }
+    again.finish_and_clear();
     if others > 0 {
         eprintln!(
             "note: attacked once more, {others} images came out otherwise than in the journal (libtorch rounds by batch and \

@@ -100,6 +100,7 @@ impl Observer for Progress {
             .as_ref()
             .and_then(|value| {
                 let patches = value.get("patches")?.as_array()?;
+                // One is enough for a line, of three the middle one; the log has all.
                 let patch = patches.get(patches.len() / 2)?;
                 let side = |at: usize| patch.get("patch")?.get(at)?.as_u64();
                 let (width, height) = (side(0)?, side(1)?);

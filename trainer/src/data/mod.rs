@@ -51,9 +51,11 @@ impl Dataset {
         }
     }
 
-    /// The same on `device`. From [pinned](Dataset::pinned_for) memory it is copied while the caller goes on.
+    /// The same on `device`. From [pinned](Dataset::pinned_for) memory it is copied to a GPU while the caller goes on.
     pub fn to_device(&self, device: Device) -> Self {
-        let on = |tensor: &Tensor| tensor.to_device_(device, tensor.kind(), true, false);
+        // A copy back must be waited for: the processor would read what is not there yet.
+        let goes_on = device.is_cuda();
+        let on = |tensor: &Tensor| tensor.to_device_(device, tensor.kind(), goes_on, false);
         Self {
             images: on(&self.images),
             labels: on(&self.labels),

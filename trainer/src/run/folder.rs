@@ -73,7 +73,10 @@ pub(super) fn prepare(
         earlier.training.epochs = config.training.epochs;
         let differs = [
             ("seed", earlier.seed != config.seed),
-            ("[network]", earlier.network != config.network),
+            (
+                "[network]",
+                earlier.network.written_out() != config.network.written_out(),
+            ),
             ("[data]", earlier.data != config.data),
             (
                 "[augmentation]",
