@@ -6,7 +6,6 @@ mod common;
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard},
 };
 
 use bagcert_certifier::PatchSize;
@@ -20,19 +19,11 @@ use bagcert_trainer::{
     run::{self, CHECKPOINT, EpochLog, LOG, Observer, Start},
 };
 use common::{
-    run as command, text,
+    alone, run as command, text,
     trees::{CLASSES, write_folder},
     untrained::header,
 };
 use tch::Device;
-
-/// libtorch's generator is one for the process.
-static GENERATOR: Mutex<()> = Mutex::new(());
-
-fn alone() -> MutexGuard<'static, ()> {
-    let lock = GENERATOR.lock();
-    lock.unwrap_or_else(|poisoned| poisoned.into_inner())
-}
 
 fn config(path: &Path, more: &str) -> Config {
     let text = format!(

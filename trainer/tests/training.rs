@@ -4,18 +4,17 @@
 
 mod common;
 
-use std::sync::Mutex;
-
 use bagcert_trainer::{
     config::{Config, LossConfig},
     loss::{self, Margin},
     network::{Compute, Mode, Network, Plan},
     run::{self, EpochLog, Observer},
 };
-use common::{run as command, text, write_config_with, write_dataset};
+use common::{alone, run as command, text, write_config_with, write_dataset};
 use tch::{Device, Kind, Tensor};
 
 fn network() -> Network {
+    let _alone = alone();
     tch::manual_seed(4);
     let layers = "width = 24\nkernels = [3, 1, 3]\nstrides = [1, 2, 1]\nshake = false";
     let config = toml::from_str(&format!("{layers}\nposition_embedding = true")).unwrap();
@@ -25,9 +24,7 @@ fn network() -> Network {
 
 /// Loss, logits and gradient of one batch.
 fn step(network: &mut Network, compute: Compute) -> (f64, Tensor, Tensor) {
-    let _alone = GENERATOR
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    let _alone = alone();
     network.compute = compute;
     tch::manual_seed(9);
     let images = Tensor::rand([32, 3, 32, 32], (Kind::Float, Device::Cpu));
@@ -43,9 +40,7 @@ fn step(network: &mut Network, compute: Compute) -> (f64, Tensor, Tensor) {
 /// Random path weights are drawn where there are two paths, anew for each pass, and nowhere else.
 #[test]
 fn paths_are_mixed_at_random_only_where_there_are_two_and_it_is_asked_for() {
-    let _alone = GENERATOR
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    let _alone = alone();
     let options = (Kind::Float, Device::Cpu);
     let images = Tensor::rand([4, 3, 32, 32], options);
     for (paths, shake) in [(1, false), (1, true), (2, false), (2, true)] {
@@ -138,9 +133,6 @@ fn activations_lie_as_asked() {
     }
 }
 
-/// libtorch's generator is one for all threads: whatever must draw the same again holds this.
-static GENERATOR: Mutex<()> = Mutex::new(());
-
 struct Losses(Vec<EpochLog>);
 
 impl Observer for Losses {
@@ -151,9 +143,7 @@ impl Observer for Losses {
 }
 
 fn train(table: &str, lines: &str) -> Vec<EpochLog> {
-    let _alone = GENERATOR
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     write_dataset(folder.path(), 60);
     let config = write_config_with(folder.path(), 12, &[(table, lines)]);

@@ -9,7 +9,16 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Command, Output},
+    sync::{Mutex, MutexGuard},
 };
+
+/// Held while random numbers are drawn that must be the same again: libtorch has one generator for all threads, and
+/// `cargo test` runs the tests of a file at once. In such a file every test that draws holds it.
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    static GENERATOR: Mutex<()> = Mutex::new(());
+    let lock = GENERATOR.lock();
+    lock.unwrap_or_else(|poisoned| poisoned.into_inner())
+}
 
 /// `count` records whose brightness depends on the label, with some noise.
 pub(crate) fn records(count: usize, seed: u32) -> Vec<u8> {
