@@ -11,7 +11,7 @@ mod common;
 use std::{fs, path::Path};
 
 use bagcert_trainer::{
-    config::{Config, DataKind},
+    config::{Config, DataKind, PaddingMode},
     data::{Augmentation, DataError, Folder, Images, Sizes, Source, Variation, facts},
 };
 use common::{
@@ -131,6 +131,7 @@ fn batches_are_decoded_ahead_in_order() {
     let augmentation = Augmentation {
         flip: true,
         crop_padding: 4,
+        padding_mode: PaddingMode::Zeros,
     };
     let source = Source::Folder(images.clone());
     let mut batches = source

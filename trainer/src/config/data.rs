@@ -40,6 +40,9 @@ pub struct DataConfig {
     /// Random crops after padding by this many pixels (0: none), but of image folders, which are cropped anyway.
     #[serde(default = "default_crop_padding")]
     pub crop_padding: i64,
+    /// What lies in that padding.
+    #[serde(default)]
+    pub padding_mode: PaddingMode,
     /// Random horizontal flips.
     #[serde(default = "default_true")]
     pub flip: bool,
@@ -56,6 +59,17 @@ pub enum DataKind {
     Records,
     /// `train/CLASS/IMAGE` and `val/CLASS/IMAGE`, as ImageNet is laid out.
     Folder,
+}
+
+/// What lies in the padding that images are cropped from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PaddingMode {
+    /// Black pixels, as in the paper.
+    #[default]
+    Zeros,
+    /// The image mirrored at its edge.
+    Reflect,
 }
 
 fn default_validation() -> usize {
@@ -97,6 +111,7 @@ impl Default for DataConfig {
             test: default_test(),
             normalisation: None,
             crop_padding: default_crop_padding(),
+            padding_mode: PaddingMode::default(),
             flip: true,
         }
     }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use augmentation::AugmentationConfig;
-pub use data::{DataConfig, DataKind};
+pub use data::{DataConfig, DataKind, PaddingMode};
 pub use distillation::{DistillationConfig, Targets};
 pub use loss::{LossConfig, MarginKind, Patch, PatchShape, Scores};
 pub use network::NetworkConfig;

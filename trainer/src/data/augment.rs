@@ -2,13 +2,17 @@
 
 use tch::{Kind, Tensor};
 
+use crate::config::PaddingMode;
+
 /// How training images are varied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Augmentation {
     /// Horizontal flips, half of the time.
     pub flip: bool,
-    /// Crops after zero padding by this many pixels.
+    /// Crops after padding by this many pixels.
     pub crop_padding: i64,
+    /// What lies in the padding.
+    pub padding_mode: PaddingMode,
 }
 
 impl Augmentation {
@@ -20,10 +24,15 @@ impl Augmentation {
         };
         let options = (Kind::Int64, images.device());
         let pad = self.crop_padding;
-        let padded = if pad > 0 {
-            images.constant_pad_nd([pad, pad, pad, pad])
-        } else {
-            images.shallow_clone()
+        let pads = [pad, pad, pad, pad];
+        let padded = match self.padding_mode {
+            _ if pad == 0 => images.shallow_clone(),
+            PaddingMode::Zeros => images.constant_pad_nd(pads),
+            // Of bytes there is none in libtorch; f32 holds every byte.
+            PaddingMode::Reflect => images
+                .to_kind(Kind::Float)
+                .reflection_pad2d(pads)
+                .to_kind(images.kind()),
         };
         let offset = || Tensor::randint(2 * pad + 1, [count, 1], options);
         let rows = Tensor::arange(height, options).unsqueeze(0) + offset();
@@ -52,34 +61,49 @@ mod tests {
     use super::*;
     use tch::Device;
 
-    /// Every varied image is the original, flipped or not, moved by at most the padding.
+    /// Every varied image is the original, flipped or not, moved by at most the padding, which holds what was asked for.
     #[test]
     fn each_result_is_a_flip_and_a_crop_of_its_original() {
-        tch::manual_seed(3);
-        let images = Tensor::randint(256, [40, 3, 8, 8], (Kind::Uint8, Device::Cpu));
-        let varied = Augmentation {
-            flip: true,
-            crop_padding: 2,
+        for padding_mode in [PaddingMode::Zeros, PaddingMode::Reflect] {
+            tch::manual_seed(3);
+            let images = Tensor::randint(256, [40, 3, 8, 8], (Kind::Uint8, Device::Cpu));
+            let varied = Augmentation {
+                flip: true,
+                crop_padding: 2,
+                padding_mode,
+            }
+            .apply(&images);
+            assert_eq!((varied.size(), varied.kind()), (images.size(), Kind::Uint8));
+            let kinds: std::collections::BTreeSet<_> = (0..40)
+                .map(|index| origin(&images.get(index), &varied.get(index), padding_mode))
+                .collect();
+            assert!(kinds.len() > 20, "only {} variations of 50", kinds.len());
         }
-        .apply(&images);
-        assert_eq!(varied.size(), images.size());
-        let mut kinds = std::collections::BTreeSet::new();
-        for index in 0..40 {
-            let found = varied.get(index);
-            let matching = (0..2)
-                .flat_map(|flip| (0..5).flat_map(move |y| (0..5).map(move |x| (flip, y, x))))
-                .find(|&(flip, y, x)| {
-                    let source = images.get(index);
-                    let source = if flip == 1 { source.flip([2]) } else { source };
-                    let padded = source.constant_pad_nd([2, 2, 2, 2]);
-                    padded.narrow(1, y, 8).narrow(2, x, 8) == found
-                });
-            kinds.insert(matching.unwrap_or_else(|| panic!("image {index} came from nowhere")));
-        }
-        assert!(
-            kinds.len() > 20,
-            "only {} different variations of 50",
-            kinds.len()
-        );
+    }
+
+    /// Whether `found` is `image` (3 x 8 x 8) flipped, and by how much it is moved down and right.
+    fn origin(image: &Tensor, found: &Tensor, padding_mode: PaddingMode) -> (bool, i64, i64) {
+        let byte = |y: i64, x: i64| {
+            let inside = (0..8).contains(&y) && (0..8).contains(&x);
+            let mirrored = |at: i64| 7 - (7 - at.abs()).abs();
+            match padding_mode {
+                PaddingMode::Zeros if !inside => Tensor::zeros([3], (Kind::Uint8, Device::Cpu)),
+                _ => image.select(2, mirrored(x)).select(1, mirrored(y)),
+            }
+        };
+        let matches = |&(flip, down, right): &(bool, i64, i64)| {
+            (0..8).all(|y| {
+                (0..8).all(|x| {
+                    let column = x - right;
+                    let source = byte(y - down, if flip { 7 - column } else { column });
+                    found.select(2, x).select(1, y) == source
+                })
+            })
+        };
+        [false, true]
+            .into_iter()
+            .flat_map(|flip| (-2..3).flat_map(move |y| (-2..3).map(move |x| (flip, y, x))))
+            .find(matches)
+            .unwrap_or_else(|| panic!("an image came from nowhere"))
     }
 }

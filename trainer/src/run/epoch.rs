@@ -54,6 +54,7 @@ impl Epoch<'_> {
         let augmentation = Augmentation {
             flip: config.data.flip,
             crop_padding: config.data.crop_padding,
+            padding_mode: config.data.padding_mode,
         };
         // A stream of its own for each epoch, whatever was drawn before.
         let stream = config.seed.wrapping_mul(1_000_003);
