@@ -167,15 +167,16 @@ impl<'m> File<'m> {
         found.ok_or_else(|| format!("it has no convolution {name}"))
     }
 
-    fn stride(&self, name: &str) -> i64 {
-        let attributes = self.node(name).map(|node| node.attribute.as_slice());
-        let strides = attributes
+    /// An attribute of a node that is the same along both axes, such as its strides; 1 where it is absent.
+    fn attribute(&self, node: &str, name: &str) -> i64 {
+        let attributes = self.node(node).map(|node| node.attribute.as_slice());
+        let found = attributes
             .unwrap_or_default()
             .iter()
-            .find(|attribute| attribute.name == "strides");
-        let stride = strides.and_then(|strides| strides.ints.first().copied());
+            .find(|attribute| attribute.name == name);
+        let first = found.and_then(|found| found.ints.first().copied());
         // Whatever else is there is seen when the network is exported again.
-        stride.unwrap_or(1).clamp(1, 64)
+        first.unwrap_or(1).clamp(1, 64)
     }
 
     /// The layers as a configuration would name them.
@@ -184,11 +185,12 @@ impl<'m> File<'m> {
         let mut config = NetworkConfig {
             width,
             stem_kernel,
-            stem_stride: self.stride("stem"),
+            stem_stride: self.attribute("stem", "strides"),
             kernels: vec![],
             strides: Some(vec![]),
             widths: Some(vec![]),
             hidden_widths: Some(vec![]),
+            dilations: Some(vec![]),
             paths: 1,
             shake: false,
             position_embedding: self.node("stem.place").is_some(),
@@ -204,8 +206,13 @@ impl<'m> File<'m> {
                 ));
             }
             config.kernels.push(kernel);
-            let stride = self.stride(&name(1, 1));
-            config.strides.get_or_insert_default().push(stride);
+            for (list, attribute) in [
+                (&mut config.strides, "strides"),
+                (&mut config.dilations, "dilations"),
+            ] {
+                let number = self.attribute(&name(1, 1), attribute);
+                list.get_or_insert_default().push(number);
+            }
             config.hidden_widths.get_or_insert_default().push(output);
             let [output, _, _] = self.need(&name(1, 2))?;
             config.widths.get_or_insert_default().push(output);

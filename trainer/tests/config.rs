@@ -143,6 +143,21 @@ fn values_out_of_range_and_keys_without_effect_are_named() {
             &["network.hidden_widths", "from 1 to 8192"],
         ),
         (
+            "network",
+            "dilations = [2]",
+            &["network.dilations", "[2]", "each block"],
+        ),
+        (
+            "network",
+            "dilations = [1, 9]",
+            &["network.dilations", "from 1 to 8"],
+        ),
+        (
+            "network",
+            "dilations = [1, 2]",
+            &["network.dilations", "[1, 2]", "kernel 1"],
+        ),
+        (
             "training",
             "initial_blocks = [1]",
             &["training.initial_blocks", "training.initial become"],

@@ -80,6 +80,7 @@ fn libtorch_and_tract_agree_on_every_kind_of_network() {
         "width = 12\nkernels = [3, 1, 3]\nstrides = [2, 1, 2]\nwidths = [12, 16, 24]\n",
         "width = 12\nkernels = [3, 1, 3]\nstrides = [2, 1, 2]\nwidths = [12, 16, 24]\nposition_embedding = true\n",
         "width = 12\nkernels = [3, 1, 3]\nstrides = [2, 1, 2]\nwidths = [12, 16, 24]\nhidden_widths = [20, 8, 16]\n",
+        "width = 12\nkernels = [1, 3, 3]\nstem_kernel = 2\nstrides = [1, 1, 2]\ndilations = [1, 2, 3]\nposition_embedding = true\n",
     ];
     for text in networks {
         let header = header(config(text));

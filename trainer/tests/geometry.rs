@@ -54,6 +54,17 @@ fn admission_finds_the_geometry_of_the_configuration() {
             32,
             6,
         ),
+        // Dilated: an even stem that keeps the size, and a stride between two dilations.
+        (
+            "kernels = [1, 3, 1]\nstem_kernel = 2\ndilations = [1, 2, 1]\nposition_embedding = true",
+            32,
+            6,
+        ),
+        (
+            "kernels = [3, 3]\nstrides = [2, 1]\ndilations = [3, 2]",
+            37,
+            17,
+        ),
         // Maps of odd sizes: 37, 19 and 10 cells.
         (
             "kernels = [3, 1, 3]\nstrides = [2, 1, 2]\nposition_embedding = true",

@@ -45,6 +45,7 @@ fn every_kind_of_network_comes_back() {
         "width = 12\nkernels = [3, 1, 3]\nstrides = [2, 1, 2]\nwidths = [12, 16, 24]\n",
         "width = 12\nkernels = [3, 1, 3]\nstrides = [2, 1, 2]\nwidths = [12, 16, 24]\nposition_embedding = true\n",
         "width = 12\nkernels = [3, 1, 3]\nstrides = [2, 1, 2]\nwidths = [12, 16, 24]\nhidden_widths = [20, 8, 16]\n",
+        "width = 12\nkernels = [1, 3, 3]\nstem_kernel = 2\nstrides = [1, 1, 2]\ndilations = [1, 2, 3]\nposition_embedding = true\n",
     ] {
         let (header, before) = network(layers);
         export(&path, &header, &before).unwrap();

@@ -11,9 +11,9 @@ use common::{train, write_config_with, write_dataset};
 use tch::{Device, Kind, Tensor, no_grad};
 
 /// Networks whose last spatial layer is a block after a strided stem, one after a strided block, one with a stride and
-/// a shortcut and hidden channels of other widths, one that only skips cells, and the stem; the last two with position embeddings before, at
-/// and after the layer where cells are picked.
-const NETWORKS: [&str; 7] = [
+/// a shortcut and hidden channels of other widths, one that only skips cells, and the stem; two with position embeddings
+/// before, at and after the layer where cells are picked; and two where dilated kernels let earlier layers leave cells out.
+const NETWORKS: [&str; 9] = [
     "width = 6\nstem_kernel = 2\nstem_stride = 2\nkernels = [3, 1, 1]\npaths = 1",
     "width = 6\nkernels = [3, 1, 3, 1]\nstrides = [1, 2, 1, 1]",
     "width = 6\nkernels = [1, 3, 1]\nstrides = [1, 2, 1]\nwidths = [4, 6, 8]\nhidden_widths = [5, 9, 3]",
@@ -21,6 +21,8 @@ const NETWORKS: [&str; 7] = [
     "width = 6\nstem_kernel = 4\nstem_stride = 3\nkernels = [1, 1]",
     "width = 6\nstem_kernel = 2\nstem_stride = 2\nkernels = [1, 3, 1]\nstrides = [1, 2, 1]\nposition_embedding = true",
     "width = 6\nstem_kernel = 4\nstem_stride = 3\nkernels = [1]\nposition_embedding = true",
+    "width = 6\nstem_kernel = 2\nkernels = [1, 3, 1]\ndilations = [1, 2, 1]\nposition_embedding = true",
+    "width = 6\nkernels = [3, 1, 3]\nstrides = [1, 1, 2]\ndilations = [3, 1, 4]\nwidths = [4, 6, 8]\nposition_embedding = true",
 ];
 
 fn plan(text: &str) -> Plan {
@@ -57,7 +59,7 @@ fn sampled_cells_are_those_of_the_whole_map() {
             let plan = plan_of(text, size as u32);
             let network = scatter(Network::new(plan, normalisation, Device::Cpu));
             let whole = no_grad(|| network.forward(&images, Mode::Evaluate));
-            for stride in 1..=3 {
+            for stride in 1..=4 {
                 for offset in offsets(stride) {
                     let sampling = Sampling::new(stride, offset);
                     let found =
@@ -120,6 +122,13 @@ fn the_work_that_is_left_is_counted() {
     // The stem itself: 11 cells, 6 of them.
     let expected = 36 * (6 * 48 + 8 * 36 + 60);
     assert_eq!(plan(NETWORKS[4]).sampled_multiply_adds(2), expected);
+    // Every second cell of stem and first block (two paths of two 1x1), on which alone the taps of the second fall; 16
+    // cells each way of that one's two 3x3, and of all 1x1 but those before a 3x3.
+    let expected = 256 * (6 * 12 + 4 * 36) + 256 * 36 + 256 * (2 * 36 * 9 + 36 + 4 * 36 + 60);
+    assert_eq!(plan(NETWORKS[7]).sampled_multiply_adds(2), expected);
+    // No more of them are left out than fall between the taps.
+    let expected = 256 * (6 * 12 + 4 * 36) + 256 * 36 + 64 * (2 * 36 * 9 + 36 + 4 * 36 + 60);
+    assert_eq!(plan(NETWORKS[7]).sampled_multiply_adds(4), expected);
 }
 
 #[test]

@@ -27,6 +27,9 @@ pub struct NetworkConfig {
     /// Channels between the two convolutions of each path of a block; those of the block where absent, as in the paper.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hidden_widths: Option<Vec<i64>>,
+    /// Cells from one tap of each block's kernel to the next; all 1 where absent, as in the paper.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dilations: Option<Vec<i64>>,
     /// Residual paths per block: 2, mixed by shake-shake, as in the paper; or 1.
     #[serde(default = "default_paths")]
     pub paths: usize,
@@ -57,10 +60,12 @@ impl NetworkConfig {
         let widths = self.widths.clone();
         let widths = widths.unwrap_or_else(|| vec![self.width; blocks]);
         let hidden = self.hidden_widths.clone();
+        let dilations = self.dilations.clone();
         Self {
             hidden_widths: Some(hidden.unwrap_or_else(|| widths.clone())),
             strides: Some(strides),
             widths: Some(widths),
+            dilations: Some(dilations.unwrap_or_else(|| vec![1; blocks])),
             ..self.clone()
         }
     }
@@ -101,26 +106,45 @@ impl NetworkConfig {
             format!("{:?}", self.kernels),
             "a block's kernel is 1 or 3",
         )?;
-        if let Some(strides) = &self.strides {
-            require(
-                strides.len() == blocks && strides.iter().all(|stride| (1..=8).contains(stride)),
+        for (key, list, most, reason) in [
+            (
                 "network.strides",
-                format!("{strides:?}"),
+                &self.strides,
+                8,
                 "it must list one stride from 1 to 8 for each block of network.kernels",
-            )?;
-        }
-        for (key, widths) in [
-            ("network.widths", &self.widths),
-            ("network.hidden_widths", &self.hidden_widths),
+            ),
+            (
+                "network.widths",
+                &self.widths,
+                8192,
+                "it must list one width from 1 to 8192 for each block of network.kernels",
+            ),
+            (
+                "network.hidden_widths",
+                &self.hidden_widths,
+                8192,
+                "it must list one width from 1 to 8192 for each block of network.kernels",
+            ),
+            (
+                "network.dilations",
+                &self.dilations,
+                8,
+                "it must list one dilation from 1 to 8 for each block of network.kernels",
+            ),
         ] {
-            let Some(widths) = widths else {
+            let Some(list) = list else {
                 continue;
             };
+            let holds = list.len() == blocks && list.iter().all(|n| (1..=most).contains(n));
+            require(holds, key, format!("{list:?}"), reason)?;
+        }
+        if let Some(dilations) = &self.dilations {
+            let mut blocks = self.kernels.iter().zip(dilations);
             require(
-                widths.len() == blocks && widths.iter().all(|width| (1..=8192).contains(width)),
-                key,
-                format!("{widths:?}"),
-                "it must list one width from 1 to 8192 for each block of network.kernels",
+                blocks.all(|(kernel, dilation)| *kernel > 1 || *dilation == 1),
+                "network.dilations",
+                format!("{dilations:?}"),
+                "it must be 1 for a block of kernel 1, which has one tap",
             )?;
         }
         require(

@@ -71,11 +71,15 @@ impl GraphBuilder {
             weight,
         );
         let bias = self.constant(&format!("{}.bias", c.name), &[c.output], bias);
-        let attributes = vec![
+        let [before, after] = c.padding();
+        let mut attributes = vec![
             ints("kernel_shape", &[c.kernel; 2]),
             ints("strides", &[c.stride; 2]),
-            ints("pads", &[c.padding(); 4]),
+            ints("pads", &[before, before, after, after]),
         ];
+        if c.dilation != 1 {
+            attributes.push(ints("dilations", &[c.dilation; 2]));
+        }
         self.push("Conv", &c.name, &[x, &weight, &bias], attributes)
     }
 

@@ -6,7 +6,7 @@ use crate::config::{Precision, TrainingConfig};
 
 use super::{
     parameters::Parameters,
-    plan::{Block, Convolution, Embedding, Plan, picking},
+    plan::{Block, Convolution, Embedding, Plan, cells_given},
     sampling::Sampling,
     shake::{self, Weights},
 };
@@ -156,30 +156,16 @@ impl Network {
         } else {
             x
         };
-        // Where the sampled cells are picked: the last layer that mixes neighbours, or leaves cells out itself.
-        let last = self.plan.last_spatial_block();
-        let at = |index| {
-            if last == index {
-                sampling
-            } else {
-                &Sampling::ALL
-            }
-        };
-        let x = cursor.apply(&x, &self.plan.stem, at(None));
-        let mut x = cursor
-            .place(x, self.plan.stem_embedding.as_ref(), at(None))
-            .relu_();
-        for (index, block) in self.plan.blocks.iter().enumerate() {
-            // After the layer where cells were picked, they alone are there.
-            let here = if last < Some(index) {
-                sampling
-            } else {
-                at(Some(index))
-            };
-            x = cursor.block(&x, block, at(Some(index)), here);
+        let samplings = self.plan.samplings(*sampling);
+        let first = samplings.first().unwrap_or(sampling);
+        let x = cursor.apply((&x, &Sampling::ALL), &self.plan.stem, first);
+        let embedding = self.plan.stem_embedding.as_ref();
+        let mut x = cursor.place(x, embedding, first).relu_();
+        for (block, [from, to]) in self.plan.blocks.iter().zip(samplings.array_windows()) {
+            x = cursor.block((&x, from), block, to);
         }
         cursor
-            .apply(&x, &self.plan.head, &Sampling::ALL)
+            .apply((&x, sampling), &self.plan.head, sampling)
             .to_kind(Kind::Float)
     }
 }
@@ -201,7 +187,8 @@ impl Cursor {
         (self.parameters.next(), self.cast.next())
     }
 
-    fn apply(&mut self, x: &Tensor, c: &Convolution, sampling: &Sampling) -> Tensor {
+    /// The cells that `sampling` takes of what the convolution gives, from a map and what was taken of it.
+    fn apply(&mut self, x: (&Tensor, &Sampling), c: &Convolution, sampling: &Sampling) -> Tensor {
         let weight = self.next().1.unwrap_or_default();
         if !c.normalised {
             return sampling.convolve(x, &weight, self.next().1.as_ref(), c);
@@ -230,21 +217,21 @@ impl Cursor {
         }
     }
 
-    /// `sampling`: what this block takes of the cells of `x`; `here`: what its output has of the whole map.
-    fn block(&mut self, x: &Tensor, block: &Block, sampling: &Sampling, here: &Sampling) -> Tensor {
+    /// From a map, of which there are the cells that `from` takes, to those that `to` takes of the block's.
+    fn block(&mut self, (x, from): (&Tensor, &Sampling), block: &Block, to: &Sampling) -> Tensor {
         let mut ends = Vec::with_capacity(block.paths.len());
         for path in &block.paths {
             let [first, second] = path;
-            let [early, late] = picking(path, sampling, &Sampling::ALL);
-            let middle = self.apply(x, first, early).relu_();
-            ends.push(self.apply(&middle, second, late));
+            let [middle, end] = cells_given(path, *from, *to);
+            let hidden = self.apply((x, from), first, &middle).relu_();
+            ends.push(self.apply((&hidden, &middle), second, &end));
         }
         let shortcut = match &block.shortcut {
-            Some(c) => self.apply(x, c, sampling),
-            None => sampling.of(x),
+            Some(c) => self.apply((x, from), c, to),
+            None => to.of_those(x, from),
         };
         let mixed = shake::mix(ends, self.weights.next());
         let sum = shortcut + mixed;
-        self.place(sum, block.embedding.as_ref(), here).relu_()
+        self.place(sum, block.embedding.as_ref(), to).relu_()
     }
 }

@@ -2,6 +2,7 @@
 
 use bagcert_certifier::{Axis, Geometry, GeometryError};
 
+use super::sampling::Sampling;
 use crate::config::NetworkConfig;
 
 /// A convolution, followed by batch normalisation unless it is the head.
@@ -17,14 +18,24 @@ pub struct Convolution {
     pub kernel: i64,
     /// Stride, the same along both axes.
     pub stride: i64,
+    /// Input cells from one tap of the kernel to the next; 1 where they lie side by side.
+    pub dilation: i64,
     /// Followed by batch normalisation; otherwise it has a bias of its own.
     pub normalised: bool,
 }
 
 impl Convolution {
-    /// Zeros added on every side: (kernel - 1) / 2, so that stride 1 and an odd kernel keep the size.
-    pub fn padding(&self) -> i64 {
-        (self.kernel - 1) / 2
+    /// Input cells from the first tap of the kernel to its last.
+    pub fn span(&self) -> i64 {
+        (self.kernel - 1) * self.dilation
+    }
+
+    /// Zeros added before the first cell and after the last: with stride 1 so many that the size is kept, with others
+    /// as many after as before.
+    pub fn padding(&self) -> [i64; 2] {
+        let before = self.span() / 2;
+        let rest = self.span() - before;
+        [before, if self.stride == 1 { rest } else { before }]
     }
 
     /// Reads several cells, or skips some: an output cell is no function of the input cell in its place alone.
@@ -34,8 +45,8 @@ impl Convolution {
 
     /// Cells along an axis that had `input` cells; `None` where the kernel does not fit.
     pub fn output_len(&self, input: i64) -> Option<i64> {
-        let room = input + 2 * self.padding() - self.kernel;
-        (room >= 0).then(|| room / self.stride + 1)
+        let room = input + self.padding().iter().sum::<i64>() - self.span();
+        (room > 0).then(|| (room - 1) / self.stride + 1)
     }
 }
 
@@ -82,13 +93,13 @@ impl Block {
     }
 }
 
-/// For the two convolutions of a path of a block: `picked` for the one where a sample of the block's output cells
-/// is picked, which is its spatial one, and `all` for the other.
-pub(super) fn picking<T: Copy>(path: &[Convolution; 2], picked: T, all: T) -> [T; 2] {
+/// Of the two convolutions of a path of a block that turns the cells of `from` into those of `to`: the cells that each
+/// gives. They change at the spatial one.
+pub(super) fn cells_given(path: &[Convolution; 2], from: Sampling, to: Sampling) -> [Sampling; 2] {
     if path[1].is_spatial() {
-        [all, picked]
+        [from, to]
     } else {
-        [picked, all]
+        [to, to]
     }
 }
 
@@ -132,14 +143,16 @@ impl Plan {
         let mut input = config.width;
         let mut blocks = Vec::with_capacity(config.kernels.len());
         let outer = list(config.strides.clone()).zip(list(config.widths.clone()));
-        let shapes = outer.zip(list(config.hidden_widths.clone()));
-        for (&kernel, ((stride, width), hidden)) in config.kernels.iter().zip(shapes) {
+        let inner = list(config.hidden_widths.clone()).zip(list(config.dilations.clone()));
+        let shapes = outer.zip(inner);
+        for (&kernel, ((stride, width), (hidden, dilation))) in config.kernels.iter().zip(shapes) {
             let shape = BlockShape {
                 input,
                 hidden,
                 width,
                 kernel,
                 stride,
+                dilation,
             };
             let mut block = shape.block(format!("b{}", blocks.len() + 1), config.paths);
             len = block.output_len(len);
@@ -193,11 +206,16 @@ impl Plan {
         })
     }
 
-    /// The last block with a convolution that is not 1x1 with stride 1; `None` where only the stem has one.
-    pub fn last_spatial_block(&self) -> Option<usize> {
-        self.blocks
-            .iter()
-            .rposition(|block| block.paths.iter().flatten().any(Convolution::is_spatial))
+    /// The cells that the stem and each block must work out for those of the score map that `sampling` takes.
+    pub(super) fn samplings(&self, sampling: Sampling) -> Vec<Sampling> {
+        let mut needed = vec![sampling];
+        for block in self.blocks.iter().rev() {
+            let after = needed.last().copied().unwrap_or(sampling);
+            let path = block.paths.iter().take(1).flatten();
+            needed.push(path.rev().fold(after, |cells, c| cells.before(c)));
+        }
+        needed.reverse();
+        needed
     }
 
     /// Trainable numbers: weights, biases, scale and shift of each batch normalisation, position embeddings.
@@ -218,29 +236,31 @@ impl Plan {
     }
 
     /// The same where only every `stride`-th cell of the score map is worked out along both axes, counted from the
-    /// first cell (see [`super::Sampling`]).
+    /// first cell (see [`Sampling`]).
     pub fn sampled_multiply_adds(&self, stride: i64) -> i64 {
-        let cost = |c: &Convolution, input: i64, stride: i64| {
-            let len = (c.output_len(input).unwrap_or(0) + stride - 1) / stride;
-            (len * len * c.output * c.input * c.kernel * c.kernel, len)
+        let sampling = Sampling::new(stride, [0, 0]);
+        let samplings = self.samplings(sampling);
+        let mut sum = 0;
+        let mut add = |c: &Convolution, input: i64, cells: Sampling| {
+            let len = c.output_len(input).unwrap_or(0);
+            sum += cells.count(len).pow(2) * c.output * c.input * c.kernel * c.kernel;
+            len
         };
-        let last = self.last_spatial_block();
-        let at = |index| if last == index { stride } else { 1 };
-        let (mut sum, mut len) = cost(&self.stem, i64::from(self.image_size), at(None));
-        for (index, block) in self.blocks.iter().enumerate() {
-            let (input, stride) = (len, at(Some(index)));
+        let first = samplings.first().copied().unwrap_or(sampling);
+        let mut len = add(&self.stem, i64::from(self.image_size), first);
+        for (block, ends) in self.blocks.iter().zip(samplings.array_windows()) {
+            let &[from, to] = ends;
+            let input = len;
             for path in &block.paths {
-                len = input;
-                for (c, stride) in path.iter().zip(picking(path, stride, 1)) {
-                    let (work, output) = cost(c, len, stride);
-                    sum += work;
-                    len = output;
-                }
+                let given = path.iter().zip(cells_given(path, from, to));
+                len = given.fold(input, |len, (c, cells)| add(c, len, cells));
             }
-            let shortcut = block.shortcut.as_ref();
-            sum += shortcut.map_or(0, |c| cost(c, input, stride).0);
+            if let Some(c) = &block.shortcut {
+                add(c, input, to);
+            }
         }
-        sum + cost(&self.head, len, 1).0
+        add(&self.head, len, sampling);
+        sum
     }
 
     /// Which inputs each output cell reads, by propagating intervals through the layers.
@@ -288,8 +308,9 @@ struct Reach {
 
 impl Reach {
     fn through(self, c: &Convolution) -> Self {
-        let first = -c.padding();
-        let last = first + c.kernel - 1;
+        let [before, _] = c.padding();
+        let first = -before;
+        let last = first + c.span();
         Self {
             stride: self.stride * c.stride,
             lo: self.lo + self.stride * first,
@@ -314,6 +335,7 @@ fn unit(name: String, input: i64, output: i64, kernel: i64, stride: i64) -> Conv
         output,
         kernel,
         stride,
+        dilation: 1,
         normalised: true,
     }
 }
@@ -327,6 +349,7 @@ struct BlockShape {
     width: i64,
     kernel: i64,
     stride: i64,
+    dilation: i64,
 }
 
 impl BlockShape {
@@ -356,13 +379,11 @@ impl BlockShape {
             [(1, 1), larger]
         };
         let convolution = |number, input, output, (kernel, stride)| {
-            unit(
-                format!("{name}.conv{number}"),
-                input,
-                output,
-                kernel,
-                stride,
-            )
+            let name = format!("{name}.conv{number}");
+            Convolution {
+                dilation: if kernel == 1 { 1 } else { self.dilation },
+                ..unit(name, input, output, kernel, stride)
+            }
         };
         [
             convolution(1, self.input, self.hidden, first),
@@ -385,6 +406,7 @@ mod tests {
             strides: None,
             widths: None,
             hidden_widths: None,
+            dilations: None,
             paths: 2,
             shake: true,
             position_embedding: false,

@@ -1,7 +1,8 @@
 //! Which cells of the score map a training step works out.
 //!
 //! All layers after the last one that mixes neighbours are 1x1 convolutions, so that a cell that is left out there
-//! is left out of all of them: with every second cell along both axes a step costs about a quarter. The mean
+//! is left out of all of them: with every second cell along both axes a step costs about a quarter. Where that layer's
+//! kernel is dilated, the layers before it leave cells out too: those that no tap falls on. The mean
 //! scores of the cells that remain are an unbiased estimate of those of the whole map where the stride divides it.
 //! So is the gradient of what is linear in them: the paper's margin below its clip, but for the maximum over the
 //! rivals; not the squared distance to a teacher's mean scores, to which the sample adds its variance.
@@ -54,22 +55,68 @@ impl Sampling {
             .slice(3, x, None, self.stride)
     }
 
-    /// The sampled cells of what the convolution gives for `x` (N x C x h x w); the others are not worked out.
+    /// How many of `len` cells in a row, from the first, are taken where the offset is 0.
+    pub(super) fn count(&self, len: i64) -> i64 {
+        (len + self.stride - 1) / self.stride
+    }
+
+    /// The cells that a convolution must be given to work out these; others may be among them.
+    pub(super) fn before(&self, c: &Convolution) -> Self {
+        // Taps lie `dilation` apart and cells `stride` apart: all that is read agrees in this remainder.
+        let stride = if c.kernel > 1 {
+            common_divisor(self.stride, c.dilation)
+        } else {
+            self.stride
+        };
+        let [padding, _] = c.padding();
+        let offset = self
+            .offset
+            .map(|at| (at * c.stride - padding).rem_euclid(stride));
+        Self { stride, offset }
+    }
+
+    /// The cells of the whole map that `self` takes, of those that `from` has taken already; a view.
+    pub(super) fn of_those(&self, map: &Tensor, from: &Self) -> Tensor {
+        let offset = [0, 1].map(|axis| (self.offset[axis] - from.offset[axis]) / from.stride);
+        Self {
+            stride: self.stride / from.stride,
+            offset,
+        }
+        .of(map)
+    }
+
+    /// These cells of what the convolution gives for a map of which `x` (N x C x h x w) has those that `from` takes;
+    /// the others are not worked out.
     pub(super) fn convolve(
         &self,
-        x: &Tensor,
+        (x, from): (&Tensor, &Self),
         weight: &Tensor,
         bias: Option<&Tensor>,
         c: &Convolution,
     ) -> Tensor {
-        let padding = c.padding();
-        if self.stride == 1 {
-            return x.conv2d(weight, bias, [c.stride; 2], [padding; 2], [1i64, 1], 1);
+        let [before, after] = c.padding();
+        let stride = self.stride * c.stride / from.stride;
+        let dilation = if c.kernel > 1 {
+            c.dilation / from.stride
+        } else {
+            1
+        };
+        if *self == Self::ALL && before == after {
+            return x.conv2d(weight, bias, [stride; 2], [before; 2], [dilation; 2], 1);
         }
         // What lies before the first sampled cell's window is cut off: padding below 0.
-        let [top, left] = self.offset.map(|offset| padding - offset * c.stride);
-        let x = x.constant_pad_nd([left, padding, top, padding]);
-        let stride = self.stride * c.stride;
-        x.conv2d(weight, bias, [stride; 2], [0i64; 2], [1i64, 1], 1)
+        let [top, left] = [0, 1]
+            .map(|axis| (before + from.offset[axis] - self.offset[axis] * c.stride) / from.stride);
+        let end = after / from.stride;
+        let x = x.constant_pad_nd([left, end, top, end]);
+        x.conv2d(weight, bias, [stride; 2], [0i64; 2], [dilation; 2], 1)
+    }
+}
+
+fn common_divisor(one: i64, other: i64) -> i64 {
+    if other == 0 {
+        one
+    } else {
+        common_divisor(other, one % other)
     }
 }

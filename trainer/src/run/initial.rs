@@ -13,7 +13,8 @@ use crate::{
 
 /// Copies the weights in the checkpoint at `path` into `network`, that of `header`. What the network has beyond it
 /// begins so that both say the same: position embeddings at their zeros, blocks as the identity, and hidden channels
-/// unheard. `blocks`: which blocks of the network (from 1) those of the checkpoint become; nothing where they are the same.
+/// unheard; of a finer map, whose stem skips fewer pixels and whose kernels are dilated for it, the cells that both have.
+/// `blocks`: which blocks of the network (from 1) those of the checkpoint become; nothing where they are the same.
 /// Returns the SHA-256 of the checkpoint.
 ///
 /// # Errors
@@ -37,6 +38,9 @@ pub(super) fn begin_with(
             .network
             .hidden_widths
             .clone_from(&theirs.hidden_widths);
+    }
+    if let Some(coarser) = coarser(&source.network, theirs.stem_stride) {
+        source.network = coarser;
     }
     let refused = |reason| {
         let path = path.into();
@@ -90,6 +94,7 @@ pub(super) fn begin_with(
     let places: HashMap<_, _> = network.parameters.named().into_iter().collect();
     for (name, tensor) in numbers {
         let tensor = match places.get(&name) {
+            Some(place) if name.ends_with(".place.value") => on_map_of(&tensor, place),
             Some(place) => with_new_channels(&name, tensor, place),
             None => tensor,
         };
@@ -108,6 +113,46 @@ fn are_fewer(one: &Option<Vec<i64>>, other: &Option<Vec<i64>>) -> bool {
         }
         _ => false,
     }
+}
+
+/// The network with the larger `stem_stride` that works out every so many cells of this one's map, and reads the same
+/// pixels for them; `None` where there is none.
+fn coarser(network: &NetworkConfig, stem_stride: i64) -> Option<NetworkConfig> {
+    let factor = stem_stride / network.stem_stride;
+    if factor < 2 || stem_stride % network.stem_stride != 0 {
+        return None;
+    }
+    let dilations = network
+        .kernels
+        .iter()
+        .zip(network.dilations.iter().flatten());
+    let dilations = dilations.map(|(kernel, dilation)| match dilation % factor {
+        _ if *kernel == 1 => Some(1),
+        0 => Some(dilation / factor),
+        _ => None,
+    });
+    Some(NetworkConfig {
+        stem_stride,
+        dilations: Some(dilations.collect::<Option<_>>()?),
+        ..network.clone()
+    })
+}
+
+/// A position embedding (channels x h x w) on the map of `place`, as fine or finer: each cell has what the cell had that
+/// it lies in.
+fn on_map_of(embedding: &Tensor, place: &Tensor) -> Tensor {
+    let mut embedding = embedding.shallow_clone();
+    for axis in [1, 2] {
+        let (old, new) = (embedding.size(), place.size());
+        let (Some(&old), Some(&new)) = (old.get(axis), new.get(axis)) else {
+            continue;
+        };
+        let factor = (new + old - 1) / old.max(1);
+        let cells = Tensor::arange(new, (Kind::Int64, embedding.device()));
+        let cells = cells.floor_divide_scalar(factor.max(1));
+        embedding = embedding.index_select(axis as i64, &cells);
+    }
+    embedding
 }
 
 /// `tensor`, and the numbers of new hidden channels beyond it where `place`, the new network's of the same name, has
@@ -132,6 +177,7 @@ fn keep_blocks(network: &mut NetworkConfig, kept: impl Fn(&usize) -> bool) {
         &mut network.strides,
         &mut network.widths,
         &mut network.hidden_widths,
+        &mut network.dilations,
     ];
     let lists = lists.into_iter().flatten().chain([&mut network.kernels]);
     for list in lists {
@@ -229,14 +275,17 @@ mod tests {
 
     /// Writes a checkpoint of a network whose numbers are all random to `path`.
     fn random(path: &Path, network: &str) {
-        let header = header_of(8, network);
-        let (mut network, _) = build(&header, Device::Cpu).unwrap();
+        random_of(path, &header_of(8, network));
+    }
+
+    fn random_of(path: &Path, header: &Header) {
+        let (mut network, _) = build(header, Device::Cpu).unwrap();
         for (name, tensor) in network.parameters.named() {
             // Variances are above 0.
             let value = Tensor::rand_like(&tensor) + 0.5;
             assert!(network.parameters.set(&name, &value));
         }
-        save(path, &header, &network, None).unwrap();
+        save(path, header, &network, None).unwrap();
     }
 
     fn logits(network: &Network) -> Tensor {
@@ -275,6 +324,47 @@ mod tests {
             assert_eq!(weights.size(), [7, 4, 3, 3]);
             assert!(weights.get(6).abs().max().double_value(&[]) > 0.0);
         }
+    }
+
+    /// Of a finer map the cells that the coarser one had say what they said; the others begin beside them.
+    #[test]
+    fn a_finer_map_begins_with_the_cells_of_the_coarser() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("first.safetensors");
+        let rest = "kernels = [1, 3, 3, 1]\nstrides = [1, 1, 2, 1]\nposition_embedding = true";
+        for (stem, factor) in [("stem_kernel = 2", 2), ("stem_kernel = 3", 4)] {
+            let coarse = format!("{stem}\nstem_stride = 4\n{rest}\ndilations = [1, 1, 2, 1]");
+            let fine = format!(
+                "{stem}\nstem_stride = {}\n{rest}\ndilations = [1, {factor}, {}, 1]",
+                4 / factor,
+                2 * factor
+            );
+            let sized = |network: &str| header_of(32, network);
+            random_of(&path, &sized(&coarse));
+            let (_, first, _) = super::super::load(&path, Device::Cpu).unwrap();
+            let second = sized(&fine);
+            let (mut network, _) = build(&second, Device::Cpu).unwrap();
+            begin_with(&path, None, &second, &mut network).unwrap();
+            let images = Tensor::linspace(0.0, 1.0, 2 * 3 * 32 * 32, (Kind::Float, Device::Cpu))
+                .view([2, 3, 32, 32]);
+            let before = first.forward(&images, Mode::Evaluate);
+            let after = network.forward(&images, Mode::Evaluate);
+            let cells = after.slice(2, 0, None, factor).slice(3, 0, None, factor);
+            assert_eq!(cells.size(), before.size());
+            assert!(after.size()[2] > before.size()[2]);
+            let off = (&cells - &before).abs().max().double_value(&[]);
+            let scale = before.abs().max().double_value(&[]);
+            assert!(off <= 1e-5 * scale, "{fine}: {off} of {scale}");
+        }
+        // The second block's taps would lie between the old ones.
+        let odd = header_of(
+            32,
+            &format!("stem_stride = 2\n{rest}\ndilations = [1, 3, 4, 1]"),
+        );
+        random_of(&path, &header_of(32, &format!("stem_stride = 4\n{rest}")));
+        let (mut network, _) = build(&odd, Device::Cpu).unwrap();
+        let refused = begin_with(&path, None, &odd, &mut network).unwrap_err();
+        assert!(refused.to_string().contains("dilations"), "{refused}");
     }
 
     #[test]

@@ -81,6 +81,7 @@ pub(crate) fn overflowing() -> (Network, Geometry, Dataset) {
         strides: None,
         widths: None,
         hidden_widths: None,
+        dilations: None,
         paths: 1,
         shake: false,
         position_embedding: false,
