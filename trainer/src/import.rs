@@ -83,6 +83,8 @@ pub fn import(path: &Path, device: Device) -> Result<(Header, Network, Geometry)
     };
     let file = File::new(&model).map_err(foreign)?;
     let header = file.header(&model).map_err(foreign)?;
+    let checked = header.network.check();
+    checked.map_err(|error| foreign(error.to_string()))?;
     let plan = Plan::new(
         &header.network,
         header.image_size,

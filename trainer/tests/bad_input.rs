@@ -120,7 +120,7 @@ fn a_run_is_never_overwritten_or_mixed_with_another() {
         &["another configuration", "[network]"],
     );
     // What is written out is no other network.
-    let same = write_config(folder.path(), 1, "widths = [8, 8]");
+    let same = write_config(folder.path(), 1, "widths = [8, 8]\ndilations = [1, 1]");
     let (result, errors) = train(&same, folder.path(), &output, &["--resume"]);
     assert!(result.status.success(), "{errors}");
     let other = write_config(folder.path(), 1, "paths = 1");
@@ -129,6 +129,12 @@ fn a_run_is_never_overwritten_or_mixed_with_another() {
     expect(
         &fails(folder.path(), &other, &["--resume"]),
         &["checkpoint.safetensors", "another network"],
+    );
+    // Its tensors would fit.
+    let other = write_config(folder.path(), 1, "dilations = [2, 1]");
+    expect(
+        &fails(folder.path(), &other, &["--resume"]),
+        &["checkpoint.safetensors", "another network", "[2, 1]"],
     );
     assert!(fs::read(&checkpoint).unwrap() == before);
 

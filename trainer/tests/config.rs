@@ -6,7 +6,7 @@ mod common;
 use std::path::Path;
 
 use bagcert_trainer::{
-    config::{Config, DataKind, MarginKind, Precision},
+    config::{Config, DataKind, MarginKind, PaddingMode, Precision},
     network::Plan,
 };
 use common::write_config_with;
@@ -294,7 +294,10 @@ fn the_configurations_that_are_shipped_are_in_order() {
             );
             assert_eq!(training.cell_stride, 1, "{name}");
             assert!(!config.network.position_embedding, "{name}");
-            assert!(config.network.hidden_widths.is_none(), "{name}");
+            let network = &config.network;
+            assert!(network.hidden_widths.is_none(), "{name}");
+            assert!(network.dilations.is_none(), "{name}");
+            assert_eq!(config.data.padding_mode, PaddingMode::Zeros, "{name}");
             let loss = (config.loss.rival_softness, config.loss.temperature);
             assert_eq!(loss, (0.0, 1.0), "{name}");
             assert_eq!(
@@ -304,7 +307,6 @@ fn the_configurations_that_are_shipped_are_in_order() {
             );
             // Sections A.1.1 and A.1.2.
             let imagenet = name.starts_with("paper-imagenet-");
-            let network = &config.network;
             let expected = if imagenet { (1, 64) } else { (2, 768) };
             assert_eq!((network.paths, network.width), expected, "{name}");
             assert_eq!(network.shake, !imagenet, "{name}");

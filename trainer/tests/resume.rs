@@ -181,7 +181,11 @@ fn a_run_killed_while_it_writes_a_checkpoint_resumes_too() {
 fn so_does_one_with_a_checkpoint_after_every_tenth_epoch() {
     let folder = tempfile::tempdir().unwrap();
     write_dataset(folder.path(), 160);
-    let extra = [("training", "checkpoint_every = 10")];
+    let extra = [
+        ("training", "checkpoint_every = 10\ncell_stride = 2"),
+        ("data", "padding_mode = \"reflect\""),
+        ("network", "dilations = [2, 1]\nposition_embedding = true"),
+    ];
     let config = write_config_with(folder.path(), 22, &extra);
     expect_the_same(&config, folder.path(), |resumed, folder| {
         let checkpoint = folder.join("checkpoint.safetensors");

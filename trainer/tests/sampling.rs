@@ -12,8 +12,8 @@ use tch::{Device, Kind, Tensor, no_grad};
 
 /// Networks whose last spatial layer is a block after a strided stem, one after a strided block, one with a stride and
 /// a shortcut and hidden channels of other widths, one that only skips cells, and the stem; two with position embeddings
-/// before, at and after the layer where cells are picked; and two where dilated kernels let earlier layers leave cells out.
-const NETWORKS: [&str; 9] = [
+/// before, at and after the layer where cells are picked; and four where dilated kernels let earlier layers leave cells out.
+const NETWORKS: [&str; 11] = [
     "width = 6\nstem_kernel = 2\nstem_stride = 2\nkernels = [3, 1, 1]\npaths = 1",
     "width = 6\nkernels = [3, 1, 3, 1]\nstrides = [1, 2, 1, 1]",
     "width = 6\nkernels = [1, 3, 1]\nstrides = [1, 2, 1]\nwidths = [4, 6, 8]\nhidden_widths = [5, 9, 3]",
@@ -23,6 +23,8 @@ const NETWORKS: [&str; 9] = [
     "width = 6\nstem_kernel = 4\nstem_stride = 3\nkernels = [1]\nposition_embedding = true",
     "width = 6\nstem_kernel = 2\nkernels = [1, 3, 1]\ndilations = [1, 2, 1]\nposition_embedding = true",
     "width = 6\nkernels = [3, 1, 3]\nstrides = [1, 1, 2]\ndilations = [3, 1, 4]\nwidths = [4, 6, 8]\nposition_embedding = true",
+    "width = 6\nkernels = [1, 3, 3]\ndilations = [1, 2, 4]\npaths = 1",
+    "width = 6\nkernels = [3, 3]\nstrides = [1, 2]\ndilations = [1, 4]\npaths = 1",
 ];
 
 fn plan(text: &str) -> Plan {
@@ -129,6 +131,16 @@ fn the_work_that_is_left_is_counted() {
     // No more of them are left out than fall between the taps.
     let expected = 256 * (6 * 12 + 4 * 36) + 256 * 36 + 64 * (2 * 36 * 9 + 36 + 4 * 36 + 60);
     assert_eq!(plan(NETWORKS[7]).sampled_multiply_adds(4), expected);
+    // Taps of four apart leave every fourth cell, and of these the taps of two apart every second of all.
+    let (stem, pair) = (6 * 27, 36 * 9 + 36);
+    let expected = 256 * (stem + 2 * 36) + 64 * (pair + pair + 60);
+    assert_eq!(plan(NETWORKS[9]).sampled_multiply_adds(4), expected);
+    // Every sixth cell and taps of four apart: every second cell of all before. 6 cells each way.
+    let expected = 256 * (stem + 2 * 36 + pair) + 36 * (pair + 60);
+    assert_eq!(plan(NETWORKS[9]).sampled_multiply_adds(6), expected);
+    // Cells of the second block lie two apart, so of every second one the taps fall on every fourth, the shortcut too.
+    let expected = 1024 * stem + 64 * pair + 64 * (pair + 36 + 60);
+    assert_eq!(plan(NETWORKS[10]).sampled_multiply_adds(2), expected);
 }
 
 #[test]

@@ -100,6 +100,14 @@ fn losses_and_gradients_are_close_in_every_arithmetic() {
     }
 }
 
+#[test]
+fn crops_are_padded_as_asked() {
+    let first = |mode: &str| train("data", &format!("padding_mode = \"{mode}\""))[0].loss;
+    let (black, mirrored) = (first("zeros"), first("reflect"));
+    assert_eq!(black, train("", "")[0].loss);
+    assert_ne!(black, mirrored);
+}
+
 /// Each place of a map has a gradient of its own.
 #[test]
 fn position_embeddings_are_trained() {

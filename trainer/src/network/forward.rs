@@ -161,7 +161,8 @@ impl Network {
         let x = cursor.apply((&x, &Sampling::ALL), &self.plan.stem, first);
         let embedding = self.plan.stem_embedding.as_ref();
         let mut x = cursor.place(x, embedding, first).relu_();
-        for (block, [from, to]) in self.plan.blocks.iter().zip(samplings.array_windows()) {
+        let ends = samplings.iter().zip(samplings.iter().skip(1));
+        for (block, (from, to)) in self.plan.blocks.iter().zip(ends) {
             x = cursor.block((&x, from), block, to);
         }
         cursor

@@ -248,8 +248,8 @@ impl Plan {
         };
         let first = samplings.first().copied().unwrap_or(sampling);
         let mut len = add(&self.stem, i64::from(self.image_size), first);
-        for (block, ends) in self.blocks.iter().zip(samplings.array_windows()) {
-            let &[from, to] = ends;
+        let ends = samplings.iter().zip(samplings.iter().skip(1));
+        for (block, (&from, &to)) in self.blocks.iter().zip(ends) {
             let input = len;
             for path in &block.paths {
                 let given = path.iter().zip(cells_given(path, from, to));
@@ -275,20 +275,19 @@ impl Plan {
             hi: 0,
             len: i64::from(size),
         };
-        reach = reach.through(&self.stem);
+        reach = reach.through(&self.stem)?;
         for block in &self.blocks {
             let before = reach;
-            let ends = block
-                .paths
-                .iter()
-                .map(|path| path.iter().fold(before, |reach, c| reach.through(c)));
-            let shortcut = block
-                .shortcut
-                .as_ref()
-                .map_or(before, |c| before.through(c));
-            reach = ends.fold(shortcut, Reach::hull);
+            reach = match &block.shortcut {
+                Some(c) => before.through(c)?,
+                None => before,
+            };
+            for path in &block.paths {
+                let end = path.iter().try_fold(before, |reach, c| reach.through(c))?;
+                reach = reach.hull(end);
+            }
         }
-        reach = reach.through(&self.head);
+        reach = reach.through(&self.head)?;
         let narrow = |value: i64| i32::try_from(value).map_err(|_| GeometryError::ExtentTooLarge);
         let outputs = u32::try_from(reach.len).map_err(|_| GeometryError::ExtentTooLarge)?;
         let stride = u32::try_from(reach.stride).map_err(|_| GeometryError::ExtentTooLarge)?;
@@ -307,16 +306,18 @@ struct Reach {
 }
 
 impl Reach {
-    fn through(self, c: &Convolution) -> Self {
+    fn through(self, c: &Convolution) -> Result<Self, GeometryError> {
         let [before, _] = c.padding();
-        let first = -before;
-        let last = first + c.span();
-        Self {
-            stride: self.stride * c.stride,
-            lo: self.lo + self.stride * first,
-            hi: self.hi + self.stride * last,
-            len: c.output_len(self.len).unwrap_or(0),
-        }
+        let moved = |at: i64, taps: i64| at.checked_add(self.stride.checked_mul(taps)?);
+        let reach = || {
+            Some(Self {
+                stride: self.stride.checked_mul(c.stride)?,
+                lo: moved(self.lo, -before)?,
+                hi: moved(self.hi, c.span() - before)?,
+                len: c.output_len(self.len).unwrap_or(0),
+            })
+        };
+        reach().ok_or(GeometryError::ExtentTooLarge)
     }
 
     fn hull(self, other: Self) -> Self {

@@ -2,7 +2,7 @@
 //!
 //! All layers after the last one that mixes neighbours are 1x1 convolutions, so that a cell that is left out there
 //! is left out of all of them: with every second cell along both axes a step costs about a quarter. Where that layer's
-//! kernel is dilated, the layers before it leave cells out too: those that no tap falls on. The mean
+//! kernel is dilated, the layers before it leave out cells between its taps too. The mean
 //! scores of the cells that remain are an unbiased estimate of those of the whole map where the stride divides it.
 //! So is the gradient of what is linear in them: the paper's margin below its clip, but for the maximum over the
 //! rivals; not the squared distance to a teacher's mean scores, to which the sample adds its variance.
@@ -62,11 +62,13 @@ impl Sampling {
 
     /// The cells that a convolution must be given to work out these; others may be among them.
     pub(super) fn before(&self, c: &Convolution) -> Self {
-        // Taps lie `dilation` apart and cells `stride` apart: all that is read agrees in this remainder.
-        let stride = if c.kernel > 1 {
-            common_divisor(self.stride, c.dilation)
-        } else {
-            self.stride
+        // What one tap of the kernel falls on lies `step` apart, and its taps `dilation`: all agree in this remainder.
+        let step = self.stride * c.stride;
+        let stride = match c.kernel {
+            // Where every cell is wanted, all are worked out, so that the statistics are of all.
+            _ if self.stride == 1 => 1,
+            1 => step,
+            _ => common_divisor(step, c.dilation),
         };
         let [padding, _] = c.padding();
         let offset = self
@@ -101,13 +103,14 @@ impl Sampling {
         } else {
             1
         };
-        if *self == Self::ALL && before == after {
-            return x.conv2d(weight, bias, [stride; 2], [before; 2], [dilation; 2], 1);
-        }
         // What lies before the first sampled cell's window is cut off: padding below 0.
         let [top, left] = [0, 1]
             .map(|axis| (before + from.offset[axis] - self.offset[axis] * c.stride) / from.stride);
         let end = after / from.stride;
+        // Padding of its own is a copy of the map.
+        if top == end && left == end {
+            return x.conv2d(weight, bias, [stride; 2], [end; 2], [dilation; 2], 1);
+        }
         let x = x.constant_pad_nd([left, end, top, end]);
         x.conv2d(weight, bias, [stride; 2], [0i64; 2], [dilation; 2], 1)
     }

@@ -39,9 +39,14 @@ pub(super) fn begin_with(
             .hidden_widths
             .clone_from(&theirs.hidden_widths);
     }
-    if let Some(coarser) = coarser(&source.network, theirs.stem_stride) {
-        source.network = coarser;
-    }
+    let coarser = coarser(&source.network, theirs.stem_stride);
+    let factor = match coarser.filter(|(_, network)| *network == theirs) {
+        Some((factor, network)) => {
+            source.network = network;
+            factor
+        }
+        None => 1,
+    };
     let refused = |reason| {
         let path = path.into();
         Err(TrainError::Initial { path, reason })
@@ -60,6 +65,17 @@ pub(super) fn begin_with(
     }
     let (mut found, _) = build(&source, network.parameters.flat.device())?;
     checkpoint.restore(&mut found, None)?;
+    // Every later map has the same share of its cells as the stem's.
+    let cells = |network: &Network| {
+        let stem = &network.plan.stem;
+        stem.output_len(i64::from(header.image_size)).unwrap_or(0)
+    };
+    let (coarse, fine) = (cells(&found), cells(network));
+    if coarse != (fine + factor - 1) / factor {
+        return refused(format!(
+            "its map of {coarse} cells a side is no part of one of {fine} with every cell {factor} times as fine"
+        ));
+    }
     let (old, new): (Vec<_>, Vec<_>) = network
         .plan
         .blocks
@@ -94,7 +110,7 @@ pub(super) fn begin_with(
     let places: HashMap<_, _> = network.parameters.named().into_iter().collect();
     for (name, tensor) in numbers {
         let tensor = match places.get(&name) {
-            Some(place) if name.ends_with(".place.value") => on_map_of(&tensor, place),
+            Some(place) if name.ends_with(".place.value") => on_finer_map(tensor, place, factor),
             Some(place) => with_new_channels(&name, tensor, place),
             None => tensor,
         };
@@ -116,8 +132,8 @@ fn are_fewer(one: &Option<Vec<i64>>, other: &Option<Vec<i64>>) -> bool {
 }
 
 /// The network with the larger `stem_stride` that works out every so many cells of this one's map, and reads the same
-/// pixels for them; `None` where there is none.
-fn coarser(network: &NetworkConfig, stem_stride: i64) -> Option<NetworkConfig> {
+/// pixels for them, with that number; `None` where there is none.
+fn coarser(network: &NetworkConfig, stem_stride: i64) -> Option<(i64, NetworkConfig)> {
     let factor = stem_stride / network.stem_stride;
     if factor < 2 || stem_stride % network.stem_stride != 0 {
         return None;
@@ -131,26 +147,20 @@ fn coarser(network: &NetworkConfig, stem_stride: i64) -> Option<NetworkConfig> {
         0 => Some(dilation / factor),
         _ => None,
     });
-    Some(NetworkConfig {
+    let coarser = NetworkConfig {
         stem_stride,
         dilations: Some(dilations.collect::<Option<_>>()?),
         ..network.clone()
-    })
+    };
+    Some((factor, coarser))
 }
 
-/// A position embedding (channels x h x w) on the map of `place`, as fine or finer: each cell has what the cell had that
-/// it lies in.
-fn on_map_of(embedding: &Tensor, place: &Tensor) -> Tensor {
-    let mut embedding = embedding.shallow_clone();
-    for axis in [1, 2] {
-        let (old, new) = (embedding.size(), place.size());
-        let (Some(&old), Some(&new)) = (old.get(axis), new.get(axis)) else {
-            continue;
-        };
-        let factor = (new + old - 1) / old.max(1);
-        let cells = Tensor::arange(new, (Kind::Int64, embedding.device()));
-        let cells = cells.floor_divide_scalar(factor.max(1));
-        embedding = embedding.index_select(axis as i64, &cells);
+/// A position embedding (channels x h x w) on the map of `place`, `factor` times as fine: each cell has what the cell had
+/// that it lies in.
+fn on_finer_map(mut embedding: Tensor, place: &Tensor, factor: i64) -> Tensor {
+    for (axis, cells) in (0..).zip(place.size()).skip(1) {
+        let cells = Tensor::arange(cells, (Kind::Int64, embedding.device()));
+        embedding = embedding.index_select(axis, &cells.floor_divide_scalar(factor));
     }
     embedding
 }
@@ -332,21 +342,26 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("first.safetensors");
         let rest = "kernels = [1, 3, 3, 1]\nstrides = [1, 1, 2, 1]\nposition_embedding = true";
-        for (stem, factor) in [("stem_kernel = 2", 2), ("stem_kernel = 3", 4)] {
+        for (stem, factor, size) in [
+            ("stem_kernel = 2", 2, 32),
+            ("stem_kernel = 3", 4, 32),
+            ("stem_kernel = 3", 4, 33),
+        ] {
             let coarse = format!("{stem}\nstem_stride = 4\n{rest}\ndilations = [1, 1, 2, 1]");
             let fine = format!(
                 "{stem}\nstem_stride = {}\n{rest}\ndilations = [1, {factor}, {}, 1]",
                 4 / factor,
                 2 * factor
             );
-            let sized = |network: &str| header_of(32, network);
+            let sized = |network: &str| header_of(size, network);
             random_of(&path, &sized(&coarse));
             let (_, first, _) = super::super::load(&path, Device::Cpu).unwrap();
             let second = sized(&fine);
             let (mut network, _) = build(&second, Device::Cpu).unwrap();
             begin_with(&path, None, &second, &mut network).unwrap();
-            let images = Tensor::linspace(0.0, 1.0, 2 * 3 * 32 * 32, (Kind::Float, Device::Cpu))
-                .view([2, 3, 32, 32]);
+            let side = i64::from(size);
+            let images = Tensor::linspace(0.0, 1.0, 6 * side * side, (Kind::Float, Device::Cpu))
+                .view([2, 3, side, side]);
             let before = first.forward(&images, Mode::Evaluate);
             let after = network.forward(&images, Mode::Evaluate);
             let cells = after.slice(2, 0, None, factor).slice(3, 0, None, factor);
@@ -355,7 +370,30 @@ mod tests {
             let off = (&cells - &before).abs().max().double_value(&[]);
             let scale = before.abs().max().double_value(&[]);
             assert!(off <= 1e-5 * scale, "{fine}: {off} of {scale}");
+            // The others have the place of the cell that they lie in.
+            let place = |network: &Network| {
+                let named: HashMap<_, _> = network.parameters.named().into_iter().collect();
+                named.get("b2.place.value").unwrap().shallow_clone()
+            };
+            let (ours, theirs) = (place(&network), place(&first));
+            for (y, x) in [(0, 1), (factor - 1, 2 * factor - 1), (7, 5)] {
+                let (here, there) = ([y, x], [y / factor, x / factor]);
+                let number = |from: &Tensor, [y, x]: [i64; 2]| from.double_value(&[1, y, x]);
+                assert_eq!(number(&ours, here), number(&theirs, there), "{y}, {x}");
+            }
         }
+        // An even stem that skips pixels has no zeros after the last, so that here no cell of 17 is the last of 16.
+        let stem = "stem_kernel = 2\nkernels = [3]";
+        random_of(&path, &header_of(33, &format!("{stem}\nstem_stride = 2")));
+        let odd = header_of(33, &format!("{stem}\ndilations = [2]"));
+        let (mut network, _) = build(&odd, Device::Cpu).unwrap();
+        let refused = begin_with(&path, None, &odd, &mut network).unwrap_err();
+        assert!(refused.to_string().contains("2 times as fine"), "{refused}");
+        // A stem that skips two and a half times as many.
+        random_of(&path, &header_of(32, &format!("{stem}\nstem_stride = 5")));
+        let odd = header_of(32, &format!("{stem}\nstem_stride = 2\ndilations = [2]"));
+        let (mut network, _) = build(&odd, Device::Cpu).unwrap();
+        assert!(begin_with(&path, None, &odd, &mut network).is_err());
         // The second block's taps would lie between the old ones.
         let odd = header_of(
             32,
