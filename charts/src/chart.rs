@@ -142,15 +142,20 @@ fn points(
         let at = (point.x, point.y);
         mark(area, at, series)?;
         if !point.label.is_empty() {
-            // To the left of points in the right half, so that no word leaves the chart.
+            // Towards the middle, so that no word leaves the chart: beside points of a model, which may lie close above
+            // each other, and above crosses, beside which models may lie.
             let left = point.x > f64::midpoint(chart.x.from, chart.x.to);
             let (side, away) = if left {
-                (HPos::Right, -10)
+                (HPos::Right, -1)
             } else {
-                (HPos::Left, 10)
+                (HPos::Left, 1)
             };
-            let style = text_style(12, INK).pos(Pos::new(side, VPos::Center));
-            let text = Text::new(point.label.clone(), (away, 0), style);
+            let (height, moved) = match series.marker {
+                Marker::Cross => (VPos::Bottom, (-8 * away, -10)),
+                _ => (VPos::Center, (10 * away, 0)),
+            };
+            let style = text_style(12, INK).pos(Pos::new(side, height));
+            let text = Text::new(point.label.clone(), moved, style);
             area.draw(&(EmptyElement::at(at) + text))?;
         }
     }
