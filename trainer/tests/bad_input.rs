@@ -3,7 +3,10 @@
 
 mod common;
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use common::{command, records, run, text, train, write_config, write_config_with, write_dataset};
 
@@ -99,14 +102,20 @@ fn damaged_data_is_named() {
     );
 }
 
+/// A run of one epoch on data in `folder`: its configuration and its own folder.
+fn one_epoch(folder: &Path) -> (PathBuf, PathBuf) {
+    write_dataset(folder, 20);
+    let config = write_config(folder, 1, "");
+    let output = folder.join("run");
+    let (result, errors) = train(&config, folder, &output, &[]);
+    assert!(result.status.success(), "{errors}");
+    (config, output)
+}
+
 #[test]
 fn a_run_is_never_overwritten_or_mixed_with_another() {
     let folder = tempfile::tempdir().unwrap();
-    write_dataset(folder.path(), 20);
-    let config = write_config(folder.path(), 1, "");
-    let output = folder.path().join("run");
-    let (result, errors) = train(&config, folder.path(), &output, &[]);
-    assert!(result.status.success(), "{errors}");
+    let (config, output) = one_epoch(folder.path());
     let checkpoint = output.join("checkpoint.safetensors");
     let before = fs::read(&checkpoint).unwrap();
 
@@ -278,11 +287,7 @@ fn a_collapsed_run_says_so() {
 #[test]
 fn a_checkpoint_of_an_impossible_network_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    write_dataset(folder.path(), 20);
-    let config = write_config(folder.path(), 1, "");
-    let output = folder.path().join("run");
-    let (result, errors) = train(&config, folder.path(), &output, &[]);
-    assert!(result.status.success(), "{errors}");
+    let (_, output) = one_epoch(folder.path());
     let path = output.join("checkpoint.safetensors");
     let mut bytes = fs::read(&path).unwrap();
     let width = b"\\\"width\\\":8";

@@ -156,6 +156,14 @@ fn other_files_are_refused() {
         let size = tract_onnx::pb::tensor_shape_proto::dimension::Value::DimValue(4_000_000_000);
         tensor.shape.as_mut().unwrap().dim[3].value = Some(size);
     });
+    // Strides that no configuration may have.
+    let far = |graph: &mut tract_onnx::pb::GraphProto| {
+        let node = graph.node.iter_mut().find(|node| node.name == "stem");
+        let attributes = &mut node.unwrap().attribute;
+        let strides = attributes.iter_mut().find(|a| a.name == "strides").unwrap();
+        strides.ints = vec![9, 9];
+    };
+    assert!(graph(&far).contains("network.stem_stride = 9"));
     // A block whose kernel would shrink the map.
     let narrow = |graph: &mut tract_onnx::pb::GraphProto| {
         for tensor in &mut graph.initializer {

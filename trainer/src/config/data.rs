@@ -65,7 +65,7 @@ pub enum DataKind {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PaddingMode {
-    /// Black pixels, as in the paper.
+    /// Black pixels. What the paper pads with it does not say.
     #[default]
     Zeros,
     /// The image mirrored at its edge.

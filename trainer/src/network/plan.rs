@@ -460,6 +460,20 @@ mod tests {
         }
     }
 
+    /// Blocks that each skip seven of eight cells, all within the configuration's range.
+    #[test]
+    fn a_stride_past_all_numbers_is_an_error() {
+        for kernel in [1, 3] {
+            let config = NetworkConfig {
+                strides: Some(vec![8; 22]),
+                ..paper(&[kernel; 22])
+            };
+            assert!(config.check().is_ok());
+            let found = Plan::new(&config, 32, 3, 10).geometry();
+            assert_eq!(found, Err(GeometryError::ExtentTooLarge), "{kernel}");
+        }
+    }
+
     #[test]
     fn an_even_stem_has_an_even_receptive_field() {
         let config = NetworkConfig {
