@@ -1,7 +1,7 @@
 //! The way back from an exported ONNX file to a network that can be attacked or drawn from.
 //!
 //! Batch normalisation is folded in the file and stays so: the network that comes back has a bias in each
-//! convolution instead, and gives the same logits but for rounding. It cannot be trained on.
+//! convolution instead, and gives the same logits but for rounding. A run that begins with it makes it anew.
 
 use std::{
     collections::HashMap,
@@ -59,6 +59,12 @@ pub enum ImportError {
     /// The network could not be written again for comparison.
     #[error(transparent)]
     Export(#[from] ExportError),
+}
+
+/// Whether the name of a file is that of an exported network, not of a checkpoint.
+pub fn is_exported(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|end| end.eq_ignore_ascii_case("onnx"))
 }
 
 /// The network in an exported file, with a header as its checkpoint had it and its geometry.

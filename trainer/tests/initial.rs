@@ -10,6 +10,8 @@ use std::{
 
 use bagcert_trainer::{
     checkpoint::sha256,
+    import::import,
+    network::Mode,
     run::{build, load},
 };
 use common::{run, text, write_config_with, write_dataset};
@@ -246,4 +248,92 @@ fn weights_that_do_not_fit_are_refused() {
     refused(&[("data", records)], &["training.initial", "classes"]);
     fs::remove_file(&path).unwrap();
     refused(&[], &["cannot read", "checkpoint.safetensors"]);
+}
+
+/// The logits of a fixed image, by the network in an exported file.
+fn exported_logits(path: &Path) -> Tensor {
+    let (_, network, _) = import(path, Device::Cpu).unwrap();
+    let options = (Kind::Float, Device::Cpu);
+    let image = Tensor::linspace(0.0, 1.0, 3 * 32 * 32, options).view([1, 3, 32, 32]);
+    network.forward(&image, Mode::Evaluate).detach()
+}
+
+/// Of a shipped model there is nothing but the ONNX file.
+#[test]
+fn a_run_begins_with_an_exported_network() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    let first = first_run(data);
+    let export = |checkpoint: &Path, output: &Path| {
+        succeeds(&[
+            "export",
+            "--checkpoint",
+            text(checkpoint),
+            "--output",
+            text(output),
+        ]);
+    };
+    let model = data.join("model.onnx");
+    export(&first, &model);
+    let initial = format!("initial = {:?}", text(&model));
+    let config = write_config_with(data, 1, &[("training", &initial)]);
+    let written = fs::read_to_string(&config).unwrap();
+    let still = written.replace("learning_rate = 0.01", "learning_rate = 1e-12");
+    assert_ne!(written, still);
+    // The average of the statistics is what the images of a run have at its end.
+    fs::write(&config, &still).unwrap();
+    let second = data.join("second");
+    succeeds(&train(&config, data, &second));
+    let checkpoint = second.join("checkpoint.safetensors");
+    let (header, network, _) = load(&checkpoint, Device::Cpu).unwrap();
+    assert_eq!(header.initial, Some(sha256(&model).unwrap()));
+    let [_, statistics] = numbers(&checkpoint);
+    let away = apart(&statistics, &fresh(&checkpoint));
+    assert!(away > 1.0, "{away}");
+    drop(network);
+    let again = data.join("again.onnx");
+    export(&checkpoint, &again);
+    let (before, after) = (exported_logits(&model), exported_logits(&again));
+    let off = apart(&after, &before) / apart(&before, &before.zeros_like());
+    // Statistics have followed the batches of one epoch.
+    assert!(off < 0.1, "{off}");
+
+    // It grows as a checkpoint does.
+    let grown = format!("{initial}\ninitial_blocks = [2, 3]");
+    let config = write_config_with(data, 1, &[("training", &grown)]);
+    let written = fs::read_to_string(&config).unwrap();
+    let grown = written
+        .replace("kernels = [3, 1]", "kernels = [1, 3, 1]")
+        .replace("strides = [2, 1]", "strides = [1, 2, 1]")
+        .replace("shake = true", "shake = false");
+    fs::write(&config, grown).unwrap();
+    succeeds(&train(&config, data, &data.join("third")));
+
+    // Another network, and a file of something else.
+    let refused = |extra: &[(&str, &str)], words: &[&str]| {
+        let config = write_config_with(
+            data,
+            1,
+            &[&[("training", initial.as_str())], extra].concat(),
+        );
+        let output = data.join("fourth");
+        let (result, errors) = run(&train(&config, data, &output));
+        assert!(!result.status.success());
+        for word in words {
+            assert!(errors.contains(word), "{word} is not in: {errors}");
+        }
+        assert!(!output.join("checkpoint.safetensors").exists());
+    };
+    let named = ["training.initial", "model.onnx"];
+    refused(
+        &[("network", "stem_kernel = 5")],
+        &[&named[..], &["another network", "stem"]].concat(),
+    );
+    let normalisation = "normalisation = [[0.5, 0.2], [0.5, 0.2], [0.5, 0.2]]";
+    refused(
+        &[("data", normalisation)],
+        &[&named[..], &["normalised"]].concat(),
+    );
+    fs::write(&model, b"no model").unwrap();
+    refused(&[], &[&named[..], &["no ONNX file"]].concat());
 }

@@ -2,7 +2,7 @@
 
 use tch::{Kind, Tensor};
 
-use crate::config::PaddingMode;
+use crate::config::{DataConfig, PaddingMode};
 
 /// How training images are varied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +13,16 @@ pub struct Augmentation {
     pub crop_padding: i64,
     /// What lies in the padding.
     pub padding_mode: PaddingMode,
+}
+
+impl From<&DataConfig> for Augmentation {
+    fn from(config: &DataConfig) -> Self {
+        Self {
+            flip: config.flip,
+            crop_padding: config.crop_padding,
+            padding_mode: config.padding_mode,
+        }
+    }
 }
 
 impl Augmentation {

@@ -1,6 +1,6 @@
 //! The forward pass.
 
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::config::{Precision, TrainingConfig};
 
@@ -26,6 +26,9 @@ pub enum Mode {
     },
     /// Running statistics, paths averaged.
     Evaluate,
+    /// The same, once the statistics of these images have taken the place of the running ones: scales and shifts follow, so
+    /// that the network says what it said before.
+    Measure,
 }
 
 /// How the convolutions are worked out; what they are worked out from is always f32.
@@ -197,13 +200,15 @@ impl Cursor {
         let x = sampling.convolve(x, &weight, None, c);
         let (scale, shift) = (self.next().0, self.next().0);
         let (mean, variance) = (self.statistics.next(), self.statistics.next());
-        let training = self.mode != Mode::Evaluate;
+        if self.mode == Mode::Measure {
+            measure(&x, [&scale, &shift, &mean, &variance]);
+        }
         x.batch_norm(
             scale,
             shift,
             mean,
             variance,
-            training,
+            matches!(self.mode, Mode::Train { .. }),
             BATCH_NORM_MOMENTUM,
             BATCH_NORM_EPSILON,
             true,
@@ -235,4 +240,25 @@ impl Cursor {
         let sum = shortcut + mixed;
         self.place(sum, block.embedding.as_ref(), to).relu_()
     }
+}
+
+/// Gives a batch normalisation (scale, shift, mean and variance) the statistics of `x`, N x channels x h x w, and the scale
+/// and the shift with which it does to every map what it did before.
+fn measure(x: &Tensor, numbers: [&Option<Tensor>; 4]) {
+    let [Some(scale), Some(shift), Some(mean), Some(variance)] = numbers else {
+        return;
+    };
+    let axes = [0i64, 2, 3];
+    let (found_variance, found_mean) =
+        x.to_kind(Kind::Float)
+            .var_mean_dim(axes.as_slice(), true, false);
+    let deviation = |variance: &Tensor| (variance + BATCH_NORM_EPSILON).sqrt();
+    no_grad(|| {
+        let gain = scale / deviation(variance);
+        let moved = (&found_mean - mean) * &gain;
+        let _ = shift.detach().g_add_(&moved);
+        scale.detach().copy_(&(gain * deviation(&found_variance)));
+        mean.shallow_clone().copy_(&found_mean);
+        variance.shallow_clone().copy_(&found_variance);
+    });
 }

@@ -5,7 +5,7 @@ use tch::{Device, Kind, Tensor};
 use super::{Observer, TrainError, teachers::Teachers};
 use crate::{
     config::Config,
-    data::{self, Augmentation, Dataset, Source},
+    data::{self, Dataset, Source},
     loss::{self, Margin, Margins},
     network::{Mode, Network, Sampling},
     optimiser::{Training, clip_norm, learning_rate as rate},
@@ -38,6 +38,15 @@ pub(super) struct Trained {
     pub(super) spread: f64,
 }
 
+/// Up to `count` of the images (N x channels x H x W in [0, 1], on their device), drawn and varied as a step has them.
+pub(super) fn sample(config: &Config, images: &Source, count: i64) -> Result<Tensor, TrainError> {
+    let count = count.min(images.len());
+    let order = Tensor::randperm(images.len(), (Kind::Int64, Device::Cpu)).narrow(0, 0, count);
+    let mut batches = images.batches(&order, count, (&config.data).into(), config.seed)?;
+    let images = data::to_unit(&batches.next_batch()?.images);
+    Ok(data::vary(&images, &config.augmentation))
+}
+
 impl Epoch<'_> {
     /// Trains.
     pub(super) fn train(
@@ -51,17 +60,12 @@ impl Epoch<'_> {
         let steps = data.len() / batch;
         let total = steps * config.training.epochs as i64;
         let warmup = (config.training.warmup_epochs * steps as f64) as i64;
-        let augmentation = Augmentation {
-            flip: config.data.flip,
-            crop_padding: config.data.crop_padding,
-            padding_mode: config.data.padding_mode,
-        };
         // A stream of its own for each epoch, whatever was drawn before.
         let stream = config.seed.wrapping_mul(1_000_003);
         let seed = stream.wrapping_add(self.number as i64 + 1);
         tch::manual_seed(seed);
         let order = Tensor::randperm(data.len(), (Kind::Int64, Device::Cpu));
-        let mut batches = data.batches(&order, batch, augmentation, seed)?;
+        let mut batches = data.batches(&order, batch, (&config.data).into(), seed)?;
         let mut sum = Tensor::zeros([1], (Kind::Double, data.device()));
         let mut learning_rate = 0.0;
         let mut last = None;

@@ -39,10 +39,10 @@ pub enum TrainError {
         /// What does not fit.
         reason: String,
     },
-    /// The checkpoint to begin with.
+    /// The checkpoint or exported model to begin with.
     #[error("training.initial = {}: a run cannot begin with it: {reason}", path.display())]
     Initial {
-        /// The checkpoint.
+        /// The file.
         path: PathBuf,
         /// What does not fit.
         reason: String,

@@ -1,201 +1,150 @@
 //! The weights that a new run begins with, where they are not random.
 
-use std::{collections::HashMap, path::Path};
+use std::path::Path;
 
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
-use super::{TrainError, build};
+use super::{TrainError, build, growth::Growth, unfold::unfold};
 use crate::{
-    checkpoint::{Checkpoint, Header},
+    checkpoint::{Checkpoint, Header, sha256},
     config::NetworkConfig,
+    import::{import, is_exported},
     network::Network,
 };
 
-/// Copies the weights in the checkpoint at `path` into `network`, that of `header`. What the network has beyond it
-/// begins so that both say the same: position embeddings at their zeros, blocks as the identity, and hidden channels
-/// unheard; of a finer map, whose stem skips fewer pixels and whose kernels are dilated for it, the cells that both have.
-/// `blocks`: which blocks of the network (from 1) those of the checkpoint become; nothing where they are the same.
-/// Returns the SHA-256 of the checkpoint.
+/// Training images, N x channels x H x W in [0, 1], on the run's device.
+type Sample<'s> = dyn Fn() -> Result<Tensor, TrainError> + 's;
+
+/// A file to begin with.
+enum Origin {
+    /// As a run or `export` writes it.
+    Checkpoint(Checkpoint),
+    /// ONNX, its batch normalisation folded.
+    Exported(Header, Network),
+}
+
+impl Origin {
+    fn read(path: &Path, device: Device) -> Result<Self, TrainError> {
+        if !is_exported(path) {
+            return Ok(Self::Checkpoint(Checkpoint::read(path)?));
+        }
+        let imported = import(path, device);
+        let (header, network, _) = imported.map_err(|error| refused(path, error.to_string()))?;
+        Ok(Self::Exported(header, network))
+    }
+
+    fn header(&self) -> &Header {
+        match self {
+            Self::Checkpoint(checkpoint) => &checkpoint.header,
+            Self::Exported(header, _) => header,
+        }
+    }
+
+    /// The layers, written out, as `ours` would name them.
+    fn layers(&self, ours: &NetworkConfig) -> NetworkConfig {
+        let layers = self.header().network.written_out();
+        match self {
+            Self::Checkpoint(_) => layers,
+            // How paths were mixed in training is not in the file.
+            Self::Exported(..) => NetworkConfig {
+                shake: ours.shake,
+                ..layers
+            },
+        }
+    }
+
+    /// Fails where the network is not `expected`, written out.
+    fn expect(&self, path: &Path, expected: &NetworkConfig) -> Result<(), TrainError> {
+        match self {
+            Self::Checkpoint(checkpoint) => Ok(checkpoint.expect_network(expected)?),
+            Self::Exported(..) => {
+                let found = self.layers(expected);
+                if found == *expected {
+                    return Ok(());
+                }
+                let reason =
+                    format!("it holds another network, {found}; the configuration has {expected}");
+                Err(refused(path, reason))
+            }
+        }
+    }
+
+    /// The network of `header`, with the numbers of the file, and the file's SHA-256.
+    fn network(
+        self,
+        path: &Path,
+        header: &Header,
+        sample: &Sample<'_>,
+        device: Device,
+    ) -> Result<(Network, String), TrainError> {
+        let (mut network, _) = build(header, device)?;
+        match self {
+            Self::Checkpoint(checkpoint) => {
+                checkpoint.restore(&mut network, None)?;
+                Ok((network, checkpoint.sha256()))
+            }
+            Self::Exported(_, folded) => match unfold(&folded, &mut network, &sample()?) {
+                Some(name) => Err(refused(path, no_place(&name))),
+                None => Ok((network, sha256(path)?)),
+            },
+        }
+    }
+}
+
+fn refused(path: &Path, reason: String) -> TrainError {
+    let path = path.into();
+    TrainError::Initial { path, reason }
+}
+
+fn no_place(name: &str) -> String {
+    format!("the network has no {name} of its shape")
+}
+
+/// Copies the weights in the file at `path`, a checkpoint or an exported model, into `network`, that of `header`. What the
+/// network has beyond it begins so that both say the same: position embeddings at their zeros, blocks as the identity, and
+/// hidden channels unheard; of a finer map, whose stem skips fewer pixels and whose kernels are dilated for it, the cells that
+/// both have. `blocks`: which blocks of the network (from 1) those of the file become; nothing where they are the same.
+/// `sample`: what the batch normalisation that an exported model has lost is measured on. Returns the SHA-256 of the file.
 ///
 /// # Errors
-/// Where the file is no checkpoint, or one of another network, other classes or another normalisation; where it has
+/// Where the file is neither, or one of another network, other classes or another normalisation; where it has
 /// position embeddings and images of another size; where a new block cannot be the identity.
 pub(super) fn begin_with(
     path: &Path,
     blocks: Option<&[usize]>,
+    sample: &Sample<'_>,
     header: &Header,
     network: &mut Network,
 ) -> Result<String, TrainError> {
-    let checkpoint = Checkpoint::read(path)?;
-    let theirs = checkpoint.header.network.written_out();
-    let mut source = header.clone();
-    source.network = source.network.written_out();
-    source.network.position_embedding &= theirs.position_embedding;
-    let kept = |index: &usize| blocks.is_none_or(|blocks| blocks.contains(&(index + 1)));
-    keep_blocks(&mut source.network, kept);
-    if are_fewer(&theirs.hidden_widths, &source.network.hidden_widths) {
-        source
-            .network
-            .hidden_widths
-            .clone_from(&theirs.hidden_widths);
-    }
-    let coarser = coarser(&source.network, theirs.stem_stride);
-    let factor = match coarser.filter(|(_, network)| *network == theirs) {
-        Some((factor, network)) => {
-            source.network = network;
-            factor
-        }
-        None => 1,
-    };
-    let refused = |reason| {
-        let path = path.into();
-        Err(TrainError::Initial { path, reason })
-    };
+    let device = network.parameters.flat.device();
+    let origin = Origin::read(path, device)?;
+    let theirs = origin.layers(&header.network);
+    let growth = Growth::of(&theirs, &header.network, blocks);
     if let Some(blocks) = blocks
-        && theirs != source.network
+        && theirs != growth.smaller
     {
-        return refused(format!(
+        let reason = format!(
             "its network is {theirs}; what training.initial_blocks = {blocks:?} names of the new one is {}",
-            source.network
-        ));
+            growth.smaller
+        );
+        return Err(refused(path, reason));
     }
-    checkpoint.expect_network(&source.network)?;
-    if let Some(reason) = misfit(&checkpoint.header, &source) {
-        return refused(reason);
-    }
-    let (mut found, _) = build(&source, network.parameters.flat.device())?;
-    checkpoint.restore(&mut found, None)?;
-    // Every later map has the same share of its cells as the stem's.
-    let cells = |network: &Network| {
-        let stem = &network.plan.stem;
-        stem.output_len(i64::from(header.image_size)).unwrap_or(0)
+    origin.expect(path, &growth.smaller)?;
+    let source = Header {
+        network: growth.smaller.clone(),
+        ..header.clone()
     };
-    let (coarse, fine) = (cells(&found), cells(network));
-    if coarse != (fine + factor - 1) / factor {
-        return refused(format!(
-            "its map of {coarse} cells a side is no part of one of {fine} with every cell {factor} times as fine"
-        ));
+    if let Some(reason) = misfit(origin.header(), &source) {
+        return Err(refused(path, reason));
     }
-    let (old, new): (Vec<_>, Vec<_>) = network
-        .plan
-        .blocks
-        .clone()
-        .into_iter()
-        .enumerate()
-        .partition(|(index, _)| kept(index));
-    let mut numbers = vec![];
-    for (_, block) in new {
-        if block.shortcut.is_some() {
-            return refused(format!(
-                "block {} is new and changes width or stride, so it cannot begin as the identity",
-                block.name
-            ));
-        }
-        for last in block.paths.iter().flat_map(|path| path.last()) {
-            let silent = Tensor::zeros([last.output], (Kind::Float, Device::Cpu));
-            numbers.push((format!("{}.scale", last.name), silent));
-        }
-    }
-    let names = found.plan.blocks.iter().zip(&old);
-    let names: Vec<_> = names
-        .map(|(from, (_, to))| (format!("{}.", from.name), format!("{}.", to.name)))
-        .collect();
-    numbers.extend(found.parameters.named().into_iter().map(|(name, tensor)| {
-        let renamed = names.iter().find_map(|(from, to)| {
-            let rest = name.strip_prefix(from.as_str())?;
-            Some(format!("{to}{rest}"))
-        });
-        (renamed.unwrap_or(name), tensor)
-    }));
-    let places: HashMap<_, _> = network.parameters.named().into_iter().collect();
-    for (name, tensor) in numbers {
-        let tensor = match places.get(&name) {
-            Some(place) if name.ends_with(".place.value") => on_finer_map(tensor, place, factor),
-            Some(place) => with_new_channels(&name, tensor, place),
-            None => tensor,
-        };
+    let (found, digest) = origin.network(path, &source, sample, device)?;
+    let numbers = growth.numbers(&found, network, header.image_size);
+    for (name, tensor) in numbers.map_err(|reason| refused(path, reason))? {
         if !network.parameters.set(&name, &tensor) {
-            return refused(format!("the network has no {name} of its shape"));
+            return Err(refused(path, no_place(&name)));
         }
     }
-    Ok(checkpoint.sha256())
-}
-
-/// Whether each block has at most as many channels in `one` as in `other`.
-fn are_fewer(one: &Option<Vec<i64>>, other: &Option<Vec<i64>>) -> bool {
-    match (one, other) {
-        (Some(one), Some(other)) => {
-            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| one <= other)
-        }
-        _ => false,
-    }
-}
-
-/// The network with the larger `stem_stride` that works out every so many cells of this one's map, and reads the same
-/// pixels for them, with that number; `None` where there is none.
-fn coarser(network: &NetworkConfig, stem_stride: i64) -> Option<(i64, NetworkConfig)> {
-    let factor = stem_stride / network.stem_stride;
-    if factor < 2 || stem_stride % network.stem_stride != 0 {
-        return None;
-    }
-    let dilations = network
-        .kernels
-        .iter()
-        .zip(network.dilations.iter().flatten());
-    let dilations = dilations.map(|(kernel, dilation)| match dilation % factor {
-        _ if *kernel == 1 => Some(1),
-        0 => Some(dilation / factor),
-        _ => None,
-    });
-    let coarser = NetworkConfig {
-        stem_stride,
-        dilations: Some(dilations.collect::<Option<_>>()?),
-        ..network.clone()
-    };
-    Some((factor, coarser))
-}
-
-/// A position embedding (channels x h x w) on the map of `place`, `factor` times as fine: each cell has what the cell had
-/// that it lies in.
-fn on_finer_map(mut embedding: Tensor, place: &Tensor, factor: i64) -> Tensor {
-    for (axis, cells) in (0..).zip(place.size()).skip(1) {
-        let cells = Tensor::arange(cells, (Kind::Int64, embedding.device()));
-        embedding = embedding.index_select(axis, &cells.floor_divide_scalar(factor));
-    }
-    embedding
-}
-
-/// `tensor`, and the numbers of new hidden channels beyond it where `place`, the new network's of the same name, has
-/// them: random weights from below, as they were drawn, and zeros upwards, so that nothing is heard of them at first.
-fn with_new_channels(name: &str, tensor: Tensor, place: &Tensor) -> Tensor {
-    let (old, new) = (tensor.size(), place.size());
-    let upwards = name.ends_with("conv2.weight");
-    let axis = usize::from(upwards);
-    match (old.get(axis), new.get(axis)) {
-        (Some(&old), Some(&new)) if old < new => {
-            let rest = place.narrow(axis as i64, old, new - old);
-            let rest = if upwards { rest.zeros_like() } else { rest };
-            Tensor::cat(&[tensor, rest], axis as i64)
-        }
-        _ => tensor,
-    }
-}
-
-/// Takes the other blocks out of a network.
-fn keep_blocks(network: &mut NetworkConfig, kept: impl Fn(&usize) -> bool) {
-    let lists = [
-        &mut network.strides,
-        &mut network.widths,
-        &mut network.hidden_widths,
-        &mut network.dilations,
-    ];
-    let lists = lists.into_iter().flatten().chain([&mut network.kernels]);
-    for list in lists {
-        *list = (0..list.len())
-            .filter(&kept)
-            .filter_map(|index| list.get(index).copied())
-            .collect();
-    }
+    Ok(digest)
 }
 
 /// What of their images is told apart by the network itself.
@@ -212,7 +161,13 @@ fn misfit(theirs: &Header, ours: &Header) -> Option<String> {
             theirs.image_size, ours.image_size
         ));
     }
-    (theirs.normalisation != ours.normalisation).then(|| {
+    // A file has the inverse of each deviation, from which it is known but for the last digit.
+    let as_written = |header: &Header| -> Vec<(f32, f32)> {
+        let each = header.normalisation.iter();
+        each.map(|(mean, deviation)| (*mean, 1.0 / deviation))
+            .collect()
+    };
+    (as_written(theirs) != as_written(ours)).then(|| {
         format!(
             "its images are normalised by {:?}, the data set's by {:?}; data.normalisation sets that",
             theirs.normalisation, ours.normalisation
@@ -222,7 +177,11 @@ fn misfit(theirs: &Header, ours: &Header) -> Option<String> {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
+pub(super) mod tests {
+    use std::collections::HashMap;
+
+    use tch::Kind;
+
     use super::*;
     use crate::{checkpoint::save, config::Scores, network::Mode};
 
@@ -231,7 +190,8 @@ mod tests {
         header_of(image_size, &network)
     }
 
-    fn header_of(image_size: u32, network: &str) -> Header {
+    /// Of a network of width 4 and two classes.
+    pub(in crate::run) fn header_of(image_size: u32, network: &str) -> Header {
         let network = format!("width = 4\n{network}");
         Header {
             version: 1,
@@ -266,7 +226,7 @@ mod tests {
             save(&path, &first, &network, None).unwrap();
             let second = header(48, ours);
             let (mut network, _) = build(&second, Device::Cpu).unwrap();
-            let result = begin_with(&path, None, &second, &mut network);
+            let result = begin_with(&path, None, &unasked, &second, &mut network);
             assert_eq!(result.is_err(), refused, "{theirs} {ours}: {result:?}");
             if let Err(error) = result {
                 let text = error.to_string();
@@ -281,6 +241,11 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// A checkpoint has its statistics.
+    fn unasked() -> Result<Tensor, TrainError> {
+        Err(TrainError::NoTeacher)
     }
 
     /// Writes a checkpoint of a network whose numbers are all random to `path`.
@@ -321,7 +286,7 @@ mod tests {
             let (mut network, _) = build(&second, Device::Cpu).unwrap();
             let before = logits(&first);
             assert_ne!(logits(&network), before);
-            begin_with(&path, Some(&[2, 4]), &second, &mut network).unwrap();
+            begin_with(&path, Some(&[2, 4]), &unasked, &second, &mut network).unwrap();
             // Sums over more channels may round otherwise.
             let off = (logits(&network) - &before).abs().max().double_value(&[]);
             let scale = before.abs().max().double_value(&[]);
@@ -358,7 +323,7 @@ mod tests {
             let (_, first, _) = super::super::load(&path, Device::Cpu).unwrap();
             let second = sized(&fine);
             let (mut network, _) = build(&second, Device::Cpu).unwrap();
-            begin_with(&path, None, &second, &mut network).unwrap();
+            begin_with(&path, None, &unasked, &second, &mut network).unwrap();
             let side = i64::from(size);
             let images = Tensor::linspace(0.0, 1.0, 6 * side * side, (Kind::Float, Device::Cpu))
                 .view([2, 3, side, side]);
@@ -387,13 +352,13 @@ mod tests {
         random_of(&path, &header_of(33, &format!("{stem}\nstem_stride = 2")));
         let odd = header_of(33, &format!("{stem}\ndilations = [2]"));
         let (mut network, _) = build(&odd, Device::Cpu).unwrap();
-        let refused = begin_with(&path, None, &odd, &mut network).unwrap_err();
+        let refused = begin_with(&path, None, &unasked, &odd, &mut network).unwrap_err();
         assert!(refused.to_string().contains("2 times as fine"), "{refused}");
         // A stem that skips two and a half times as many.
         random_of(&path, &header_of(32, &format!("{stem}\nstem_stride = 5")));
         let odd = header_of(32, &format!("{stem}\nstem_stride = 2\ndilations = [2]"));
         let (mut network, _) = build(&odd, Device::Cpu).unwrap();
-        assert!(begin_with(&path, None, &odd, &mut network).is_err());
+        assert!(begin_with(&path, None, &unasked, &odd, &mut network).is_err());
         // The second block's taps would lie between the old ones.
         let odd = header_of(
             32,
@@ -401,7 +366,7 @@ mod tests {
         );
         random_of(&path, &header_of(32, &format!("stem_stride = 4\n{rest}")));
         let (mut network, _) = build(&odd, Device::Cpu).unwrap();
-        let refused = begin_with(&path, None, &odd, &mut network).unwrap_err();
+        let refused = begin_with(&path, None, &unasked, &odd, &mut network).unwrap_err();
         assert!(refused.to_string().contains("dilations"), "{refused}");
     }
 
@@ -413,7 +378,7 @@ mod tests {
         let refused = |blocks: Option<&[usize]>, network: &str| {
             let header = header_of(8, &format!("{network}\npaths = 1"));
             let (mut network, _) = build(&header, Device::Cpu).unwrap();
-            let result = begin_with(&path, blocks, &header, &mut network);
+            let result = begin_with(&path, blocks, &unasked, &header, &mut network);
             result.unwrap_err().to_string()
         };
         let text = refused(None, "kernels = [3, 1, 1]");

@@ -4,8 +4,10 @@ mod collapse;
 mod epoch;
 mod error;
 mod folder;
+mod growth;
 mod initial;
 mod teachers;
+mod unfold;
 
 use std::{path::Path, time::Instant};
 
@@ -36,6 +38,8 @@ pub const CHECKPOINT: &str = "checkpoint.safetensors";
 pub const LOG: &str = "log.jsonl";
 /// Images per forward pass when evaluating; while training no more than a step has.
 pub const EVALUATION_BATCH: i64 = 250;
+/// Images whose statistics batch normalisation begins with, where a run begins with an exported network.
+const MEASURED_IMAGES: i64 = 256;
 /// Sides of the squares that are certified against on the validation images unless the configuration names others.
 const VALIDATION_SIDES: [u32; 3] = [2, 5, 10];
 
@@ -166,7 +170,9 @@ pub fn train(
     check_stride(config.training.cell_stride, &geometry)?;
     if let (None, Some(path)) = (&checkpoint, &config.training.initial) {
         let blocks = config.training.initial_blocks.as_deref();
-        header.initial = Some(initial::begin_with(path, blocks, &header, &mut network)?);
+        let sample = || epoch::sample(config, &images, MEASURED_IMAGES);
+        let initial = initial::begin_with(path, blocks, &sample, &header, &mut network)?;
+        header.initial = Some(initial);
     }
     let mut training = Training {
         adam: Adam::new(&network.parameters.flat),

@@ -9,7 +9,7 @@ use super::{TrainError, load};
 use crate::{
     checkpoint::Header,
     config::{DistillationConfig, Scores, Targets},
-    import::import,
+    import::{import, is_exported},
     loss::{Lesson, distil},
     network::{Compute, Mode, Network, Sampling},
 };
@@ -45,10 +45,7 @@ impl Teachers {
         }
         let ours = cells(geometry);
         let open = |path: &PathBuf| {
-            let exported = path
-                .extension()
-                .is_some_and(|end| end.eq_ignore_ascii_case("onnx"));
-            let (own, mut network, map) = if exported {
+            let (own, mut network, map) = if is_exported(path) {
                 import(path, device)?
             } else {
                 load(path, device)?
