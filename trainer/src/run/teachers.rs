@@ -168,9 +168,23 @@ mod tests {
     /// for the same cells, each teacher in its own way.
     #[test]
     fn teachers_are_asked_for_the_cells_that_are_learnt() {
-        let config = toml::from_str("width = 6\nkernels = [3, 1]\nstrides = [2, 1]").unwrap();
-        let plan = Plan::new(&config, 32, 3, 10);
-        let first = Network::new(plan, vec![(0.5, 0.25); 3], Device::Cpu);
+        for network in [
+            "kernels = [3, 1]\nstrides = [2, 1]",
+            "kernels = [1, 3, 1]\nstem_kernel = 2\nstem_stride = 2\ndilations = [1, 2, 1]\nposition_embedding = true",
+        ] {
+            let config = toml::from_str(&format!("width = 6\n{network}")).unwrap();
+            learns_nothing_from_itself(&Plan::new(&config, 32, 3, 10));
+        }
+    }
+
+    fn learns_nothing_from_itself(plan: &Plan) {
+        let mut first = Network::new(plan.clone(), vec![(0.5, 0.25); 3], Device::Cpu);
+        for (name, tensor) in first.parameters.named() {
+            // No cell is like another.
+            if name.ends_with(".place.value") {
+                assert!(first.parameters.set(&name, &tensor.randn_like()));
+            }
+        }
         let numbers = &first.parameters;
         let images = Tensor::rand([2, 3, 32, 32], (Kind::Float, Device::Cpu));
         for ways in [&[true][..], &[false], &[true, false], &[false, false, true]] {
