@@ -18,25 +18,25 @@ type Sample<'s> = dyn Fn() -> Result<Tensor, TrainError> + 's;
 /// A file to begin with.
 enum Origin {
     /// As a run or `export` writes it.
-    Checkpoint(Checkpoint),
+    Checkpoint(Box<Checkpoint>),
     /// ONNX, its batch normalisation folded.
-    Exported(Header, Network),
+    Exported(Box<(Header, Network)>),
 }
 
 impl Origin {
     fn read(path: &Path, device: Device) -> Result<Self, TrainError> {
         if !is_exported(path) {
-            return Ok(Self::Checkpoint(Checkpoint::read(path)?));
+            return Ok(Self::Checkpoint(Box::new(Checkpoint::read(path)?)));
         }
         let imported = import(path, device);
         let (header, network, _) = imported.map_err(|error| refused(path, error.to_string()))?;
-        Ok(Self::Exported(header, network))
+        Ok(Self::Exported(Box::new((header, network))))
     }
 
     fn header(&self) -> &Header {
         match self {
             Self::Checkpoint(checkpoint) => &checkpoint.header,
-            Self::Exported(header, _) => header,
+            Self::Exported(exported) => &exported.0,
         }
     }
 
@@ -83,7 +83,7 @@ impl Origin {
                 checkpoint.restore(&mut network, None)?;
                 Ok((network, checkpoint.sha256()))
             }
-            Self::Exported(_, folded) => match unfold(&folded, &mut network, &sample()?) {
+            Self::Exported(exported) => match unfold(&exported.1, &mut network, &sample()?) {
                 Some(name) => Err(refused(path, no_place(&name))),
                 None => Ok((network, sha256(path)?)),
             },

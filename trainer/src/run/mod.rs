@@ -1,5 +1,6 @@
 //! A training run: epochs, checkpoints, log.
 
+mod begin;
 mod collapse;
 mod epoch;
 mod error;
@@ -8,26 +9,27 @@ mod growth;
 mod initial;
 mod teachers;
 mod unfold;
+mod validation;
 
 use std::{path::Path, time::Instant};
 
-use bagcert_certifier::{Geometry, GeometryError, PatchSize};
+use bagcert_certifier::{Geometry, GeometryError};
 use serde::{Deserialize, Serialize};
 use tch::Device;
 
 use crate::{
-    checkpoint::{self, Checkpoint, Header, sha256},
-    config::{Config, TrainingConfig},
-    data,
-    evaluate::{Accuracy, evaluate_timed},
+    checkpoint::{self, Checkpoint, Header},
+    config::Config,
+    data::Source,
     loss::Margins,
-    network::{Compute, Network, Plan},
-    optimiser::{Adam, Average, Training},
+    network::{Network, Plan},
+    optimiser::Training,
 };
 
 use collapse::Collapse;
-use epoch::Epoch;
+use epoch::{Epoch, Trained};
 use teachers::Teachers;
+use validation::Validation;
 
 pub use error::TrainError;
 pub use folder::Start;
@@ -38,10 +40,6 @@ pub const CHECKPOINT: &str = "checkpoint.safetensors";
 pub const LOG: &str = "log.jsonl";
 /// Images per forward pass when evaluating; while training no more than a step has.
 pub const EVALUATION_BATCH: i64 = 250;
-/// Images whose statistics batch normalisation begins with, where a run begins with an exported network.
-const MEASURED_IMAGES: i64 = 256;
-/// Sides of the squares that are certified against on the validation images unless the configuration names others.
-const VALIDATION_SIDES: [u32; 3] = [2, 5, 10];
 
 /// One line of the log.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -118,188 +116,113 @@ pub fn train(
     device: Device,
     observer: &mut dyn Observer,
 ) -> Result<(), TrainError> {
-    let checkpoint_path = folder.join(CHECKPOINT);
     // Held until the run is over.
     let _lock = folder::lock(folder)?;
-    let checkpoint = folder::prepare(config, folder, start)?;
-    let facts = data::facts(&config.data, data_folder)?;
-    let data::Training {
-        images,
-        validation,
-        fingerprint,
-    } = data::training(&config.data, &facts, data_folder)?;
-    if images.len() < config.training.batch {
-        return Err(TrainError::TooFewImages {
-            images: images.len(),
-            validation: validation.count(),
-            batch: config.training.batch,
-        });
-    }
-    // What is in memory stays on the device, and is varied there.
-    let images = images.on(device);
-
-    let distillation = config.distillation.as_ref();
-    let teachers = distillation.map_or(&[][..], |table| &table.teachers);
-    tch::manual_seed(config.seed);
-    let mut header = Header {
-        version: 1,
-        network: config.network.clone(),
-        scores: config.loss.scores,
-        classes: facts.classes,
-        dataset: facts.name,
-        normalisation: facts.normalisation,
-        image_size: facts.size,
-        resize: facts.resize,
-        data: Some(fingerprint),
-        epoch: 0,
-        steps: 0,
-        seed: config.seed,
-        teachers: teachers
-            .iter()
-            .map(|teacher| sha256(teacher))
-            .collect::<Result<_, _>>()?,
-        initial: None,
-    };
-    if let Some(checkpoint) = &checkpoint {
-        checkpoint.expect_network(&config.network)?;
-        checkpoint.expect_images(&header)?;
-        checkpoint.expect_teachers(teachers, &header.teachers)?;
-    }
-    let (mut network, geometry) = build(&header, device)?;
-    network.compute = Compute::from(&config.training);
-    check_stride(config.training.cell_stride, &geometry)?;
-    if let (None, Some(path)) = (&checkpoint, &config.training.initial) {
-        let blocks = config.training.initial_blocks.as_deref();
-        let sample = || epoch::sample(config, &images, MEASURED_IMAGES);
-        let initial = initial::begin_with(path, blocks, &sample, &header, &mut network)?;
-        header.initial = Some(initial);
-    }
-    let mut training = Training {
-        adam: Adam::new(&network.parameters.flat),
-        average: config
-            .training
-            .ema
-            .map(|decay| Average::new(&network.parameters, decay)),
-    };
-    if let Some(checkpoint) = checkpoint {
-        checkpoint.restore(&mut network, Some(&mut training))?;
-        header.epoch = checkpoint.header.epoch;
-        header.initial = checkpoint.header.initial;
-    }
-    let patches = validation_patches(&config.training, header.image_size)?;
-    let margins = Margins::new(&config.loss, &geometry, device)?;
-    let teach = |config| Teachers::new(config, &header, &geometry, network.compute, device);
-    let teachers = config.distillation.as_ref().map(teach).transpose()?;
-    if header.epoch == 0 || start == Start::Reschedule {
-        folder::keep(config, folder)?;
-    }
-    let mut log = folder::read_log(&folder.join(LOG), header.epoch);
-    if header.epoch == config.training.epochs {
+    let mut run = Run::begin(config, data_folder, folder, start, device)?;
+    run.collapse.check(run.header.epoch)?;
+    if run.header.epoch == config.training.epochs {
         // Nothing is left to do, but lines may have been taken out.
-        checkpoint::write_whole(&folder.join(LOG), log.as_bytes())?;
+        run.write_log()?;
     }
-    let taught = |epoch| teachers.as_ref().is_some_and(|them| them.teach_in(epoch));
-    let mut collapse = Collapse::of(&log, taught);
-    collapse.check(header.epoch)?;
-    let mut saved = header.epoch;
-    while header.epoch < config.training.epochs {
+    while run.header.epoch < config.training.epochs {
+        run.epoch(observer)?;
+    }
+    Ok(())
+}
+
+/// A run between two epochs.
+struct Run<'r> {
+    config: &'r Config,
+    folder: &'r Path,
+    images: Source,
+    validation: Validation,
+    margins: Margins,
+    teachers: Option<Teachers>,
+    network: Network,
+    training: Training,
+    /// What the next checkpoint says.
+    header: Header,
+    log: String,
+    collapse: Collapse,
+    /// Epochs behind the newest checkpoint.
+    saved: usize,
+}
+
+impl Run<'_> {
+    /// Trains for an epoch, measures, writes down what came of it.
+    fn epoch(&mut self, observer: &mut dyn Observer) -> Result<(), TrainError> {
         let started = Instant::now();
+        let number = self.header.epoch;
+        let teachers = self.teachers.as_ref().filter(|them| them.teach_in(number));
         let epoch = Epoch {
-            config,
-            images: &images,
-            margins: &margins,
-            teachers: teachers.as_ref().filter(|them| them.teach_in(header.epoch)),
-            number: header.epoch,
-            saved,
+            config: self.config,
+            images: &self.images,
+            margins: &self.margins,
+            teachers,
+            number,
+            saved: self.saved,
         };
-        let trained = epoch.train(&network, &mut training, observer)?;
+        let trained = epoch.train(&self.network, &mut self.training, observer)?;
         let speed = trained.images as f64 / started.elapsed().as_secs_f64();
-        header.epoch += 1;
-        collapse.note(Some(trained.spread), epoch.teachers.is_some());
-        header.steps = training.adam.steps;
-        let every =
-            |epochs| header.epoch.is_multiple_of(epochs) || header.epoch == config.training.epochs;
-        let averaged = training.average.as_ref().map(|average| {
-            let numbers = &network.parameters;
-            network.with(numbers.with(&average.parameters, &average.statistics))
-        });
-        let accuracy = if every(config.training.validate_every) && validation.count() > 0 {
-            let (accuracy, _) = evaluate_timed(
-                averaged.as_ref().unwrap_or(&network),
-                config.loss.scores,
-                &*validation,
-                &geometry,
-                &patches,
-                EVALUATION_BATCH.min(config.training.batch),
-                &mut |_| {},
-            )?;
-            Some(accuracy)
+        self.collapse.note(Some(trained.spread), teachers.is_some());
+        self.header.epoch += 1;
+        self.header.steps = self.training.adam.steps;
+        let entry = self.entry(&trained, speed)?;
+        observer.epoch(&entry);
+        self.log
+            .push_str(&serde_json::to_string(&entry).unwrap_or_default());
+        self.log.push('\n');
+        self.write_log()?;
+        // Last: a kill before it repeats the epochs since the one before, and their lines of the log are dropped.
+        if self.is_due(self.config.training.checkpoint_every) {
+            let path = self.folder.join(CHECKPOINT);
+            checkpoint::save(&path, &self.header, &self.network, Some(&self.training))?;
+            self.saved = self.header.epoch;
+        }
+        self.collapse.check(self.header.epoch)
+    }
+
+    /// Whether what is done after every so many epochs, and after the last, is to be done now.
+    fn is_due(&self, epochs: usize) -> bool {
+        let done = self.header.epoch;
+        done.is_multiple_of(epochs) || done == self.config.training.epochs
+    }
+
+    /// The line of the log for the epoch that has just ended, at `speed` images a second.
+    fn entry(&self, trained: &Trained, speed: f64) -> Result<EpochLog, TrainError> {
+        let config = &self.config.training;
+        let accuracy = if self.is_due(config.validate_every) {
+            let average = self.training.average.as_ref().map(|average| {
+                let numbers = &self.network.parameters;
+                let numbers = numbers.with(&average.parameters, &average.statistics);
+                self.network.with(numbers)
+            });
+            self.validation
+                .measure(average.as_ref().unwrap_or(&self.network))?
         } else {
             None
         };
-        let stride = config.training.cell_stride;
-        let teachers = epoch.teachers;
-        let taught = teachers.map_or(0, |teachers| teachers.multiply_adds(stride));
-        let work = 3 * network.plan.sampled_multiply_adds(stride) + taught;
+        let stride = config.cell_stride;
+        let teachers = self.teachers.as_ref();
+        let taught = teachers
+            .filter(|them| them.teach_in(self.header.epoch - 1))
+            .map_or(0, |teachers| teachers.multiply_adds(stride));
+        let work = 3 * self.network.plan.sampled_multiply_adds(stride) + taught;
         let gflops = speed * 2.0 * work as f64 / 1e9;
-        let entry = EpochLog {
-            epoch: header.epoch,
+        Ok(EpochLog {
+            epoch: self.header.epoch,
             loss: trained.loss,
             learning_rate: trained.learning_rate,
             spread: Some(trained.spread),
             images_per_second: speed,
             gflops,
-            share_of_peak: config
-                .training
-                .peak_tflops
-                .map(|peak| gflops / (1e3 * peak)),
-            validation: accuracy
-                .as_ref()
-                .and_then(|accuracy: &Accuracy| serde_json::to_value(accuracy).ok()),
-        };
-        observer.epoch(&entry);
-        log.push_str(&serde_json::to_string(&entry).unwrap_or_default());
-        log.push('\n');
-        checkpoint::write_whole(&folder.join(LOG), log.as_bytes())?;
-        // Last: a kill before it repeats the epochs since the one before, and their lines of the log are dropped.
-        if every(config.training.checkpoint_every) {
-            checkpoint::save(&checkpoint_path, &header, &network, Some(&training))?;
-            saved = header.epoch;
-        }
-        collapse.check(header.epoch)?;
+            share_of_peak: config.peak_tflops.map(|peak| gflops / (1e3 * peak)),
+            validation: accuracy.and_then(|accuracy| serde_json::to_value(accuracy).ok()),
+        })
     }
-    Ok(())
-}
 
-/// A stride that does not divide the map would see some cells more often than others.
-fn check_stride(stride: i64, geometry: &Geometry) -> Result<(), TrainError> {
-    let (columns, rows) = (geometry.x.outputs(), geometry.y.outputs());
-    if [columns, rows]
-        .iter()
-        .all(|cells| i64::from(*cells) % stride == 0)
-    {
-        return Ok(());
-    }
-    Err(TrainError::CellStride {
-        stride,
-        columns,
-        rows,
-    })
-}
-
-/// What is certified against on the validation images, which have `size` pixels along both axes.
-fn validation_patches(config: &TrainingConfig, size: u32) -> Result<Vec<PatchSize>, TrainError> {
-    let Some(patches) = &config.validation_patches else {
-        let sides = VALIDATION_SIDES.into_iter().filter(|side| *side <= size);
-        let squares = sides.map(|side| PatchSize::new(side, side));
-        return Ok(squares.collect::<Result<_, _>>()?);
-    };
-    let patches: Vec<PatchSize> = patches.iter().map(|patch| patch.0).collect();
-    match patches
-        .iter()
-        .find(|patch| patch.width().max(patch.height()) > size)
-    {
-        Some(&patch) => Err(TrainError::ValidationPatch { patch, size }),
-        None => Ok(patches),
+    fn write_log(&self) -> Result<(), TrainError> {
+        let path = self.folder.join(LOG);
+        Ok(checkpoint::write_whole(&path, self.log.as_bytes())?)
     }
 }

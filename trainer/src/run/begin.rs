@@ -1,0 +1,153 @@
+//! What a run has before its first epoch, or on being resumed.
+
+use std::path::{Path, PathBuf};
+
+use bagcert_certifier::Geometry;
+use tch::Device;
+
+use super::{
+    LOG, Run, Start, TrainError, build, collapse::Collapse, epoch, folder, initial,
+    teachers::Teachers, validation::Validation,
+};
+use crate::{
+    checkpoint::{Checkpoint, Header, sha256},
+    config::Config,
+    data::{self, Facts, Fingerprint, Source},
+    loss::Margins,
+    network::{Compute, Network},
+    optimiser::{Adam, Average, Training},
+};
+
+/// Images whose statistics batch normalisation begins with, where a run begins with an exported network.
+const MEASURED_IMAGES: i64 = 256;
+
+impl<'r> Run<'r> {
+    /// Opens the images and makes the network, or takes both up again; nothing is written before all of it fits.
+    pub(super) fn begin(
+        config: &'r Config,
+        data_folder: &Path,
+        folder: &'r Path,
+        start: Start,
+        device: Device,
+    ) -> Result<Self, TrainError> {
+        let checkpoint = folder::prepare(config, folder, start)?;
+        let facts = data::facts(&config.data, data_folder)?;
+        let data::Training {
+            images,
+            validation,
+            fingerprint,
+        } = data::training(&config.data, &facts, data_folder)?;
+        if images.len() < config.training.batch {
+            return Err(TrainError::TooFewImages {
+                images: images.len(),
+                validation: validation.count(),
+                batch: config.training.batch,
+            });
+        }
+        // What is in memory stays on the device, and is varied there.
+        let images = images.on(device);
+        tch::manual_seed(config.seed);
+        let mut header = header(config, facts, fingerprint)?;
+        let (mut network, geometry) = build(&header, device)?;
+        network.compute = Compute::from(&config.training);
+        check_stride(config.training.cell_stride, &geometry)?;
+        let training = numbers(config, checkpoint, &images, &mut header, &mut network)?;
+        let validation = Validation::new(config, validation, geometry, header.image_size)?;
+        let margins = Margins::new(&config.loss, &geometry, device)?;
+        let teach = |config| Teachers::new(config, &header, &geometry, network.compute, device);
+        let teachers = config.distillation.as_ref().map(teach).transpose()?;
+        if header.epoch == 0 || start == Start::Reschedule {
+            folder::keep(config, folder)?;
+        }
+        let log = folder::read_log(&folder.join(LOG), header.epoch);
+        let taught = |epoch| teachers.as_ref().is_some_and(|them| them.teach_in(epoch));
+        Ok(Self {
+            config,
+            folder,
+            images,
+            validation,
+            margins,
+            collapse: Collapse::of(&log, taught),
+            teachers,
+            network,
+            training,
+            saved: header.epoch,
+            header,
+            log,
+        })
+    }
+}
+
+/// What the checkpoint of a run that begins says of itself.
+fn header(config: &Config, facts: Facts, fingerprint: Fingerprint) -> Result<Header, TrainError> {
+    let teachers = teachers(config).iter();
+    let teachers = teachers.map(|teacher| sha256(teacher));
+    Ok(Header {
+        version: 1,
+        network: config.network.clone(),
+        scores: config.loss.scores,
+        classes: facts.classes,
+        dataset: facts.name,
+        normalisation: facts.normalisation,
+        image_size: facts.size,
+        resize: facts.resize,
+        data: Some(fingerprint),
+        epoch: 0,
+        steps: 0,
+        seed: config.seed,
+        teachers: teachers.collect::<Result<_, _>>()?,
+        initial: None,
+    })
+}
+
+fn teachers(config: &Config) -> &[PathBuf] {
+    let distillation = config.distillation.as_ref();
+    distillation.map_or(&[][..], |table| &table.teachers)
+}
+
+/// The numbers of `network` and of its optimiser: those of the checkpoint, of `training.initial`, or fresh ones.
+fn numbers(
+    config: &Config,
+    checkpoint: Option<Checkpoint>,
+    images: &Source,
+    header: &mut Header,
+    network: &mut Network,
+) -> Result<Training, TrainError> {
+    if let Some(checkpoint) = &checkpoint {
+        checkpoint.expect_network(&config.network)?;
+        checkpoint.expect_images(header)?;
+        checkpoint.expect_teachers(teachers(config), &header.teachers)?;
+    } else if let Some(path) = &config.training.initial {
+        let blocks = config.training.initial_blocks.as_deref();
+        let sample = || epoch::sample(config, images, MEASURED_IMAGES);
+        let initial = initial::begin_with(path, blocks, &sample, header, network)?;
+        header.initial = Some(initial);
+    }
+    let average = config.training.ema;
+    let mut training = Training {
+        adam: Adam::new(&network.parameters.flat),
+        average: average.map(|decay| Average::new(&network.parameters, decay)),
+    };
+    if let Some(checkpoint) = checkpoint {
+        checkpoint.restore(network, Some(&mut training))?;
+        header.epoch = checkpoint.header.epoch;
+        header.initial = checkpoint.header.initial;
+    }
+    Ok(training)
+}
+
+/// A stride that does not divide the map would see some cells more often than others.
+fn check_stride(stride: i64, geometry: &Geometry) -> Result<(), TrainError> {
+    let (columns, rows) = (geometry.x.outputs(), geometry.y.outputs());
+    if [columns, rows]
+        .iter()
+        .all(|cells| i64::from(*cells) % stride == 0)
+    {
+        return Ok(());
+    }
+    Err(TrainError::CellStride {
+        stride,
+        columns,
+        rows,
+    })
+}
