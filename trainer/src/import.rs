@@ -1,7 +1,8 @@
 //! The way back from an exported ONNX file to a network that can be attacked or drawn from.
 //!
 //! Batch normalisation is folded in the file and stays so: the network that comes back has a bias in each
-//! convolution instead, and gives the same logits but for rounding. A run that begins with it makes it anew.
+//! convolution instead, and gives the same logits but for rounding. A run that begins with the network
+//! makes the normalisation anew.
 
 use std::{
     collections::HashMap,

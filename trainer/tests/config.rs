@@ -259,7 +259,6 @@ fn values_out_of_range_and_keys_without_effect_are_named() {
     }
 }
 
-/// Every configuration in the repository can be used; those named after the paper turn nothing else on.
 /// Fuzzing begins with whole configurations: what is refused at its first key reaches nothing behind it.
 #[test]
 fn what_fuzzing_begins_with_is_in_order() {
@@ -269,6 +268,7 @@ fn what_fuzzing_begins_with_is_in_order() {
     }
 }
 
+/// Every configuration in the repository can be used; those named after the paper turn nothing else on.
 #[test]
 fn the_configurations_that_are_shipped_are_in_order() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/configs");

@@ -10,7 +10,7 @@ use super::{ConfigError, Patch, default_one, require};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingConfig {
-    /// A checkpoint or exported ONNX file of the same network, or of one that only lacks position embeddings, blocks
+    /// A checkpoint, or an exported model (a name that ends in `.onnx`), of the same network, or of one that only lacks position embeddings, blocks
     /// (`initial_blocks`), hidden channels or the cells of a finer map, whose weights a new run begins with, in place of
     /// random ones. Nothing else of it is taken: the run has its own schedule and optimiser, and may have other images of
     /// the same classes.

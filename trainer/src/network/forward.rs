@@ -26,9 +26,6 @@ pub enum Mode {
     },
     /// Running statistics, paths averaged.
     Evaluate,
-    /// The same, once the statistics of these images have taken the place of the running ones: scales and shifts follow, so
-    /// that the network says what it said before.
-    Measure,
 }
 
 /// How the convolutions are worked out; what they are worked out from is always f32.
@@ -87,6 +84,8 @@ struct Cursor {
     /// For each block whose paths are mixed at random.
     weights: std::vec::IntoIter<Weights>,
     mode: Mode,
+    /// Whether each batch normalisation takes on the statistics of what it is given.
+    measuring: bool,
 }
 
 impl Network {
@@ -135,6 +134,16 @@ impl Network {
 
     /// The logits (f32) of the sampled cells alone: what `sampling` takes of the whole map, at less work.
     pub fn forward_sampled(&self, images: &Tensor, mode: Mode, sampling: &Sampling) -> Tensor {
+        self.pass(images, mode, sampling, false)
+    }
+
+    /// Makes the running means and variances those of `images`, N x channels x H x W in [0, 1] (f32). Scales and shifts
+    /// follow, so that the network says in evaluation what it said before. All cells are worked out, at once.
+    pub fn measure(&mut self, images: &Tensor) {
+        let _ = no_grad(|| self.pass(images, Mode::Evaluate, &Sampling::ALL, true));
+    }
+
+    fn pass(&self, images: &Tensor, mode: Mode, sampling: &Sampling, measuring: bool) -> Tensor {
         let parameters = self.parameters.parameters();
         let cast = if self.compute.kind == Kind::Float {
             parameters.iter().map(Tensor::shallow_clone).collect()
@@ -151,6 +160,7 @@ impl Network {
             }
             .into_iter(),
             mode,
+            measuring,
         };
         let x = ((images - &self.mean) / &self.deviation).to_kind(self.compute.kind);
         let x = if self.compute.channels_last {
@@ -200,7 +210,7 @@ impl Cursor {
         let x = sampling.convolve(x, &weight, None, c);
         let (scale, shift) = (self.next().0, self.next().0);
         let (mean, variance) = (self.statistics.next(), self.statistics.next());
-        if self.mode == Mode::Measure {
+        if self.measuring {
             measure(&x, [&scale, &shift, &mean, &variance]);
         }
         x.batch_norm(
@@ -208,7 +218,7 @@ impl Cursor {
             shift,
             mean,
             variance,
-            matches!(self.mode, Mode::Train { .. }),
+            self.mode != Mode::Evaluate,
             BATCH_NORM_MOMENTUM,
             BATCH_NORM_EPSILON,
             true,
@@ -243,7 +253,7 @@ impl Cursor {
 }
 
 /// Gives a batch normalisation (scale, shift, mean and variance) the statistics of `x`, N x channels x h x w, and the scale
-/// and the shift with which it does to every map what it did before.
+/// and the shift with which it does to every map what it did before. Under `no_grad` only.
 fn measure(x: &Tensor, numbers: [&Option<Tensor>; 4]) {
     let [Some(scale), Some(shift), Some(mean), Some(variance)] = numbers else {
         return;
@@ -253,12 +263,10 @@ fn measure(x: &Tensor, numbers: [&Option<Tensor>; 4]) {
         x.to_kind(Kind::Float)
             .var_mean_dim(axes.as_slice(), true, false);
     let deviation = |variance: &Tensor| (variance + BATCH_NORM_EPSILON).sqrt();
-    no_grad(|| {
-        let gain = scale / deviation(variance);
-        let moved = (&found_mean - mean) * &gain;
-        let _ = shift.detach().g_add_(&moved);
-        scale.detach().copy_(&(gain * deviation(&found_variance)));
-        mean.shallow_clone().copy_(&found_mean);
-        variance.shallow_clone().copy_(&found_variance);
-    });
+    let gain = scale / deviation(variance);
+    let moved = (&found_mean - mean) * &gain;
+    let _ = shift.detach().g_add_(&moved);
+    scale.detach().copy_(&(gain * deviation(&found_variance)));
+    mean.shallow_clone().copy_(&found_mean);
+    variance.shallow_clone().copy_(&found_variance);
 }

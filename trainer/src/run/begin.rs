@@ -18,7 +18,8 @@ use crate::{
     optimiser::{Adam, Average, Training},
 };
 
-/// Images whose statistics batch normalisation begins with, where a run begins with an exported network.
+/// Images, at most, whose statistics batch normalisation begins with where a run begins with an exported network; no
+/// more than a step has.
 const MEASURED_IMAGES: i64 = 256;
 
 impl<'r> Run<'r> {
@@ -48,6 +49,11 @@ impl<'r> Run<'r> {
         let images = images.on(device);
         tch::manual_seed(config.seed);
         let mut header = header(config, facts, fingerprint)?;
+        if let Some(checkpoint) = &checkpoint {
+            checkpoint.expect_network(&config.network)?;
+            checkpoint.expect_images(&header)?;
+            checkpoint.expect_teachers(teachers(config), &header.teachers)?;
+        }
         let (mut network, geometry) = build(&header, device)?;
         network.compute = Compute::from(&config.training);
         check_stride(config.training.cell_stride, &geometry)?;
@@ -105,7 +111,8 @@ fn teachers(config: &Config) -> &[PathBuf] {
     distillation.map_or(&[][..], |table| &table.teachers)
 }
 
-/// The numbers of `network` and of its optimiser: those of the checkpoint, of `training.initial`, or fresh ones.
+/// The numbers of `network` and of its optimiser: those of the checkpoint, of `training.initial`, or fresh ones. The header
+/// says which.
 fn numbers(
     config: &Config,
     checkpoint: Option<Checkpoint>,
@@ -113,13 +120,9 @@ fn numbers(
     header: &mut Header,
     network: &mut Network,
 ) -> Result<Training, TrainError> {
-    if let Some(checkpoint) = &checkpoint {
-        checkpoint.expect_network(&config.network)?;
-        checkpoint.expect_images(header)?;
-        checkpoint.expect_teachers(teachers(config), &header.teachers)?;
-    } else if let Some(path) = &config.training.initial {
+    if let (None, Some(path)) = (&checkpoint, &config.training.initial) {
         let blocks = config.training.initial_blocks.as_deref();
-        let sample = || epoch::sample(config, images, MEASURED_IMAGES);
+        let sample = || epoch::sample(config, images, config.training.batch.min(MEASURED_IMAGES));
         let initial = initial::begin_with(path, blocks, &sample, header, network)?;
         header.initial = Some(initial);
     }

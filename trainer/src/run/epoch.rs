@@ -38,9 +38,9 @@ pub(super) struct Trained {
     pub(super) spread: f64,
 }
 
-/// Up to `count` of the images (N x channels x H x W in [0, 1], on their device), drawn and varied as a step has them.
+/// `count` of the images (N x channels x H x W in [0, 1], on their device), of which there must be as many, drawn and varied
+/// as a step has them.
 pub(super) fn sample(config: &Config, images: &Source, count: i64) -> Result<Tensor, TrainError> {
-    let count = count.min(images.len());
     let order = Tensor::randperm(images.len(), (Kind::Int64, Device::Cpu)).narrow(0, 0, count);
     let mut batches = images.batches(&order, count, (&config.data).into(), config.seed)?;
     let images = data::to_unit(&batches.next_batch()?.images);

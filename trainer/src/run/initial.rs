@@ -19,8 +19,8 @@ type Sample<'s> = dyn Fn() -> Result<Tensor, TrainError> + 's;
 enum Origin {
     /// As a run or `export` writes it.
     Checkpoint(Box<Checkpoint>),
-    /// ONNX, its batch normalisation folded.
-    Exported(Box<(Header, Network)>),
+    /// ONNX, its batch normalisation folded, and the file's SHA-256.
+    Exported(Box<(Header, Network, String)>),
 }
 
 impl Origin {
@@ -28,9 +28,10 @@ impl Origin {
         if !is_exported(path) {
             return Ok(Self::Checkpoint(Box::new(Checkpoint::read(path)?)));
         }
+        let digest = sha256(path)?;
         let imported = import(path, device);
         let (header, network, _) = imported.map_err(|error| refused(path, error.to_string()))?;
-        Ok(Self::Exported(Box::new((header, network))))
+        Ok(Self::Exported(Box::new((header, network, digest))))
     }
 
     fn header(&self) -> &Header {
@@ -83,10 +84,12 @@ impl Origin {
                 checkpoint.restore(&mut network, None)?;
                 Ok((network, checkpoint.sha256()))
             }
-            Self::Exported(exported) => match unfold(&exported.1, &mut network, &sample()?) {
-                Some(name) => Err(refused(path, no_place(&name))),
-                None => Ok((network, sha256(path)?)),
-            },
+            Self::Exported(exported) => {
+                let (_, folded, digest) = *exported;
+                let unfolded = unfold(&folded, &mut network, &sample()?);
+                unfolded.map_err(|name| refused(path, no_place(&name)))?;
+                Ok((network, digest))
+            }
         }
     }
 }
@@ -134,7 +137,7 @@ pub(super) fn begin_with(
         network: growth.smaller.clone(),
         ..header.clone()
     };
-    if let Some(reason) = misfit(origin.header(), &source) {
+    if let Some(reason) = misfit(&origin, &source) {
         return Err(refused(path, reason));
     }
     let (found, digest) = origin.network(path, &source, sample, device)?;
@@ -148,7 +151,8 @@ pub(super) fn begin_with(
 }
 
 /// What of their images is told apart by the network itself.
-fn misfit(theirs: &Header, ours: &Header) -> Option<String> {
+fn misfit(origin: &Origin, ours: &Header) -> Option<String> {
+    let theirs = origin.header();
     if theirs.classes != ours.classes {
         return Some(format!(
             "its classes are {:?}, the data set's {:?}",
@@ -161,13 +165,17 @@ fn misfit(theirs: &Header, ours: &Header) -> Option<String> {
             theirs.image_size, ours.image_size
         ));
     }
-    // A file has the inverse of each deviation, from which it is known but for the last digit.
-    let as_written = |header: &Header| -> Vec<(f32, f32)> {
+    let normalisation = |header: &Header| -> Vec<(f32, f32)> {
         let each = header.normalisation.iter();
-        each.map(|(mean, deviation)| (*mean, 1.0 / deviation))
-            .collect()
+        match origin {
+            Origin::Checkpoint(_) => each.copied().collect(),
+            // An exported file has the inverse of each deviation, from which it is known but for the last digit.
+            Origin::Exported(_) => each
+                .map(|(mean, deviation)| (*mean, 1.0 / deviation))
+                .collect(),
+        }
     };
-    (as_written(theirs) != as_written(ours)).then(|| {
+    (normalisation(theirs) != normalisation(ours)).then(|| {
         format!(
             "its images are normalised by {:?}, the data set's by {:?}; data.normalisation sets that",
             theirs.normalisation, ours.normalisation
@@ -245,7 +253,7 @@ pub(super) mod tests {
 
     /// A checkpoint has its statistics.
     fn unasked() -> Result<Tensor, TrainError> {
-        Err(TrainError::NoTeacher)
+        unreachable!("no images are asked for")
     }
 
     /// Writes a checkpoint of a network whose numbers are all random to `path`.

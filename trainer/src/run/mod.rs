@@ -119,11 +119,11 @@ pub fn train(
     // Held until the run is over.
     let _lock = folder::lock(folder)?;
     let mut run = Run::begin(config, data_folder, folder, start, device)?;
-    run.collapse.check(run.header.epoch)?;
     if run.header.epoch == config.training.epochs {
         // Nothing is left to do, but lines may have been taken out.
         run.write_log()?;
     }
+    run.collapse.check(run.header.epoch)?;
     while run.header.epoch < config.training.epochs {
         run.epoch(observer)?;
     }

@@ -1,22 +1,31 @@
 //! An exported network as one that can be trained on.
 
-use tch::{Kind, Tensor, no_grad};
+use std::collections::HashMap;
 
-use crate::network::{BATCH_NORM_EPSILON, Mode, Network};
+use tch::{Kind, Tensor};
+
+use crate::network::{BATCH_NORM_EPSILON, Network};
 
 /// The norm of the weights to a channel in a network that was just made (He et al., 2015), from any number of inputs.
 const FRESH_NORM: f64 = std::f64::consts::SQRT_2;
-/// A smaller norm is taken for this one.
+/// A channel with a smaller norm hears nothing; below, no power of two brings it near to a fresh one in f32.
 const SMALLEST_NORM: f64 = 1e-18;
 
 /// Gives `network`, freshly made, the numbers of `folded`, the same layers with their batch normalisation folded in, so that
 /// both say the same in evaluation.
 ///
 /// What was folded is not known any more. Means and variances are those of `images` (N x channels x H x W in [0, 1]), and the
-/// weights to a channel are scaled near to those of a fresh network: a learning rate means the same for both.
+/// weights to a channel are scaled near to those of a fresh network: a learning rate means the same for both. A channel that hears
+/// nothing keeps its fresh weights, with a scale of 0.
 ///
-/// Returns the name of the first tensor that has no place in `network`.
-pub(super) fn unfold(folded: &Network, network: &mut Network, images: &Tensor) -> Option<String> {
+/// # Errors
+/// The name of the first tensor that has no place in `network`.
+pub(super) fn unfold(
+    folded: &Network,
+    network: &mut Network,
+    images: &Tensor,
+) -> Result<(), String> {
+    let fresh: HashMap<_, _> = network.parameters.named().into_iter().collect();
     for (name, tensor) in folded.parameters.named() {
         let layer = name.strip_suffix(".weight");
         let scale = layer.map(|layer| format!("{layer}.scale"));
@@ -24,12 +33,15 @@ pub(super) fn unfold(folded: &Network, network: &mut Network, images: &Tensor) -
         let shift = shift.map(|layer| format!("{layer}.shift"));
         let set = match (scale, shift) {
             (Some(scale), _) => {
-                let factor = to_fresh(&tensor);
-                let gain = factor.reciprocal() * (1.0 + BATCH_NORM_EPSILON).sqrt();
                 // The head has no scale, and its weights as they are.
-                let tensor = match network.parameters.set(&scale, &gain) {
-                    true => tensor * factor.view([-1, 1, 1, 1]),
-                    false => tensor,
+                let tensor = match (fresh.contains_key(&scale), fresh.get(&name)) {
+                    (true, Some(fresh)) => {
+                        let (weight, gain) = scaled(&tensor, fresh);
+                        let gain = gain * (1.0 + BATCH_NORM_EPSILON).sqrt();
+                        let _ = network.parameters.set(&scale, &gain);
+                        weight
+                    }
+                    _ => tensor,
                 };
                 network.parameters.set(&name, &tensor)
             }
@@ -39,29 +51,35 @@ pub(super) fn unfold(folded: &Network, network: &mut Network, images: &Tensor) -
             _ => network.parameters.set(&name, &tensor),
         };
         if !set {
-            return Some(name);
+            return Err(name);
         }
     }
-    let _ = no_grad(|| network.forward(images, Mode::Measure));
-    None
+    network.measure(images);
+    Ok(())
 }
 
-/// For each channel that `weight` (out x in x k x k) gives, the power of two that brings the norm nearest to a fresh one: the
-/// product is exact.
-fn to_fresh(weight: &Tensor) -> Tensor {
-    let axes = [1i64, 2, 3];
+/// Weights (out x in x k x k) and scales (out) whose product is `weight`: the weights to each channel times the power of two that
+/// brings their norm nearest to a fresh one, which is exact, or those of `fresh` and a scale of 0.
+fn scaled(weight: &Tensor, fresh: &Tensor) -> (Tensor, Tensor) {
     let norm = weight
+        .to_kind(Kind::Double)
         .square()
-        .sum_dim_intlist(axes.as_slice(), false, Kind::Float)
-        .sqrt()
-        .clamp_min(SMALLEST_NORM);
-    (norm.reciprocal() * FRESH_NORM).log2().round().exp2()
+        .sum_dim_intlist([1i64, 2, 3].as_slice(), false, Kind::Double)
+        .sqrt();
+    let silent = norm.lt(SMALLEST_NORM);
+    let factor = (norm.clamp_min(SMALLEST_NORM).reciprocal() * FRESH_NORM).log2();
+    let factor = factor.round().exp2().to_kind(Kind::Float);
+    let gain = factor.reciprocal().masked_fill(&silent, 0.0);
+    let each = [-1i64, 1, 1, 1];
+    let weight = fresh.where_self(&silent.view(each), &(weight * factor.view(each)));
+    (weight, gain)
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::network::Mode;
     use crate::{
         checkpoint::Header,
         export::export,
@@ -105,8 +123,8 @@ mod tests {
             export(&path, &header, &before).unwrap();
             let (_, folded, _) = import(&path, Device::Cpu).unwrap();
             let (mut network, _) = build(&header, Device::Cpu).unwrap();
-            let images = Tensor::rand([8, 3, 16, 16], (Kind::Float, Device::Cpu));
-            assert_eq!(unfold(&folded, &mut network, &images), None);
+            let images = Tensor::rand([32, 3, 16, 16], (Kind::Float, Device::Cpu));
+            unfold(&folded, &mut network, &images).unwrap();
             let logits = |network: &Network, mode| network.forward(&images, mode).detach();
             let said = logits(&before, Mode::Evaluate);
             let difference = off(&logits(&network, Mode::Evaluate), &said);
@@ -126,14 +144,21 @@ mod tests {
         }
     }
 
+    /// Zeros in weights and scale at once would learn nothing ever again.
     #[test]
-    fn channels_without_weights_stay_without() {
-        let weight = Tensor::zeros([2, 3, 1, 1], (Kind::Float, Device::Cpu));
+    fn a_channel_without_weights_can_learn() {
+        let options = (Kind::Float, Device::Cpu);
+        let weight = Tensor::zeros([3, 2, 1, 1], options);
         let _ = weight.get(1).fill_(1e-3);
-        let factor = to_fresh(&weight);
-        assert!(factor.isfinite().all().int64_value(&[]) == 1);
-        let scaled = weight * factor.view([-1, 1, 1, 1]);
-        assert_eq!(scaled.get(0).abs().max().double_value(&[]), 0.0);
+        let _ = weight.get(2).fill_(1e-30);
+        let fresh = Tensor::ones([3, 2, 1, 1], options);
+        let (scaled, gain) = super::scaled(&weight, &fresh);
+        assert_eq!(scaled.get(0), fresh.get(0));
+        assert_eq!(scaled.get(2), fresh.get(2));
+        assert_eq!(gain.double_value(&[0]), 0.0);
+        assert_eq!(gain.double_value(&[2]), 0.0);
         assert!(scaled.get(1).norm().double_value(&[]) > 1.0);
+        let back = scaled.get(1) * gain.get(1);
+        assert_eq!(back, weight.get(1));
     }
 }
