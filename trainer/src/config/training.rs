@@ -11,7 +11,7 @@ use super::{ConfigError, Patch, default_one, require};
 #[serde(deny_unknown_fields)]
 pub struct TrainingConfig {
     /// A checkpoint, or an exported model (a name that ends in `.onnx`), of the same network, or of one that only lacks position embeddings, blocks
-    /// (`initial_blocks`), hidden channels or the cells of a finer map, whose weights a new run begins with, in place of
+    /// (`initial_blocks`), hidden channels, pixels that its stem reads or the cells of a finer map, whose weights a new run begins with, in place of
     /// random ones. Nothing else of it is taken: the run has its own schedule and optimiser, and may have other images of
     /// the same classes.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -6,7 +6,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::{
     config::NetworkConfig,
-    network::{Block, Network},
+    network::{Block, Convolution, Network},
 };
 
 /// What a network has beyond a smaller one.
@@ -29,6 +29,7 @@ impl<'b> Growth<'b> {
         let mut smaller = ours.written_out();
         smaller.position_embedding &= theirs.position_embedding;
         keep_blocks(&mut smaller, |index| keeps(blocks, *index));
+        smaller.stem_kernel = smaller.stem_kernel.min(theirs.stem_kernel);
         if are_fewer(&theirs.hidden_widths, &smaller.hidden_widths) {
             smaller.hidden_widths.clone_from(&theirs.hidden_widths);
         }
@@ -74,6 +75,7 @@ impl<'b> Growth<'b> {
         let names: Vec<_> = names
             .map(|(from, (_, to))| (format!("{}.", from.name), format!("{}.", to.name)))
             .collect();
+        let (stem, larger) = (&found.plan.stem, &network.plan.stem);
         let places: HashMap<_, _> = network.parameters.named().into_iter().collect();
         for (name, tensor) in found.parameters.named() {
             let renamed = names.iter().find_map(|(from, to)| {
@@ -85,6 +87,7 @@ impl<'b> Growth<'b> {
                 Some(place) if name.ends_with(".place.value") => {
                     on_finer_map(tensor, place, self.factor)
                 }
+                Some(_) if name == "stem.weight" => with_larger_kernel(&tensor, stem, larger)?,
                 Some(place) => with_new_channels(&name, tensor, place),
                 None => tensor,
             };
@@ -156,6 +159,23 @@ fn on_finer_map(mut embedding: Tensor, place: &Tensor, factor: i64) -> Tensor {
         embedding = embedding.index_select(axis, &cells.floor_divide_scalar(factor));
     }
     embedding
+}
+
+/// The weights of the convolution `from`, and zeros around them where the kernel of `to` reads more.
+fn with_larger_kernel(
+    weight: &Tensor,
+    from: &Convolution,
+    to: &Convolution,
+) -> Result<Tensor, String> {
+    let before = to.padding()[0] - from.padding()[0];
+    let after = to.kernel - from.kernel - before;
+    if before < 0 || after < 0 {
+        return Err(format!(
+            "a kernel of {} pixels in {} does not hold all that one of {} reads",
+            to.kernel, to.name, from.kernel
+        ));
+    }
+    Ok(weight.constant_pad_nd([before, after, before, after]))
 }
 
 /// `tensor`, and the numbers of new hidden channels beyond it where `place`, the new network's of the same name, has

@@ -104,8 +104,8 @@ fn no_place(name: &str) -> String {
 }
 
 /// Copies the weights in the file at `path`, a checkpoint or an exported model, into `network`, that of `header`. What the
-/// network has beyond it begins so that both say the same: position embeddings at their zeros, blocks as the identity, and
-/// hidden channels unheard; of a finer map, whose stem skips fewer pixels and whose kernels are dilated for it, the cells that
+/// network has beyond it begins so that both say the same: position embeddings at their zeros, blocks as the identity, pixels
+/// and hidden channels unheard; of a finer map, whose stem skips fewer pixels and whose kernels are dilated for it, the cells that
 /// both have. `blocks`: which blocks of the network (from 1) those of the file become; nothing where they are the same.
 /// `sample`: what the batch normalisation that an exported model has lost is measured on. Returns the SHA-256 of the file.
 ///
@@ -376,6 +376,50 @@ pub(super) mod tests {
         let (mut network, _) = build(&odd, Device::Cpu).unwrap();
         let refused = begin_with(&path, None, &unasked, &odd, &mut network).unwrap_err();
         assert!(refused.to_string().contains("dilations"), "{refused}");
+    }
+
+    /// A larger stem reads more pixels around those that it read, from which nothing is heard at first.
+    #[test]
+    fn a_larger_stem_says_what_the_smaller_one_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("first.safetensors");
+        for (stride, from, to, same) in [
+            (1, 2, 3, true),
+            (1, 3, 5, true),
+            (1, 2, 6, true),
+            (1, 3, 4, true),
+            (2, 3, 5, true),
+            (2, 2, 3, true),
+            (2, 3, 4, true),
+            (1, 5, 3, false),
+        ] {
+            let sized = |kernel: i64| {
+                let stem = format!("stem_kernel = {kernel}\nstem_stride = {stride}");
+                header_of(
+                    16,
+                    &format!("kernels = [3]\nposition_embedding = true\n{stem}"),
+                )
+            };
+            random_of(&path, &sized(from));
+            let (_, first, _) = super::super::load(&path, Device::Cpu).unwrap();
+            let second = sized(to);
+            let (mut network, _) = build(&second, Device::Cpu).unwrap();
+            let begun = begin_with(&path, None, &unasked, &second, &mut network);
+            assert_eq!(begun.is_ok(), same, "{stride}, {from} to {to}: {begun:?}");
+            if same {
+                let options = (Kind::Float, Device::Cpu);
+                let images = Tensor::linspace(0.0, 1.0, 2 * 3 * 16 * 16, options);
+                let images = images.view([2, 3, 16, 16]);
+                let said = |network: &Network| network.forward(&images, Mode::Evaluate);
+                let (before, after) = (said(&first), said(&network));
+                let off = (&after - &before).abs().max().double_value(&[]);
+                let scale = before.abs().max().double_value(&[]);
+                assert!(
+                    off <= 1e-5 * scale,
+                    "{stride}, {from} to {to}: {off} of {scale}"
+                );
+            }
+        }
     }
 
     #[test]
