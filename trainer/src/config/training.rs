@@ -10,10 +10,10 @@ use super::{ConfigError, Patch, default_one, require};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingConfig {
-    /// A checkpoint, or an exported model (a name that ends in `.onnx`), of the same network, or of one that only lacks position embeddings, blocks
-    /// (`initial_blocks`), hidden channels, pixels that its stem reads or the cells of a finer map, whose weights a new run begins with, in place of
-    /// random ones. Nothing else of it is taken: the run has its own schedule and optimiser, and may have other images of
-    /// the same classes.
+    /// A checkpoint, or an exported model (a name that ends in `.onnx`), whose weights a new run begins with, in place of
+    /// random ones: of the same network, or of one that only lacks position embeddings, blocks (`initial_blocks`), hidden
+    /// channels, pixels that its stem reads or the cells of a finer map. Nothing else of it is taken: the run has its own
+    /// schedule and optimiser, and may have other images of the same classes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub initial: Option<PathBuf>,
     /// Which blocks of `network.kernels` (from 1, in their order) those of `initial` become, where the network has more
