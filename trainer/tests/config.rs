@@ -159,6 +159,16 @@ fn values_out_of_range_and_keys_without_effect_are_named() {
         ),
         (
             "training",
+            "initial_dilations = [1, 2]",
+            &["training.initial_dilations", "training.initial"],
+        ),
+        (
+            "training",
+            "initial = \"first.safetensors\"\ninitial_dilations = [1, 0]",
+            &["training.initial_dilations", "1 or more"],
+        ),
+        (
+            "training",
             "initial_blocks = [1]",
             &["training.initial_blocks", "training.initial become"],
         ),

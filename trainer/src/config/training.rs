@@ -21,6 +21,10 @@ pub struct TrainingConfig {
     /// Where absent, both have the same blocks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub initial_blocks: Option<Vec<usize>>,
+    /// The dilations of `initial`, where they are others than the network's: its kernels keep their weights and read other
+    /// cells. Then the network does not begin with what that one says, but near to what it has to learn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initial_dilations: Option<Vec<i64>>,
     /// Passes over the training images.
     pub epochs: usize,
     /// Images per step.
@@ -95,6 +99,14 @@ impl TrainingConfig {
                 format!("{places:?}"),
                 "it must list, in rising order, the blocks of network.kernels (from 1) that those of training.initial \
                  become",
+            )?;
+        }
+        if let Some(dilations) = &self.initial_dilations {
+            require(
+                self.initial.is_some() && dilations.iter().all(|dilation| *dilation >= 1),
+                "training.initial_dilations",
+                format!("{dilations:?}"),
+                "it must list the dilations of the network in training.initial, each of 1 or more",
             )?;
         }
         require(

@@ -121,9 +121,9 @@ fn numbers(
     network: &mut Network,
 ) -> Result<Training, TrainError> {
     if let (None, Some(path)) = (&checkpoint, &config.training.initial) {
-        let blocks = config.training.initial_blocks.as_deref();
         let sample = || epoch::sample(config, images, config.training.batch.min(MEASURED_IMAGES));
-        let initial = initial::begin_with(path, blocks, &sample, header, network)?;
+        let initial =
+            initial::begin_with(path, (&config.training).into(), &sample, header, network)?;
         header.initial = Some(initial);
     }
     let average = config.training.ema;

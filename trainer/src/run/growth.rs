@@ -5,9 +5,27 @@ use std::collections::HashMap;
 use tch::{Device, Kind, Tensor};
 
 use crate::{
-    config::NetworkConfig,
+    config::{NetworkConfig, TrainingConfig},
     network::{Block, Convolution, Network},
 };
+
+/// What a configuration says of the network that a run begins with, where it is not the run's own.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Stated<'c> {
+    /// Which blocks (from 1) its blocks become; all where it has as many.
+    pub(super) blocks: Option<&'c [usize]>,
+    /// Its dilations; those of the run's network, or of a coarser map, where they are not given.
+    pub(super) dilations: Option<&'c [i64]>,
+}
+
+impl<'c> From<&'c TrainingConfig> for Stated<'c> {
+    fn from(config: &'c TrainingConfig) -> Self {
+        Self {
+            blocks: config.initial_blocks.as_deref(),
+            dilations: config.initial_dilations.as_deref(),
+        }
+    }
+}
 
 /// What a network has beyond a smaller one.
 pub(super) struct Growth<'b> {
@@ -21,17 +39,22 @@ pub(super) struct Growth<'b> {
 
 impl<'b> Growth<'b> {
     /// From `theirs`, written out, to `ours`.
-    pub(super) fn of(
-        theirs: &NetworkConfig,
-        ours: &NetworkConfig,
-        blocks: Option<&'b [usize]>,
-    ) -> Self {
+    pub(super) fn of(theirs: &NetworkConfig, ours: &NetworkConfig, stated: Stated<'b>) -> Self {
+        let blocks = stated.blocks;
         let mut smaller = ours.written_out();
         smaller.position_embedding &= theirs.position_embedding;
         keep_blocks(&mut smaller, |index| keeps(blocks, *index));
         smaller.stem_kernel = smaller.stem_kernel.min(theirs.stem_kernel);
         if are_fewer(&theirs.hidden_widths, &smaller.hidden_widths) {
             smaller.hidden_widths.clone_from(&theirs.hidden_widths);
+        }
+        if let Some(dilations) = stated.dilations {
+            smaller.dilations = Some(dilations.to_vec());
+            return Self {
+                smaller,
+                factor: 1,
+                blocks,
+            };
         }
         let coarser = coarser(&smaller, theirs.stem_stride);
         let (factor, smaller) = coarser

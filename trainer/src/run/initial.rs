@@ -4,7 +4,11 @@ use std::path::Path;
 
 use tch::{Device, Tensor};
 
-use super::{TrainError, build, growth::Growth, unfold::unfold};
+use super::{
+    TrainError, build,
+    growth::{Growth, Stated},
+    unfold::unfold,
+};
 use crate::{
     checkpoint::{Checkpoint, Header, sha256},
     config::NetworkConfig,
@@ -106,7 +110,7 @@ fn no_place(name: &str) -> String {
 /// Copies the weights in the file at `path`, a checkpoint or an exported model, into `network`, that of `header`. What the
 /// network has beyond it begins so that both say the same: position embeddings at their zeros, blocks as the identity, pixels
 /// and hidden channels unheard; of a finer map, whose stem skips fewer pixels and whose kernels are dilated for it, the cells that
-/// both have. `blocks`: which blocks of the network (from 1) those of the file become; nothing where they are the same.
+/// both have. Only where `stated` gives it other dilations it says something else at first.
 /// `sample`: what the batch normalisation that an exported model has lost is measured on. Returns the SHA-256 of the file.
 ///
 /// # Errors
@@ -114,7 +118,7 @@ fn no_place(name: &str) -> String {
 /// position embeddings and images of another size; where a new block cannot be the identity.
 pub(super) fn begin_with(
     path: &Path,
-    blocks: Option<&[usize]>,
+    stated: Stated<'_>,
     sample: &Sample<'_>,
     header: &Header,
     network: &mut Network,
@@ -122,8 +126,8 @@ pub(super) fn begin_with(
     let device = network.parameters.flat.device();
     let origin = Origin::read(path, device)?;
     let theirs = origin.layers(&header.network);
-    let growth = Growth::of(&theirs, &header.network, blocks);
-    if let Some(blocks) = blocks
+    let growth = Growth::of(&theirs, &header.network, stated);
+    if let Some(blocks) = stated.blocks
         && theirs != growth.smaller
     {
         let reason = format!(
@@ -234,7 +238,7 @@ pub(super) mod tests {
             save(&path, &first, &network, None).unwrap();
             let second = header(48, ours);
             let (mut network, _) = build(&second, Device::Cpu).unwrap();
-            let result = begin_with(&path, None, &unasked, &second, &mut network);
+            let result = begin_with(&path, Stated::default(), &unasked, &second, &mut network);
             assert_eq!(result.is_err(), refused, "{theirs} {ours}: {result:?}");
             if let Err(error) = result {
                 let text = error.to_string();
@@ -248,6 +252,13 @@ pub(super) mod tests {
                     assert!(text.contains(part), "{part} is not in: {text}");
                 }
             }
+        }
+    }
+
+    fn of_blocks(blocks: Option<&[usize]>) -> Stated<'_> {
+        Stated {
+            blocks,
+            ..Stated::default()
         }
     }
 
@@ -294,7 +305,14 @@ pub(super) mod tests {
             let (mut network, _) = build(&second, Device::Cpu).unwrap();
             let before = logits(&first);
             assert_ne!(logits(&network), before);
-            begin_with(&path, Some(&[2, 4]), &unasked, &second, &mut network).unwrap();
+            begin_with(
+                &path,
+                of_blocks(Some(&[2, 4])),
+                &unasked,
+                &second,
+                &mut network,
+            )
+            .unwrap();
             // Sums over more channels may round otherwise.
             let off = (logits(&network) - &before).abs().max().double_value(&[]);
             let scale = before.abs().max().double_value(&[]);
@@ -331,7 +349,7 @@ pub(super) mod tests {
             let (_, first, _) = super::super::load(&path, Device::Cpu).unwrap();
             let second = sized(&fine);
             let (mut network, _) = build(&second, Device::Cpu).unwrap();
-            begin_with(&path, None, &unasked, &second, &mut network).unwrap();
+            begin_with(&path, Stated::default(), &unasked, &second, &mut network).unwrap();
             let side = i64::from(size);
             let images = Tensor::linspace(0.0, 1.0, 6 * side * side, (Kind::Float, Device::Cpu))
                 .view([2, 3, side, side]);
@@ -360,13 +378,14 @@ pub(super) mod tests {
         random_of(&path, &header_of(33, &format!("{stem}\nstem_stride = 2")));
         let odd = header_of(33, &format!("{stem}\ndilations = [2]"));
         let (mut network, _) = build(&odd, Device::Cpu).unwrap();
-        let refused = begin_with(&path, None, &unasked, &odd, &mut network).unwrap_err();
+        let refused =
+            begin_with(&path, Stated::default(), &unasked, &odd, &mut network).unwrap_err();
         assert!(refused.to_string().contains("2 times as fine"), "{refused}");
         // A stem that skips two and a half times as many.
         random_of(&path, &header_of(32, &format!("{stem}\nstem_stride = 5")));
         let odd = header_of(32, &format!("{stem}\nstem_stride = 2\ndilations = [2]"));
         let (mut network, _) = build(&odd, Device::Cpu).unwrap();
-        assert!(begin_with(&path, None, &unasked, &odd, &mut network).is_err());
+        assert!(begin_with(&path, Stated::default(), &unasked, &odd, &mut network).is_err());
         // The second block's taps would lie between the old ones.
         let odd = header_of(
             32,
@@ -374,7 +393,8 @@ pub(super) mod tests {
         );
         random_of(&path, &header_of(32, &format!("stem_stride = 4\n{rest}")));
         let (mut network, _) = build(&odd, Device::Cpu).unwrap();
-        let refused = begin_with(&path, None, &unasked, &odd, &mut network).unwrap_err();
+        let refused =
+            begin_with(&path, Stated::default(), &unasked, &odd, &mut network).unwrap_err();
         assert!(refused.to_string().contains("dilations"), "{refused}");
     }
 
@@ -404,7 +424,7 @@ pub(super) mod tests {
             let (_, first, _) = super::super::load(&path, Device::Cpu).unwrap();
             let second = sized(to);
             let (mut network, _) = build(&second, Device::Cpu).unwrap();
-            let begun = begin_with(&path, None, &unasked, &second, &mut network);
+            let begun = begin_with(&path, Stated::default(), &unasked, &second, &mut network);
             assert_eq!(begun.is_ok(), same, "{stride}, {from} to {to}: {begun:?}");
             if same {
                 let options = (Kind::Float, Device::Cpu);
@@ -422,6 +442,45 @@ pub(super) mod tests {
         }
     }
 
+    /// The same weights, on cells that lie nearer to each other.
+    #[test]
+    fn kernels_keep_their_weights_where_their_taps_move() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("first.safetensors");
+        let network = |stem: i64, dilation: i64| {
+            header_of(
+                16,
+                &format!("kernels = [1, 3]\nstem_kernel = {stem}\ndilations = [1, {dilation}]"),
+            )
+        };
+        random_of(&path, &network(2, 2));
+        let (_, first, _) = super::super::load(&path, Device::Cpu).unwrap();
+        let second = network(3, 1);
+        let begin = |dilations: Option<&[i64]>| {
+            let (mut network, _) = build(&second, Device::Cpu).unwrap();
+            let stated = Stated {
+                dilations,
+                ..Stated::default()
+            };
+            begin_with(&path, stated, &unasked, &second, &mut network).map(|_| network)
+        };
+        let begun = begin(Some(&[1, 2])).unwrap();
+        let (before, after) = (first.parameters.named(), begun.parameters.named());
+        for ((name, before), (_, after)) in before.iter().zip(&after) {
+            if name == "stem.weight" {
+                assert_eq!(after.narrow(2, 1, 2).narrow(3, 1, 2), *before);
+                assert_eq!(after.narrow(2, 0, 1).abs().max().double_value(&[]), 0.0);
+            } else {
+                assert_eq!(before, after, "{name}");
+            }
+        }
+        // Not by mistake.
+        for dilations in [None, Some(&[1, 1][..]), Some(&[1, 3]), Some(&[2])] {
+            let refused = begin(dilations).unwrap_err().to_string();
+            assert!(refused.contains("another network"), "{refused}");
+        }
+    }
+
     #[test]
     fn blocks_that_do_not_fit_are_refused() {
         let folder = tempfile::tempdir().unwrap();
@@ -430,7 +489,7 @@ pub(super) mod tests {
         let refused = |blocks: Option<&[usize]>, network: &str| {
             let header = header_of(8, &format!("{network}\npaths = 1"));
             let (mut network, _) = build(&header, Device::Cpu).unwrap();
-            let result = begin_with(&path, blocks, &unasked, &header, &mut network);
+            let result = begin_with(&path, of_blocks(blocks), &unasked, &header, &mut network);
             result.unwrap_err().to_string()
         };
         let text = refused(None, "kernels = [3, 1, 1]");
