@@ -55,8 +55,8 @@ pub struct Header {
     /// SHA-256 of each teacher's file; nothing in checkpoints from before this was kept.
     #[serde(default)]
     pub teachers: Vec<String>,
-    /// SHA-256 of the checkpoint or exported model whose weights it began with; nothing where they were random, and in checkpoints from
-    /// before this was kept.
+    /// SHA-256 of the checkpoint or exported model whose weights it began with, of several, in their order, where it began with
+    /// their mean; nothing where they were random, and in checkpoints from before this was kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub initial: Option<String>,
 }

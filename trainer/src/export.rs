@@ -5,9 +5,9 @@
 
 mod onnx;
 
-use std::path::Path;
+use std::{collections::HashMap, path::Path};
 
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 use thiserror::Error;
 
 use self::onnx::GraphBuilder;
@@ -15,7 +15,7 @@ use crate::{
     checkpoint::{CheckpointError, Header, write_whole},
     config::Scores,
     evaluate::floats,
-    network::{BATCH_NORM_EPSILON, Convolution, Embedding, Network},
+    network::{BATCH_NORM_EPSILON, Convolution, Embedding, Layer, Network},
 };
 
 /// Why a network could not be exported.
@@ -121,6 +121,44 @@ pub fn onnx_bytes(header: &Header, network: &Network) -> Result<Vec<u8>, ExportE
     Ok(graph.finish())
 }
 
+/// The same network with batch normalisation folded into its convolutions, as [import](crate::import::import) reads it back.
+///
+/// # Errors
+/// Where a weight is not finite.
+pub fn fold(network: &Network) -> Result<Network, ExportError> {
+    let plan = network.plan.clone().folded();
+    let device = network.parameters.flat.device();
+    let mut result = Network::new(plan, network.normalisation.clone(), Device::Cpu);
+    let mut folded = Folded::new(network);
+    let mut numbers = vec![];
+    for layer in network.plan.layers() {
+        match layer {
+            Layer::Convolution(c) => {
+                let (weight, bias) = folded.next(c, 1.0)?;
+                numbers.push((&c.name, "weight", weight));
+                numbers.push((&c.name, "bias", bias));
+            }
+            Layer::Embedding(Embedding { name, .. }) => {
+                numbers.push((name, "value", folded.embedding(name)?));
+            }
+        }
+    }
+    let places: HashMap<_, _> = result.parameters.named().into_iter().collect();
+    for (layer, part, values) in numbers {
+        let name = format!("{layer}.{part}");
+        let set = places.get(&name).is_some_and(|place| {
+            let tensor = Tensor::from_slice(&values).view(place.size().as_slice());
+            result.parameters.set(&name, &tensor)
+        });
+        if !set {
+            let layer = layer.clone();
+            return Err(ExportError::Missing { layer, part });
+        }
+    }
+    result.move_to(device);
+    Ok(result)
+}
+
 /// Writes one layer after the other in the plan's order, batch normalisation folded into its convolution.
 struct Folded {
     parameters: std::vec::IntoIter<Tensor>,
@@ -158,15 +196,20 @@ impl Folded {
         let Some(Embedding { name, shape }) = embedding else {
             return Ok(x);
         };
-        let numbers = self.parameters.next().ok_or_else(|| ExportError::Missing {
-            layer: name.clone(),
-            part: "value",
-        })?;
         let [channels, rows, columns] = *shape;
-        let values = finite(floats(&numbers.detach())?, name)?;
+        let values = self.embedding(name)?;
         let value = format!("{name}.value");
         let value = graph.constant(&value, &[1, channels, rows, columns], &values);
         Ok(graph.node("Add", name, &[&x, &value]))
+    }
+
+    /// The numbers of the next layer, a position embedding of this name.
+    fn embedding(&mut self, name: &str) -> Result<Vec<f32>, ExportError> {
+        let numbers = self.parameters.next().ok_or_else(|| ExportError::Missing {
+            layer: name.into(),
+            part: "value",
+        })?;
+        finite(floats(&numbers.detach())?, name)
     }
 
     /// Weight [out, in, k, k] and bias [out], both times `scale`; folded in f64.

@@ -159,6 +159,11 @@ fn values_out_of_range_and_keys_without_effect_are_named() {
         ),
         (
             "training",
+            "initial = [\"a.onnx\", \"b.onnx\"]\ninitial_blocks = [1, 2]",
+            &["training.initial_blocks", "a single file"],
+        ),
+        (
+            "training",
             "initial_dilations = [1, 2]",
             &["training.initial_dilations", "training.initial"],
         ),
@@ -170,7 +175,7 @@ fn values_out_of_range_and_keys_without_effect_are_named() {
         (
             "training",
             "initial_blocks = [1]",
-            &["training.initial_blocks", "training.initial become"],
+            &["training.initial_blocks", "a single file, become"],
         ),
         (
             "training",

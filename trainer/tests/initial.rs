@@ -238,7 +238,7 @@ fn weights_that_do_not_fit_are_refused() {
         }
         assert!(!output.join("checkpoint.safetensors").exists());
     };
-    refused(&[("network", "stem_kernel = 5")], &["another network"]);
+    refused(&[("network", "stem_kernel = 2")], &["another network"]);
     let normalisation = "normalisation = [[0.5, 0.2], [0.5, 0.2], [0.5, 0.2]]";
     refused(
         &[("data", normalisation)],
@@ -333,6 +333,25 @@ fn a_run_begins_with_an_exported_network() {
     let distance = off(&again, &model);
     assert!(distance < 0.3, "{distance}");
 
+    // The mean of two files, of either kind.
+    let both = format!("initial = [{:?}, {:?}]", text(&first), text(&model));
+    let config = write_config_with(data, 1, &[("training", &both)]);
+    let written = fs::read_to_string(&config).unwrap();
+    fs::write(
+        &config,
+        written.replace("learning_rate = 0.01", "learning_rate = 1e-12"),
+    )
+    .unwrap();
+    let mean = data.join("mean");
+    succeeds(&train(&config, data, &mean));
+    let checkpoint = mean.join("checkpoint.safetensors");
+    let (header, ..) = load(&checkpoint, Device::Cpu).unwrap();
+    let digests = [&first, &model].map(|path| sha256(path).unwrap());
+    assert_eq!(header.initial, Some(digests.join(", ")));
+    export(&checkpoint, &again);
+    let distance = off(&again, &model);
+    assert!(distance < 0.3, "{distance}");
+
     // Another network, and a file of something else.
     let refused = |extra: &[(&str, &str)], words: &[&str]| {
         let config = write_config_with(
@@ -350,7 +369,7 @@ fn a_run_begins_with_an_exported_network() {
     };
     let named = ["training.initial", "model.onnx"];
     refused(
-        &[("network", "stem_kernel = 5")],
+        &[("network", "stem_kernel = 2")],
         &[&named[..], &["another network", "stem"]].concat(),
     );
     let normalisation = "normalisation = [[0.5, 0.2], [0.5, 0.2], [0.5, 0.2]]";

@@ -120,7 +120,7 @@ fn print_accuracy(header: &Header, accuracy: &Accuracy) {
         accuracy.images, header.dataset, header.epoch
     );
     if let Some(sha256) = &header.initial {
-        println!("the run began with the checkpoint of SHA-256 {sha256}");
+        println!("the run began with the weights of SHA-256 {sha256}");
     }
     println!("clean accuracy {:.2} %", 100.0 * accuracy.clean);
     for patch in &accuracy.patches {

@@ -1,13 +1,10 @@
 //! The table `[distillation]`.
 
-use std::{fmt, path::PathBuf};
+use std::path::PathBuf;
 
-use serde::{
-    Deserialize, Deserializer, Serialize, Serializer,
-    de::{SeqAccess, Visitor},
-};
+use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, require};
+use super::{ConfigError, paths, require};
 
 /// Teachers whose scores the network learns from. They take no labels.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,8 +14,8 @@ pub struct DistillationConfig {
     /// model.
     #[serde(
         rename = "teacher",
-        deserialize_with = "one_or_more",
-        serialize_with = "as_given"
+        deserialize_with = "paths::one_or_more",
+        serialize_with = "paths::as_given"
     )]
     pub teachers: Vec<PathBuf>,
     /// What is learnt from them.
@@ -63,41 +60,6 @@ impl DistillationConfig {
             0,
             "it must be at least 1; leave the table out to train without teachers",
         )
-    }
-}
-
-/// A path, or a list of paths.
-fn one_or_more<'de, D: Deserializer<'de>>(given: D) -> Result<Vec<PathBuf>, D::Error> {
-    struct Paths;
-
-    impl<'de> Visitor<'de> for Paths {
-        type Value = Vec<PathBuf>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a path or a list of paths")
-        }
-
-        fn visit_str<E>(self, path: &str) -> Result<Self::Value, E> {
-            Ok(vec![path.into()])
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-            let mut paths = Vec::new();
-            while let Some(path) = list.next_element()? {
-                paths.push(path);
-            }
-            Ok(paths)
-        }
-    }
-
-    given.deserialize_any(Paths)
-}
-
-/// One teacher as a path, several as a list.
-fn as_given<S: Serializer>(teachers: &[PathBuf], to: S) -> Result<S::Ok, S::Error> {
-    match teachers {
-        [one] => one.serialize(to),
-        several => several.serialize(to),
     }
 }
 

@@ -5,6 +5,7 @@ mod data;
 mod distillation;
 mod loss;
 mod network;
+mod paths;
 mod training;
 
 use std::fs::File;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, Patch, default_one, require};
+use super::{ConfigError, Patch, default_one, paths, require};
 
 /// Start, optimiser, schedule, length and arithmetic.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -13,9 +13,15 @@ pub struct TrainingConfig {
     /// A checkpoint, or an exported model (a name that ends in `.onnx`), whose weights a new run begins with, in place of
     /// random ones: of the same network, or of one that only lacks position embeddings, blocks (`initial_blocks`), hidden
     /// channels, pixels that its stem reads or the cells of a finer map. Nothing else of it is taken: the run has its own
-    /// schedule and optimiser, and may have other images of the same classes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub initial: Option<PathBuf>,
+    /// schedule and optimiser, and may have other images of the same classes. Of several, which must be of the same network, the
+    /// mean of their weights, each with its batch normalisation folded in.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "paths::one_or_more",
+        serialize_with = "paths::as_given"
+    )]
+    pub initial: Vec<PathBuf>,
     /// Which blocks of `network.kernels` (from 1, in their order) those of `initial` become, where the network has more
     /// of them. The others are new and begin as the identity, so that the network begins as the one it grew from.
     /// Where absent, both have the same blocks.
@@ -94,19 +100,19 @@ impl TrainingConfig {
             let ordered = places.is_sorted_by(|one, next| one < next);
             let known = places.iter().all(|place| (1..=blocks).contains(place));
             require(
-                self.initial.is_some() && !places.is_empty() && ordered && known,
+                self.initial.len() == 1 && !places.is_empty() && ordered && known,
                 "training.initial_blocks",
                 format!("{places:?}"),
-                "it must list, in rising order, the blocks of network.kernels (from 1) that those of training.initial \
-                 become",
+                "it must list, in rising order, the blocks of network.kernels (from 1) that those of training.initial, a single \
+                 file, become",
             )?;
         }
         if let Some(dilations) = &self.initial_dilations {
             require(
-                self.initial.is_some() && dilations.iter().all(|dilation| *dilation >= 1),
+                self.initial.len() == 1 && dilations.iter().all(|dilation| *dilation >= 1),
                 "training.initial_dilations",
                 format!("{dilations:?}"),
-                "it must list the dilations of the network in training.initial, each of 1 or more",
+                "it must list the dilations of the network in training.initial, a single file, each of 1 or more",
             )?;
         }
         require(

@@ -6,7 +6,7 @@ use bagcert_certifier::Geometry;
 use tch::Device;
 
 use super::{
-    LOG, Run, Start, TrainError, build, collapse::Collapse, epoch, folder, initial,
+    LOG, Run, Start, TrainError, build, collapse::Collapse, epoch, folder, initial, mean,
     teachers::Teachers, validation::Validation,
 };
 use crate::{
@@ -120,10 +120,15 @@ fn numbers(
     header: &mut Header,
     network: &mut Network,
 ) -> Result<Training, TrainError> {
-    if let (None, Some(path)) = (&checkpoint, &config.training.initial) {
+    if checkpoint.is_none() && !config.training.initial.is_empty() {
         let sample = || epoch::sample(config, images, config.training.batch.min(MEASURED_IMAGES));
-        let initial =
-            initial::begin_with(path, (&config.training).into(), &sample, header, network)?;
+        let initial = match config.training.initial.as_slice() {
+            [path] => {
+                let stated = (&config.training).into();
+                initial::begin_with(path, stated, &sample, header, network)?
+            }
+            several => mean::begin_with_mean(several, &sample, header, network)?.join(", "),
+        };
         header.initial = Some(initial);
     }
     let average = config.training.ema;

@@ -2,110 +2,13 @@
 
 use std::path::Path;
 
-use tch::{Device, Tensor};
-
 use super::{
-    TrainError, build,
+    TrainError,
     growth::{Growth, Stated},
-    unfold::unfold,
+    origin::{Origin, Sample, refused},
+    unfold::no_place,
 };
-use crate::{
-    checkpoint::{Checkpoint, Header, sha256},
-    config::NetworkConfig,
-    import::{import, is_exported},
-    network::Network,
-};
-
-/// Training images, N x channels x H x W in [0, 1], on the run's device.
-type Sample<'s> = dyn Fn() -> Result<Tensor, TrainError> + 's;
-
-/// A file to begin with.
-enum Origin {
-    /// As a run or `export` writes it.
-    Checkpoint(Box<Checkpoint>),
-    /// ONNX, its batch normalisation folded, and the file's SHA-256.
-    Exported(Box<(Header, Network, String)>),
-}
-
-impl Origin {
-    fn read(path: &Path, device: Device) -> Result<Self, TrainError> {
-        if !is_exported(path) {
-            return Ok(Self::Checkpoint(Box::new(Checkpoint::read(path)?)));
-        }
-        let digest = sha256(path)?;
-        let imported = import(path, device);
-        let (header, network, _) = imported.map_err(|error| refused(path, error.to_string()))?;
-        Ok(Self::Exported(Box::new((header, network, digest))))
-    }
-
-    fn header(&self) -> &Header {
-        match self {
-            Self::Checkpoint(checkpoint) => &checkpoint.header,
-            Self::Exported(exported) => &exported.0,
-        }
-    }
-
-    /// The layers, written out, as `ours` would name them.
-    fn layers(&self, ours: &NetworkConfig) -> NetworkConfig {
-        let layers = self.header().network.written_out();
-        match self {
-            Self::Checkpoint(_) => layers,
-            // How paths were mixed in training is not in the file.
-            Self::Exported(..) => NetworkConfig {
-                shake: ours.shake,
-                ..layers
-            },
-        }
-    }
-
-    /// Fails where the network is not `expected`, written out.
-    fn expect(&self, path: &Path, expected: &NetworkConfig) -> Result<(), TrainError> {
-        match self {
-            Self::Checkpoint(checkpoint) => Ok(checkpoint.expect_network(expected)?),
-            Self::Exported(..) => {
-                let found = self.layers(expected);
-                if found == *expected {
-                    return Ok(());
-                }
-                let reason =
-                    format!("it holds another network, {found}; the configuration has {expected}");
-                Err(refused(path, reason))
-            }
-        }
-    }
-
-    /// The network of `header`, with the numbers of the file, and the file's SHA-256.
-    fn network(
-        self,
-        path: &Path,
-        header: &Header,
-        sample: &Sample<'_>,
-        device: Device,
-    ) -> Result<(Network, String), TrainError> {
-        let (mut network, _) = build(header, device)?;
-        match self {
-            Self::Checkpoint(checkpoint) => {
-                checkpoint.restore(&mut network, None)?;
-                Ok((network, checkpoint.sha256()))
-            }
-            Self::Exported(exported) => {
-                let (_, folded, digest) = *exported;
-                let unfolded = unfold(&folded, &mut network, &sample()?);
-                unfolded.map_err(|name| refused(path, no_place(&name)))?;
-                Ok((network, digest))
-            }
-        }
-    }
-}
-
-fn refused(path: &Path, reason: String) -> TrainError {
-    let path = path.into();
-    TrainError::Initial { path, reason }
-}
-
-fn no_place(name: &str) -> String {
-    format!("the network has no {name} of its shape")
-}
+use crate::{checkpoint::Header, network::Network};
 
 /// Copies the weights in the file at `path`, a checkpoint or an exported model, into `network`, that of `header`. What the
 /// network has beyond it begins so that both say the same: position embeddings at their zeros, blocks as the identity, pixels
@@ -141,7 +44,7 @@ pub(super) fn begin_with(
         network: growth.smaller.clone(),
         ..header.clone()
     };
-    if let Some(reason) = misfit(&origin, &source) {
+    if let Some(reason) = origin.misfit(&source) {
         return Err(refused(path, reason));
     }
     let (found, digest) = origin.network(path, &source, sample, device)?;
@@ -154,47 +57,15 @@ pub(super) fn begin_with(
     Ok(digest)
 }
 
-/// What of their images is told apart by the network itself.
-fn misfit(origin: &Origin, ours: &Header) -> Option<String> {
-    let theirs = origin.header();
-    if theirs.classes != ours.classes {
-        return Some(format!(
-            "its classes are {:?}, the data set's {:?}",
-            theirs.classes, ours.classes
-        ));
-    }
-    if ours.network.position_embedding && theirs.image_size != ours.image_size {
-        return Some(format!(
-            "its images have {} pixels a side, the data set's {}, and it has learnt where its cells lie",
-            theirs.image_size, ours.image_size
-        ));
-    }
-    let normalisation = |header: &Header| -> Vec<(f32, f32)> {
-        let each = header.normalisation.iter();
-        match origin {
-            Origin::Checkpoint(_) => each.copied().collect(),
-            // An exported file has the inverse of each deviation, from which it is known but for the last digit.
-            Origin::Exported(_) => each
-                .map(|(mean, deviation)| (*mean, 1.0 / deviation))
-                .collect(),
-        }
-    };
-    (normalisation(theirs) != normalisation(ours)).then(|| {
-        format!(
-            "its images are normalised by {:?}, the data set's by {:?}; data.normalisation sets that",
-            theirs.normalisation, ours.normalisation
-        )
-    })
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 pub(super) mod tests {
     use std::collections::HashMap;
 
-    use tch::Kind;
+    use tch::{Device, Kind, Tensor};
 
     use super::*;
+    use crate::run::build;
     use crate::{checkpoint::save, config::Scores, network::Mode};
 
     fn header(image_size: u32, position_embedding: bool) -> Header {

@@ -7,6 +7,8 @@ mod error;
 mod folder;
 mod growth;
 mod initial;
+mod mean;
+mod origin;
 mod teachers;
 mod unfold;
 mod validation;

@@ -19,7 +19,7 @@ const SMALLEST_NORM: f64 = 1e-18;
 /// nothing keeps its fresh weights, with a scale of 0.
 ///
 /// # Errors
-/// The name of the first tensor that has no place in `network`.
+/// Names the first tensor that has no place in `network`.
 pub(super) fn unfold(
     folded: &Network,
     network: &mut Network,
@@ -51,11 +51,16 @@ pub(super) fn unfold(
             _ => network.parameters.set(&name, &tensor),
         };
         if !set {
-            return Err(name);
+            return Err(no_place(&name));
         }
     }
     network.measure(images);
     Ok(())
+}
+
+/// Why a tensor cannot be taken over.
+pub(super) fn no_place(name: &str) -> String {
+    format!("the network has no {name} of its shape")
 }
 
 /// Weights (out x in x k x k) and scales (out) whose product is `weight`: the weights to each channel times the power of two that
@@ -77,7 +82,7 @@ fn scaled(weight: &Tensor, fresh: &Tensor) -> (Tensor, Tensor) {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::network::Mode;
     use crate::{
@@ -88,7 +93,8 @@ mod tests {
     };
     use tch::Device;
 
-    fn random(header: &Header) -> Network {
+    /// A network whose numbers are all random.
+    pub(in crate::run) fn random(header: &Header) -> Network {
         let (mut network, _) = build(header, Device::Cpu).unwrap();
         for (name, tensor) in network.parameters.named() {
             let noise = Tensor::randn_like(&tensor) * 0.3;
