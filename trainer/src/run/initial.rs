@@ -65,8 +65,7 @@ pub(super) mod tests {
     use tch::{Device, Kind, Tensor};
 
     use super::*;
-    use crate::run::build;
-    use crate::{checkpoint::save, config::Scores, network::Mode};
+    use crate::{checkpoint::save, config::Scores, network::Mode, run::build};
 
     fn header(image_size: u32, position_embedding: bool) -> Header {
         let network = format!("kernels = [3]\nposition_embedding = {position_embedding}");

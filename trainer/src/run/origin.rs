@@ -25,6 +25,7 @@ pub(super) enum Origin {
 }
 
 impl Origin {
+    /// The file at `path`, by its name a model or a checkpoint.
     pub(super) fn read(path: &Path, device: Device) -> Result<Self, TrainError> {
         if !is_exported(path) {
             return Ok(Self::Checkpoint(Box::new(Checkpoint::read(path)?)));
@@ -123,7 +124,8 @@ impl Origin {
         }
         if ours.network.position_embedding && theirs.image_size != ours.image_size {
             return Some(format!(
-                "its images have {} pixels a side, the data set's {}, and it has learnt where its cells lie",
+                "its images have {} pixels a side, the data set's {}, and it has learnt where its \
+                 cells lie",
                 theirs.image_size, ours.image_size
             ));
         }
@@ -138,14 +140,16 @@ impl Origin {
             }
         };
         (normalisation(theirs) != normalisation(ours)).then(|| {
-        format!(
-            "its images are normalised by {:?}, the data set's by {:?}; data.normalisation sets that",
-            theirs.normalisation, ours.normalisation
-        )
-    })
+            format!(
+                "its images are normalised by {:?}, the data set's by {:?}; data.normalisation \
+                 sets that",
+                theirs.normalisation, ours.normalisation
+            )
+        })
     }
 }
 
+/// Why a run cannot begin with the file.
 pub(super) fn refused(path: &Path, reason: String) -> TrainError {
     let path = path.into();
     TrainError::Initial { path, reason }

@@ -84,11 +84,11 @@ fn scaled(weight: &Tensor, fresh: &Tensor) -> (Tensor, Tensor) {
 #[allow(clippy::unwrap_used)]
 pub(super) mod tests {
     use super::*;
-    use crate::network::Mode;
     use crate::{
         checkpoint::Header,
         export::export,
         import::import,
+        network::Mode,
         run::{build, initial::tests::header_of},
     };
     use tch::Device;
