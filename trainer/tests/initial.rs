@@ -221,23 +221,26 @@ fn a_network_can_grow() {
     assert_eq!((resumed.epoch, resumed.initial), (2, header.initial));
 }
 
+/// A run that would begin with `initial` and has these tables as well ends before its first checkpoint, with these words.
+fn refused(data: &Path, initial: &Path, tables: &[(&str, &str)], words: &[&str]) {
+    let initial = format!("initial = {:?}", text(initial));
+    let tables = [&[("training", initial.as_str())], tables].concat();
+    let config = write_config_with(data, 1, &tables);
+    let output = data.join("refused");
+    let (result, errors) = run(&train(&config, data, &output));
+    assert!(!result.status.success());
+    for word in words {
+        assert!(errors.contains(word), "{word} is not in: {errors}");
+    }
+    assert!(!output.join("checkpoint.safetensors").exists());
+}
+
 #[test]
 fn weights_that_do_not_fit_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path();
     let path = first_run(data);
-    let initial = format!("initial = {:?}", text(&path));
-    let refused = |extra: &[(&str, &str)], words: &[&str]| {
-        let extra = [&[("training", initial.as_str())], extra].concat();
-        let config = write_config_with(data, 1, &extra);
-        let output = data.join("second");
-        let (result, errors) = run(&train(&config, data, &output));
-        assert!(!result.status.success());
-        for word in words {
-            assert!(errors.contains(word), "{errors}");
-        }
-        assert!(!output.join("checkpoint.safetensors").exists());
-    };
+    let refused = |extra: &[(&str, &str)], words: &[&str]| refused(data, &path, extra, words);
     refused(&[("network", "stem_kernel = 2")], &["another network"]);
     let normalisation = "normalisation = [[0.5, 0.2], [0.5, 0.2], [0.5, 0.2]]";
     refused(
@@ -353,20 +356,7 @@ fn a_run_begins_with_an_exported_network() {
     assert!(distance < 0.3, "{distance}");
 
     // Another network, and a file of something else.
-    let refused = |extra: &[(&str, &str)], words: &[&str]| {
-        let config = write_config_with(
-            data,
-            1,
-            &[&[("training", initial.as_str())], extra].concat(),
-        );
-        let output = data.join("fourth");
-        let (result, errors) = run(&train(&config, data, &output));
-        assert!(!result.status.success());
-        for word in words {
-            assert!(errors.contains(word), "{word} is not in: {errors}");
-        }
-        assert!(!output.join("checkpoint.safetensors").exists());
-    };
+    let refused = |extra: &[(&str, &str)], words: &[&str]| refused(data, &model, extra, words);
     let named = ["training.initial", "model.onnx"];
     refused(
         &[("network", "stem_kernel = 2")],
