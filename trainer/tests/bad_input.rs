@@ -145,6 +145,13 @@ fn a_run_is_never_overwritten_or_mixed_with_another() {
         &fails(folder.path(), &other, &["--resume"]),
         &["checkpoint.safetensors", "another network", "[2, 1]"],
     );
+    // What is wrong with the other network beside comes second.
+    let tables = [("network", "paths = 1"), ("training", "cell_stride = 3")];
+    let other = write_config_with(folder.path(), 1, &tables);
+    expect(
+        &fails(folder.path(), &other, &["--resume"]),
+        &["checkpoint.safetensors", "another network"],
+    );
     assert!(fs::read(&checkpoint).unwrap() == before);
 
     let cut = folder.path().join("cut.safetensors");
@@ -280,6 +287,17 @@ fn a_collapsed_run_says_so() {
     let before = log();
     assert_eq!(before.lines().count(), 4);
     fails();
+    assert_eq!(before, log());
+    // So too where all is done; lines of epochs that were lost are taken out before.
+    let lost = before.lines().last().unwrap();
+    let lost = lost.replace("\"epoch\":4", "\"epoch\":5");
+    fs::write(output.join("log.jsonl"), format!("{before}{lost}\n")).unwrap();
+    assert_ne!(before, log());
+    let (result, errors) = train(&["--resume", "--epochs", "4"]);
+    assert!(
+        !result.status.success() && errors.contains("collapsed"),
+        "{errors}"
+    );
     assert_eq!(before, log());
 }
 

