@@ -12,8 +12,9 @@ use tch::{Device, Kind, Tensor, no_grad};
 
 /// Networks whose last spatial layer is a block after a strided stem, one after a strided block, one with a stride and
 /// a shortcut and hidden channels of other widths, one that only skips cells, and the stem; two with position embeddings
-/// before, at and after the layer where cells are picked; and four where dilated kernels let earlier layers leave cells out.
-const NETWORKS: [&str; 11] = [
+/// before, at and after the layer where cells are picked; four where dilated kernels let earlier layers leave cells out;
+/// and three where undilated ones do.
+const NETWORKS: [&str; 14] = [
     "width = 6\nstem_kernel = 2\nstem_stride = 2\nkernels = [3, 1, 1]\npaths = 1",
     "width = 6\nkernels = [3, 1, 3, 1]\nstrides = [1, 2, 1, 1]",
     "width = 6\nkernels = [1, 3, 1]\nstrides = [1, 2, 1]\nwidths = [4, 6, 8]\nhidden_widths = [5, 9, 3]",
@@ -25,6 +26,9 @@ const NETWORKS: [&str; 11] = [
     "width = 6\nkernels = [3, 1, 3]\nstrides = [1, 1, 2]\ndilations = [3, 1, 4]\nwidths = [4, 6, 8]\nposition_embedding = true",
     "width = 6\nkernels = [1, 3, 3]\ndilations = [1, 2, 4]\npaths = 1",
     "width = 6\nkernels = [3, 3]\nstrides = [1, 2]\ndilations = [1, 4]\npaths = 1",
+    "width = 6\nstem_kernel = 2\nkernels = [1, 3, 1]\nposition_embedding = true\npaths = 1",
+    "width = 6\nkernels = [1, 5, 1]\nwidths = [4, 6, 8]\nposition_embedding = true",
+    "width = 6\nkernels = [1, 1, 3]\nstrides = [1, 2, 1]\npaths = 1",
 ];
 
 fn plan(text: &str) -> Plan {
@@ -61,8 +65,10 @@ fn sampled_cells_are_those_of_the_whole_map() {
             let plan = plan_of(text, size as u32);
             let network = scatter(Network::new(plan, normalisation, Device::Cpu));
             let whole = no_grad(|| network.forward(&images, Mode::Evaluate));
-            for stride in 1..=4 {
-                for offset in offsets(stride) {
+            for stride in 1..=7 {
+                // Of large strides each row and each column in one pair: there are many.
+                let pairs = offsets(stride).filter(|[y, x]| stride <= 4 || y + x == stride - 1);
+                for offset in pairs {
                     let sampling = Sampling::new(stride, offset);
                     let found =
                         no_grad(|| network.forward_sampled(&images, Mode::Evaluate, &sampling));
@@ -89,11 +95,12 @@ fn so_they_are_in_every_arithmetic_and_layout() {
                 channels_last: true,
             };
             let whole = no_grad(|| network.forward(&images, Mode::Evaluate));
-            let sampling = Sampling::new(2, [1, 0]);
-            let found = no_grad(|| network.forward_sampled(&images, Mode::Evaluate, &sampling));
-            assert_eq!(found.stride()[1], 1, "{text}: the layout is lost");
-            let apart = (&found - sampling.of(&whole)).abs().max().double_value(&[]);
-            assert!(apart < near, "{text}, {kind:?}: {apart}");
+            for sampling in [Sampling::new(2, [1, 0]), Sampling::new(8, [0, 7])] {
+                let found = no_grad(|| network.forward_sampled(&images, Mode::Evaluate, &sampling));
+                assert_eq!(found.stride()[1], 1, "{text}: the layout is lost");
+                let apart = (&found - sampling.of(&whole)).abs().max().double_value(&[]);
+                assert!(apart < near, "{text}, {kind:?}, {sampling:?}: {apart}");
+            }
         }
     }
 }
@@ -141,6 +148,15 @@ fn the_work_that_is_left_is_counted() {
     // Cells of the second block lie two apart, so of every second one the taps fall on every fourth, the shortcut too.
     let expected = 1024 * stem + 64 * pair + 64 * (pair + 36 + 60);
     assert_eq!(plan(NETWORKS[10]).sampled_multiply_adds(2), expected);
+    // Windows of three that touch leave nothing out; of every eight cells three, but the first has none before it: 12 of 32.
+    let (stem, late) = (6 * 12, 36 * 9 + 36 + 2 * 36 + 60);
+    let expected = 1024 * (stem + 2 * 36) + 121 * late;
+    assert_eq!(plan(NETWORKS[11]).sampled_multiply_adds(3), expected);
+    let expected = 1024 * stem + 144 * 2 * 36 + 16 * late;
+    assert_eq!(plan(NETWORKS[11]).sampled_multiply_adds(8), expected);
+    // Of a map of 16 cells 12 too. The strided convolutions before them work out all.
+    let expected = 1024 * (6 * 27 + 2 * 36) + 256 * 2 * 36 + 144 * 36 + 16 * (36 * 9 + 36 + 60);
+    assert_eq!(plan(NETWORKS[13]).sampled_multiply_adds(4), expected);
 }
 
 #[test]

@@ -241,25 +241,28 @@ impl Plan {
         let sampling = Sampling::new(stride, [0, 0]);
         let samplings = self.samplings(sampling);
         let mut sum = 0;
-        let mut add = |c: &Convolution, input: i64, cells: Sampling| {
+        let mut add = |c: &Convolution, input: i64, from: Sampling, to: Sampling| {
             let len = c.output_len(input).unwrap_or(0);
-            sum += cells.count(len).pow(2) * c.output * c.input * c.kernel * c.kernel;
+            let cells = to.worked_out(&from);
+            sum += cells.count(0, len).pow(2) * c.output * c.input * c.kernel * c.kernel;
             len
         };
         let first = samplings.first().copied().unwrap_or(sampling);
-        let mut len = add(&self.stem, i64::from(self.image_size), first);
+        let mut len = add(&self.stem, i64::from(self.image_size), Sampling::ALL, first);
         let ends = samplings.iter().zip(samplings.iter().skip(1));
         for (block, (&from, &to)) in self.blocks.iter().zip(ends) {
             let input = len;
             for path in &block.paths {
-                let given = path.iter().zip(cells_given(path, from, to));
-                len = given.fold(input, |len, (c, cells)| add(c, len, cells));
+                let [first, second] = path;
+                let [middle, end] = cells_given(path, from, to);
+                let hidden = add(first, input, from, middle);
+                len = add(second, hidden, middle, end);
             }
             if let Some(c) = &block.shortcut {
-                add(c, input, to);
+                add(c, input, from, to);
             }
         }
-        add(&self.head, len, sampling);
+        add(&self.head, len, sampling, sampling);
         sum
     }
 

@@ -1,8 +1,9 @@
 //! Which cells of the score map a training step works out.
 //!
 //! All layers after the last one that mixes neighbours are 1x1 convolutions, so that a cell that is left out there
-//! is left out of all of them: with every second cell along both axes a step costs about a quarter. Where that layer's
-//! kernel is dilated, the layers before it leave out cells between its taps too. The mean
+//! is left out of all of them: with every second cell along both axes a step costs about a quarter. The layers before
+//! that one leave out cells too: those between its taps, where its kernel is dilated, and those between its windows,
+//! where it is not and they do not touch. The mean
 //! scores of the cells that remain are an unbiased estimate of those of the whole map where the stride divides it.
 //! So is the gradient of what is linear in them: the paper's margin below its clip, but for the maximum over the
 //! rivals; not the squared distance to a teacher's mean scores, to which the sample adds its variance.
@@ -11,12 +12,16 @@ use tch::{Device, Kind, Tensor};
 
 use super::plan::Convolution;
 
-/// Every `stride`-th cell along both axes, from an offset.
+/// Every `stride`-th cell along both axes, from an offset; before a layer that mixes neighbours, runs of cells.
+///
+/// Along an axis cell `i` is taken where `(i - offset) mod stride < run`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sampling {
     stride: i64,
-    /// The first row and column, each below the stride.
+    /// A row and a column where a run begins, each below the stride.
     offset: [i64; 2],
+    /// Cells side by side: 1, or fewer than the stride.
+    run: i64,
 }
 
 impl Sampling {
@@ -24,6 +29,7 @@ impl Sampling {
     pub const ALL: Self = Self {
         stride: 1,
         offset: [0, 0],
+        run: 1,
     };
 
     /// Every `stride`-th cell from row `offset[0]` and column `offset[1]`; what is out of range is brought into it.
@@ -32,6 +38,7 @@ impl Sampling {
         Self {
             stride,
             offset: offset.map(|at| at.clamp(0, stride - 1)),
+            run: 1,
         }
     }
 
@@ -45,44 +52,110 @@ impl Sampling {
         Self::new(stride, [0, 1].map(|at| drawn.int64_value(&[at])))
     }
 
-    /// The sampled cells of a whole map N x C x h x w; a view.
+    /// The sampled cells of a whole map N x C x h x w; a view, but of runs.
     pub fn of(&self, map: &Tensor) -> Tensor {
         if self.stride == 1 {
             return map.shallow_clone();
+        }
+        if self.run > 1 {
+            return self.runs_of(map);
         }
         let [y, x] = self.offset;
         map.slice(2, y, None, self.stride)
             .slice(3, x, None, self.stride)
     }
 
-    /// How many of `len` cells in a row, from the first, are taken where the offset is 0.
-    pub(super) fn count(&self, len: i64) -> i64 {
-        (len + self.stride - 1) / self.stride
+    /// The same of runs: the map is cut into periods that begin with one each.
+    fn runs_of(&self, map: &Tensor) -> Tensor {
+        let lengths = [2, 3].map(|axis| map.size().get(axis).copied().unwrap_or(0));
+        // Zeros, so that the first period and the last are whole.
+        let front = self.offset.map(|at| (self.stride - at) % self.stride);
+        let end = [0, 1].map(|axis| (-front[axis] - lengths[axis]).rem_euclid(self.stride));
+        let periods = map.constant_pad_nd([front[1], end[1], front[0], end[0]]);
+        // Channels that lie side by side shall do so after it: the copy below keeps the order of the axes.
+        let last = map.stride().get(1) == Some(&1);
+        let (periods, y) = if last {
+            (periods.permute([0, 2, 3, 1]), 1)
+        } else {
+            (periods, 2)
+        };
+        let runs = periods
+            .unflatten(y + 1, [-1, self.stride])
+            .unflatten(y, [-1, self.stride])
+            .narrow(y + 1, 0, self.run)
+            .narrow(y + 3, 0, self.run)
+            .flatten(y, y + 1)
+            .flatten(y + 1, y + 2);
+        let runs = if last {
+            runs.permute([0, 3, 1, 2])
+        } else {
+            runs
+        };
+        let [rows, columns] = [0, 1].map(|axis| self.count(axis, lengths[axis]));
+        let [top, left] = front.map(|zeros| zeros.min(self.run));
+        runs.narrow(2, top, rows).narrow(3, left, columns)
+    }
+
+    /// How many of the first `len` rows (axis 0) or columns (axis 1) are taken.
+    pub(super) fn count(&self, axis: usize, len: i64) -> i64 {
+        let taken = |at: &i64| (at - self.offset[axis]).rem_euclid(self.stride) < self.run;
+        (0..len).filter(taken).count() as i64
+    }
+
+    /// The cells that a convolution works out to give these from those that `from` takes: where runs begin, all.
+    pub(super) fn worked_out(self, from: &Self) -> Self {
+        if self.run > 1 && self != *from {
+            Self::ALL
+        } else {
+            self
+        }
     }
 
     /// The cells that a convolution must be given to work out these; others may be among them.
     pub(super) fn before(&self, c: &Convolution) -> Self {
+        if self.run > 1 {
+            return if c.is_spatial() { Self::ALL } else { *self };
+        }
         // What one tap of the kernel falls on lies `step` apart, and its taps `dilation`: all agree in this remainder.
         let step = self.stride * c.stride;
-        let stride = match c.kernel {
+        let (stride, run) = match c.kernel {
             // Where every cell is wanted, all are worked out, so that the statistics are of all.
-            _ if self.stride == 1 => 1,
-            1 => step,
-            _ => common_divisor(step, c.dilation),
+            _ if self.stride == 1 => (1, 1),
+            1 => (step, 1),
+            // Windows with cells between them.
+            kernel if c.dilation == 1 && c.stride == 1 && kernel < step => (step, kernel),
+            _ => (common_divisor(step, c.dilation), 1),
         };
         let [padding, _] = c.padding();
         let offset = self
             .offset
             .map(|at| (at * c.stride - padding).rem_euclid(stride));
-        Self { stride, offset }
+        Self {
+            stride,
+            offset,
+            run,
+        }
     }
 
-    /// The cells of the whole map that `self` takes, of those that `from` has taken already; a view.
+    /// The cells of the whole map that `self` takes, of those that `from` has taken already; a view, but where runs are
+    /// taken of every cell.
     pub(super) fn of_those(&self, map: &Tensor, from: &Self) -> Tensor {
+        if self == from {
+            return map.shallow_clone();
+        }
+        if self.run > 1 {
+            return self.of(map);
+        }
+        if from.run > 1 {
+            // One of each run, at the same place in all.
+            let [y, x] = [0, 1].map(|axis| from.count(axis, self.offset[axis]));
+            return map.slice(2, y, None, from.run).slice(3, x, None, from.run);
+        }
         let offset = [0, 1].map(|axis| (self.offset[axis] - from.offset[axis]) / from.stride);
         Self {
             stride: self.stride / from.stride,
             offset,
+            run: 1,
         }
         .of(map)
     }
@@ -96,6 +169,13 @@ impl Sampling {
         bias: Option<&Tensor>,
         c: &Convolution,
     ) -> Tensor {
+        let all = self.worked_out(from);
+        if all != *self {
+            return self.of(&all.convolve((x, from), weight, bias, c));
+        }
+        if from.run > 1 && self.run == 1 {
+            return self.convolve_runs((x, from), weight, bias, c);
+        }
         let [before, after] = c.padding();
         let stride = self.stride * c.stride / from.stride;
         let dilation = if c.kernel > 1 {
@@ -113,6 +193,37 @@ impl Sampling {
         }
         let x = x.constant_pad_nd([left, end, top, end]);
         x.conv2d(weight, bias, [stride; 2], [0i64; 2], [dilation; 2], 1)
+    }
+
+    /// The same from runs, each of which is one of these cells' window.
+    fn convolve_runs(
+        &self,
+        (x, from): (&Tensor, &Self),
+        weight: &Tensor,
+        bias: Option<&Tensor>,
+        c: &Convolution,
+    ) -> Tensor {
+        if c.kernel == 1 {
+            let x = self.of_those(x, from);
+            return x.conv2d(weight, bias, [1i64; 2], [0i64; 2], [1i64; 2], 1);
+        }
+        let [before, _] = c.padding();
+        let [rows, columns] = [0, 1].map(|axis| {
+            let first = self.offset[axis] - before;
+            // What the first window has before the map, or what there is before the first window.
+            let front = if first < 0 {
+                -first
+            } else {
+                -from.count(axis, first)
+            };
+            let len = x.size().get(2 + axis).copied().unwrap_or(0);
+            // A last window that is cut off is wanted if its own cell is there.
+            let rest = (len + front) % from.run;
+            let end = if rest > before { from.run } else { 0 } - rest;
+            [front, end]
+        });
+        let x = x.constant_pad_nd([columns, rows].concat());
+        x.conv2d(weight, bias, [from.run; 2], [0i64; 2], [1i64; 2], 1)
     }
 }
 
