@@ -220,7 +220,9 @@ fn the_search_turns_most_answers_that_are_not_certified() {
             .filter(|clean| clean.right && !clean.verdict.certified)
             .collect();
         assert!(open.len() >= 20, "{}", open.len());
-        let tried: Vec<_> = open.iter().step_by(victim.every).collect();
+        // Five at least, however few of the model's answers are not certified.
+        let every = victim.every.min(open.len() / 5);
+        let tried: Vec<_> = open.iter().step_by(every).collect();
         let flipped = tried
             .iter()
             .filter(|clean| victim.turns(clean, patch, &planes(&images), 150))
