@@ -148,7 +148,8 @@ fn the_work_that_is_left_is_counted() {
     // Cells of the second block lie two apart, so of every second one the taps fall on every fourth, the shortcut too.
     let expected = 1024 * stem + 64 * pair + 64 * (pair + 36 + 60);
     assert_eq!(plan(NETWORKS[10]).sampled_multiply_adds(2), expected);
-    // Windows of three that touch leave nothing out; of every eight cells three, but the first has none before it: 12 of 32.
+    // Windows of three that touch leave nothing out; of every eight cells three, but none before
+    // the first, and the last begins a window that is not wanted: 12 of 32.
     let (stem, late) = (6 * 12, 36 * 9 + 36 + 2 * 36 + 60);
     let expected = 1024 * (stem + 2 * 36) + 121 * late;
     assert_eq!(plan(NETWORKS[11]).sampled_multiply_adds(3), expected);

@@ -3,7 +3,7 @@
 //! All layers after the last one that mixes neighbours are 1x1 convolutions, so that a cell that is left out there
 //! is left out of all of them: with every second cell along both axes a step costs about a quarter. The layers before
 //! that one leave out cells too: those between its taps, where its kernel is dilated, and those between its windows,
-//! where it is not and they do not touch. The mean
+//! where it is neither dilated nor strided and they do not touch. The mean
 //! scores of the cells that remain are an unbiased estimate of those of the whole map where the stride divides it.
 //! So is the gradient of what is linear in them: the paper's margin below its clip, but for the maximum over the
 //! rivals; not the squared distance to a teacher's mean scores, to which the sample adds its variance.
@@ -174,7 +174,8 @@ impl Sampling {
             return self.of(&all.convolve((x, from), weight, bias, c));
         }
         if from.run > 1 && self.run == 1 {
-            return self.convolve_runs((x, from), weight, bias, c);
+            let (x, apart) = self.windows_of(x, from, c);
+            return x.conv2d(weight, bias, [apart; 2], [0i64; 2], [1i64; 2], 1);
         }
         let [before, after] = c.padding();
         let stride = self.stride * c.stride / from.stride;
@@ -195,17 +196,10 @@ impl Sampling {
         x.conv2d(weight, bias, [stride; 2], [0i64; 2], [dilation; 2], 1)
     }
 
-    /// The same from runs, each of which is one of these cells' window.
-    fn convolve_runs(
-        &self,
-        (x, from): (&Tensor, &Self),
-        weight: &Tensor,
-        bias: Option<&Tensor>,
-        c: &Convolution,
-    ) -> Tensor {
+    /// What a convolution of stride 1 reads for these cells out of a map of runs, `x`, and how far apart in it two windows begin.
+    fn windows_of(&self, x: &Tensor, from: &Self, c: &Convolution) -> (Tensor, i64) {
         if c.kernel == 1 {
-            let x = self.of_those(x, from);
-            return x.conv2d(weight, bias, [1i64; 2], [0i64; 2], [1i64; 2], 1);
+            return (self.of_those(x, from), 1);
         }
         let [before, _] = c.padding();
         let [rows, columns] = [0, 1].map(|axis| {
@@ -222,8 +216,7 @@ impl Sampling {
             let end = if rest > before { from.run } else { 0 } - rest;
             [front, end]
         });
-        let x = x.constant_pad_nd([columns, rows].concat());
-        x.conv2d(weight, bias, [from.run; 2], [0i64; 2], [1i64; 2], 1)
+        (x.constant_pad_nd([columns, rows].concat()), from.run)
     }
 }
 
