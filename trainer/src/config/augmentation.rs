@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, require};
+use super::{ConfigError, require, within};
 
 /// Variations beyond the paper's; all are off by default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -23,24 +23,9 @@ pub struct AugmentationConfig {
 impl AugmentationConfig {
     /// Checks that every value is in its range and none is without effect.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
-        require(
-            (0..=4096).contains(&self.cutout),
-            "augmentation.cutout",
-            self.cutout,
-            "it must be from 0 to 4096",
-        )?;
-        require(
-            (0..=8).contains(&self.operations),
-            "augmentation.operations",
-            self.operations,
-            "it must be from 0 to 8",
-        )?;
-        require(
-            (0.0..=1.0).contains(&self.magnitude),
-            "augmentation.magnitude",
-            self.magnitude,
-            "it must be from 0 to 1",
-        )?;
+        within("augmentation.cutout", self.cutout, 0..=4096)?;
+        within("augmentation.operations", self.operations, 0..=8)?;
+        within("augmentation.magnitude", self.magnitude, 0.0..=1.0)?;
         require(
             (self.operations > 0) == (self.magnitude > 0.0),
             "augmentation.magnitude",

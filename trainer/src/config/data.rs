@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, default_true, require};
+use super::{ConfigError, default_true, require, within};
 
 /// The images and how they are varied.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -120,30 +120,15 @@ impl Default for DataConfig {
 impl DataConfig {
     /// Checks that every value is in its range.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
-        require(
-            (0..=16).contains(&self.crop_padding),
-            "data.crop_padding",
-            self.crop_padding,
-            "it must be from 0 to 16",
-        )?;
-        require(
-            (1..=4096).contains(&self.crop),
-            "data.crop",
-            self.crop,
-            "it must be from 1 to 4096",
-        )?;
+        within("data.crop_padding", self.crop_padding, 0..=16)?;
+        within("data.crop", self.crop, 1..=4096)?;
         require(
             (self.crop..=8192).contains(&self.resize),
             "data.resize",
             self.resize,
             "it must be from data.crop to 8192",
         )?;
-        require(
-            (2..=65_536).contains(&self.labels),
-            "data.labels",
-            self.labels,
-            "it must be from 2 to 65536",
-        )?;
+        within("data.labels", self.labels, 2..=65_536)?;
         let least = if self.labels > 256 { 2 } else { 1 };
         require(
             (least..=16).contains(&self.label_bytes),

@@ -3,7 +3,7 @@
 use bagcert_certifier::{PatchSize, rectangles_of_area};
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, is_default, require};
+use super::{ConfigError, is_default, require, within};
 
 /// L_R with its margin M and the one-hot penalty (Section 3.3).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -160,12 +160,7 @@ impl LossConfig {
             self.one_hot,
             "it must be 0 or more",
         )?;
-        require(
-            (0.01..=1000.0).contains(&self.temperature),
-            "loss.temperature",
-            self.temperature,
-            "it must be from 0.01 to 1000",
-        )?;
+        within("loss.temperature", self.temperature, 0.01..=1000.0)?;
         require(
             self.scores == Scores::Heaviside || self.temperature == 1.0,
             "loss.temperature",

@@ -8,8 +8,11 @@ mod network;
 mod paths;
 mod training;
 
+use std::borrow::Cow;
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, Read};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -81,7 +84,7 @@ pub enum ConfigError {
         /// What was given.
         value: String,
         /// What it must be.
-        reason: &'static str,
+        reason: Cow<'static, str>,
     },
 }
 
@@ -109,13 +112,26 @@ fn require(
     holds: bool,
     key: &'static str,
     value: impl ToString,
-    reason: &'static str,
+    reason: impl Into<Cow<'static, str>>,
 ) -> Result<(), ConfigError> {
     if holds {
         return Ok(());
     }
-    let value = value.to_string();
-    Err(ConfigError::Value { key, value, reason })
+    Err(ConfigError::Value {
+        key,
+        value: value.to_string(),
+        reason: reason.into(),
+    })
+}
+
+/// An error that names `key` and `range` unless `value` lies in it.
+fn within<T: PartialOrd + Display>(
+    key: &'static str,
+    value: T,
+    range: RangeInclusive<T>,
+) -> Result<(), ConfigError> {
+    let reason = format!("it must be from {} to {}", range.start(), range.end());
+    require(range.contains(&value), key, value, reason)
 }
 
 impl Config {

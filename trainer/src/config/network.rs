@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, default_one, default_true, is_default, require};
+use super::{ConfigError, default_one, default_true, is_default, require, within};
 
 /// A residual network whose receptive field is set by which blocks have kernel size 3 (Section A.1).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -76,24 +76,9 @@ impl NetworkConfig {
     /// Names the first key whose value is not.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         let blocks = self.kernels.len();
-        require(
-            (1..=8192).contains(&self.width),
-            "network.width",
-            self.width.to_string(),
-            "it must be from 1 to 8192",
-        )?;
-        require(
-            (1..=16).contains(&self.stem_kernel),
-            "network.stem_kernel",
-            self.stem_kernel.to_string(),
-            "it must be from 1 to 16",
-        )?;
-        require(
-            (1..=8).contains(&self.stem_stride),
-            "network.stem_stride",
-            self.stem_stride.to_string(),
-            "it must be from 1 to 8",
-        )?;
+        within("network.width", self.width, 1..=8192)?;
+        within("network.stem_kernel", self.stem_kernel, 1..=16)?;
+        within("network.stem_stride", self.stem_stride, 1..=8)?;
         require(
             (1..=64).contains(&blocks),
             "network.kernels",
@@ -106,36 +91,18 @@ impl NetworkConfig {
             format!("{:?}", self.kernels),
             "a block's kernel is 1 or 3",
         )?;
-        for (key, list, most, reason) in [
-            (
-                "network.strides",
-                &self.strides,
-                8,
-                "it must list one stride from 1 to 8 for each block of network.kernels",
-            ),
-            (
-                "network.widths",
-                &self.widths,
-                8192,
-                "it must list one width from 1 to 8192 for each block of network.kernels",
-            ),
-            (
-                "network.hidden_widths",
-                &self.hidden_widths,
-                8192,
-                "it must list one width from 1 to 8192 for each block of network.kernels",
-            ),
-            (
-                "network.dilations",
-                &self.dilations,
-                8,
-                "it must list one dilation from 1 to 8 for each block of network.kernels",
-            ),
+        for (key, list, most) in [
+            ("network.strides", &self.strides, 8),
+            ("network.widths", &self.widths, 8192),
+            ("network.hidden_widths", &self.hidden_widths, 8192),
+            ("network.dilations", &self.dilations, 8),
         ] {
             let Some(list) = list else {
                 continue;
             };
             let holds = list.len() == blocks && list.iter().all(|n| (1..=most).contains(n));
+            let reason =
+                format!("it must list a number from 1 to {most} for each block of network.kernels");
             require(holds, key, format!("{list:?}"), reason)?;
         }
         if let Some(dilations) = &self.dilations {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, Patch, default_one, paths, require};
+use super::{ConfigError, Patch, default_one, paths, require, within};
 
 /// Start, optimiser, schedule, length and arithmetic.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -115,12 +115,7 @@ impl TrainingConfig {
                 "it must list the dilations of the network in training.initial, a single file, each of 1 or more",
             )?;
         }
-        require(
-            (1..=100_000).contains(&self.epochs),
-            "training.epochs",
-            self.epochs,
-            "it must be from 1 to 100000",
-        )?;
+        within("training.epochs", self.epochs, 1..=100_000)?;
         require(
             (2..=65_536).contains(&self.batch),
             "training.batch",
@@ -159,12 +154,7 @@ impl TrainingConfig {
             self.checkpoint_every,
             "it must be 1 or more",
         )?;
-        require(
-            (1..=16).contains(&self.cell_stride),
-            "training.cell_stride",
-            self.cell_stride,
-            "it must be from 1 to 16",
-        )?;
+        within("training.cell_stride", self.cell_stride, 1..=16)?;
         let positive = |value: f64| value.is_finite() && value > 0.0;
         let norm = self.clip_norm.unwrap_or(1.0);
         require(
