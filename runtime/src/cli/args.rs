@@ -2,18 +2,20 @@
 
 use std::ffi::OsString;
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use bagcert_certifier::{Condition, PatchSize, rectangles_of_area};
+use bagcert_certifier::{Condition, MaskSet, PatchSize, Span, rectangles_of_area};
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use bagcert::admission::AdmittedModel;
 use bagcert::frames::{Input, Size};
 
 use super::figure::FigureArgs;
 use super::manifest::ManifestArgs;
 use super::sign::{SignArgs, VerifyArgs};
 use super::stop::Stop;
+use super::targets::TargetArgs;
 use super::trust::TrustArgs;
 
 /// Image classification with answers certified against adversarial patches.
@@ -95,7 +97,7 @@ pub(crate) struct EvalArgs {
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<NonZeroUsize>,
     /// Threads, each with its own engine; the verdicts do not depend on it [default: all cores].
-    #[arg(long, value_name = "T", value_parser = parse_threads)]
+    #[arg(long, value_name = "T", value_parser = up_to::<MAX_THREADS>)]
     pub(crate) threads: Option<NonZeroUsize>,
     /// How to write the results: the summary (table, json) or every frame (jsonl, csv).
     #[arg(long, value_enum, default_value_t = EvalFormat::Table)]
@@ -125,10 +127,10 @@ pub(crate) struct BenchArgs {
     #[command(flatten)]
     pub(crate) trust: TrustArgs,
     /// Frames to time, after a warm-up.
-    #[arg(long, value_name = "N", default_value = "1000")]
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = up_to::<MAX_FRAMES>)]
     pub(crate) frames: NonZeroUsize,
     /// Threads, each with its own engine and its share of the frames.
-    #[arg(long, value_name = "T", default_value = "1", value_parser = parse_threads)]
+    #[arg(long, value_name = "T", default_value = "1", value_parser = up_to::<MAX_THREADS>)]
     pub(crate) threads: NonZeroUsize,
     /// A patch size of the certificate, width first; may be repeated.
     #[arg(long, value_name = "WxH", default_value = "5x5", value_parser = parse_patch)]
@@ -176,17 +178,6 @@ pub(crate) struct PatchArgs {
     pub(crate) mask_step: NonZeroU32,
 }
 
-/// Where results go.
-#[derive(Debug, Args)]
-pub(crate) struct TargetArgs {
-    /// Write the results to this file, which appears only once it is whole [default: standard output].
-    #[arg(long, value_name = "FILE")]
-    pub(crate) output: Option<PathBuf>,
-    /// Write an HTML report into this folder, which must be new, empty, or an earlier report.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) report: Option<PathBuf>,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum RowFormat {
     /// For people: one line per frame.
@@ -218,8 +209,10 @@ pub(crate) enum InspectFormat {
 }
 
 impl PatchArgs {
-    /// The patch sizes asked for, in order and without repeats, all of them fitting the image.
-    pub(crate) fn sizes(&self, image: Size) -> Result<Vec<PatchSize>, Stop> {
+    /// The patch sizes asked for, in order and without repeats, all of them fitting the model's image and its masks
+    /// its score map.
+    pub(crate) fn sizes(&self, model: &AdmittedModel) -> Result<Vec<PatchSize>, Stop> {
+        let image = model.image_size();
         let mut sizes: Vec<PatchSize> = Vec::new();
         for &patch in &self.patch {
             check_fits(patch, image)?;
@@ -240,8 +233,48 @@ impl PatchArgs {
                 unique.push(patch);
             }
         }
+        check_masks(model, &unique, self.condition, self.mask_step)?;
         Ok(unique)
     }
+}
+
+/// Masks must leave something to answer with, and a step between them is for masks only.
+pub(crate) fn check_masks(
+    model: &AdmittedModel,
+    patches: &[PatchSize],
+    condition: Condition,
+    step: NonZeroU32,
+) -> Result<(), Stop> {
+    if condition.masking().is_none() {
+        if step > NonZeroU32::MIN {
+            return Err(Stop::Usage(format!(
+                "--mask-step {step}: condition {condition} has no masks; leave it out, or use --condition mask or double-mask"
+            )));
+        }
+        return Ok(());
+    }
+    let (geometry, shape) = (model.geometry(), model.shape());
+    let cells = |span: Span| (span.last - span.first + 1) as usize;
+    for patch in patches {
+        let one = std::slice::from_ref(patch);
+        // A patch that does not fit is another error.
+        let Ok(set) = MaskSet::new(&geometry, one) else {
+            continue;
+        };
+        let set = set.with_step(step);
+        let mut windows = set.windows();
+        if windows
+            .any(|window| (cells(window.x), cells(window.y)) == (shape.width(), shape.height()))
+        {
+            return Err(Stop::Usage(format!(
+                "--condition {condition}: a mask for {patch} with a step of {step} covers all {}x{} cells of the score \
+                 map, which leaves no vote to answer with; use smaller patches, a smaller --mask-step, or --condition 3.2",
+                shape.width(),
+                shape.height(),
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// A patch must lie inside the image.
@@ -276,27 +309,45 @@ pub(crate) fn parse_condition(text: &str) -> Result<Condition, String> {
 }
 
 /// More threads than this would be a slip of the finger.
-const MAX_THREADS: usize = 1024;
+pub(crate) const MAX_THREADS: usize = 1024;
 
-pub(crate) fn parse_threads(text: &str) -> Result<NonZeroUsize, String> {
+/// More frames than this to time, too: their times are kept.
+const MAX_FRAMES: usize = 10_000_000;
+
+pub(crate) fn up_to<const MOST: usize>(text: &str) -> Result<NonZeroUsize, String> {
     text.parse()
         .ok()
-        .filter(|threads: &NonZeroUsize| threads.get() <= MAX_THREADS)
-        .ok_or_else(|| format!("{text:?} is not a number from 1 to {MAX_THREADS}"))
+        .filter(|number: &NonZeroUsize| number.get() <= MOST)
+        .ok_or_else(|| format!("{text:?} is not a number from 1 to {MOST}"))
 }
 
+/// A file, a folder or a data set. What looks like a data set, is none and lies nowhere was a slip in its layout.
 fn input_parser() -> impl TypedValueParser<Value = Input> {
-    OsStringValueParser::new().map(|argument: OsString| Input::parse(&argument))
+    OsStringValueParser::new().try_map(|argument: OsString| match Input::parse(&argument) {
+        Input::Path(path) if names_a_set(&path) && !path.exists() => Err(no_set(&path)),
+        input => Ok(input),
+    })
 }
 
 pub(crate) fn data_parser() -> impl TypedValueParser<Value = Input> {
     OsStringValueParser::new().try_map(|argument: OsString| match Input::parse(&argument) {
-        Input::Path(path) => Err(format!(
-            "{}: a data set is written cifar10:DIR, cifar10:DIR:train, cifar10:FILE, \
-             records:CLASSES/BYTES:FILE, with 2 to 256 classes and 1 to 16 label bytes, \
-             folder:DIR or folder:RESIZE:DIR, with a shorter side of 1 to 8192 pixels",
-            path.display()
-        )),
+        Input::Path(path) => Err(no_set(&path)),
         data => Ok(data),
     })
+}
+
+fn names_a_set(path: &Path) -> bool {
+    let text = path.to_string_lossy();
+    ["records:", "folder:"]
+        .iter()
+        .any(|kind| text.starts_with(kind))
+}
+
+fn no_set(path: &Path) -> String {
+    format!(
+        "{}: a data set is written cifar10:DIR, cifar10:DIR:train, cifar10:FILE, \
+         records:CLASSES/BYTES:FILE, with 2 to 65536 classes and 1 to 16 label bytes (at least 2 for more than \
+         256 classes), folder:DIR or folder:RESIZE:DIR, with a shorter side of 1 to 8192 pixels",
+        path.display()
+    )
 }

@@ -9,7 +9,7 @@ use bagcert::integrity::LoadedModel;
 use bagcert::pipeline::Query;
 use indicatif::ProgressBar;
 
-use super::args::{BenchArgs, check_fits};
+use super::args::{BenchArgs, check_fits, check_masks};
 use super::output::Output;
 use super::stop::{Stop, with_causes};
 use super::table::{Align, Columns, named};
@@ -32,11 +32,17 @@ pub(crate) fn run(args: &BenchArgs) -> Result<usize, Stop> {
     for patch in &args.patch {
         check_fits(*patch, size)?;
     }
+    check_masks(
+        model.admitted(),
+        &args.patch,
+        args.condition,
+        args.mask_step,
+    )?;
     let (frames, errors) = Frames::open(&args.inputs, size);
     if let Some(error) = errors.first() {
         return Err(Stop::Input(with_causes(error)));
     }
-    let mut output = Output::open(None)?;
+    let mut output = Output::stdout();
     let query = Query {
         patches: args.patch.clone(),
         condition: args.condition,

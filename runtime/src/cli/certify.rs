@@ -8,12 +8,11 @@ use bagcert::report::Gallery;
 use bagcert::tally::Tally;
 
 use super::args::{CertifyArgs, RowFormat};
-use super::output::Output;
 use super::rows::{CSV_HEADER, Row, csv_lines, json_lines};
 use super::stop::Stop;
 use super::table::{FrameTable, summary};
 use super::workers::{Job, progress};
-use super::{page, say};
+use super::{labelled, page, say};
 
 /// Frames drawn in a report; the page says how many there were.
 const SHOWN: usize = 48;
@@ -22,10 +21,12 @@ const SHOWN: usize = 48;
 pub(crate) fn run(args: &CertifyArgs) -> Result<usize, Stop> {
     let loaded = args.trust.load(&args.model)?;
     let (model, size) = (loaded.admitted(), loaded.admitted().image_size());
-    let patches = args.patches.sizes(size)?;
+    let patches = args.patches.sizes(model)?;
     let condition = args.patches.condition;
-    page::check(args.targets.report.as_deref())?;
-    let mut output = Output::open(args.targets.output.as_deref())?;
+    for input in &args.inputs {
+        labelled::check_labels(&args.model, model, input)?;
+    }
+    let mut output = args.targets.open(&args.trust, &args.model, &args.inputs)?;
     let (frames, errors) = Frames::open(&args.inputs, size);
     for error in &errors {
         say(&format!("bagcert: {error}"));

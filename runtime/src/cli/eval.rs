@@ -10,7 +10,6 @@ use serde::Serialize;
 
 use super::args::{EvalArgs, EvalFormat};
 use super::labelled::{self, Labelled};
-use super::output::Output;
 use super::rows::{CSV_HEADER, Row, csv_lines, json, json_lines};
 use super::stop::Stop;
 use super::table::{milliseconds, summary};
@@ -24,11 +23,11 @@ const SHOWN_PER_KIND: usize = 8;
 pub(crate) fn run(args: &EvalArgs) -> Result<usize, Stop> {
     let loaded = args.trust.load(&args.model)?;
     let (model, size) = (loaded.admitted(), loaded.admitted().image_size());
-    let patches = args.patches.sizes(size)?;
+    let patches = args.patches.sizes(model)?;
     let condition = args.patches.condition;
     let data = labelled::open(&args.model, model, &args.data)?;
-    page::check(args.targets.report.as_deref())?;
-    let mut output = Output::open(args.targets.output.as_deref())?;
+    let input = std::slice::from_ref(&args.data);
+    let mut output = args.targets.open(&args.trust, &args.model, input)?;
     let Labelled {
         name: data,
         mut frames,

@@ -12,7 +12,7 @@ use bagcert::results::{Drawing, Example, Kind, Measured, Paper, Score, Subject};
 use bagcert_certifier::{Condition, PatchSize};
 use clap::{Args, ValueEnum};
 
-use super::args::{check_fits, data_parser, parse_condition, parse_patch, parse_threads};
+use super::args::{MAX_THREADS, check_fits, data_parser, parse_condition, parse_patch, up_to};
 use super::labelled;
 use super::output::Output;
 use super::say;
@@ -27,6 +27,12 @@ const IMAGENET_SIZE: Size = Size {
     height: 224,
 };
 
+/// The patch where none is asked for: the paper's.
+const PATCH: PatchSize = match PatchSize::new(5, 5) {
+    Ok(patch) => patch,
+    Err(_) => unreachable!(),
+};
+
 #[derive(Debug, Args)]
 pub(crate) struct FigureArgs {
     /// What to draw.
@@ -38,34 +44,25 @@ pub(crate) struct FigureArgs {
     #[command(flatten)]
     trust: TrustArgs,
     /// The labelled data, for all kinds but `frame`: as `eval --data`.
-    #[arg(
-        long,
-        value_name = "cifar10:DIR",
-        value_parser = data_parser(),
-        required_unless_present = "frame"
-    )]
+    #[arg(long, value_name = "cifar10:DIR", value_parser = data_parser())]
     data: Option<Input>,
     /// The image file that `frame` is about.
-    #[arg(
-        long,
-        value_name = "FILE",
-        required_if_eq("kind", "frame"),
-        conflicts_with = "data"
-    )]
+    #[arg(long, value_name = "FILE")]
     frame: Option<PathBuf>,
-    /// The patch of `speed`, `conditions` and `frame`.
-    #[arg(long, value_name = "WxH", default_value = "5x5", value_parser = parse_patch)]
-    patch: PatchSize,
-    /// A condition of `squares` and `shapes`; may be repeated. Under mask and double-mask each patch has a
-    /// predictor to itself.
-    #[arg(long, default_value = "3.2", value_parser = parse_condition)]
+    /// The patch of `speed`, `conditions` and `frame` [default: 5x5].
+    #[arg(long, value_name = "WxH", value_parser = parse_patch)]
+    patch: Option<PatchSize>,
+    /// A condition of `squares` and `shapes`; may be repeated [default: 3.2].
+    ///
+    /// Under mask and double-mask each patch has a predictor to itself.
+    #[arg(long, value_parser = parse_condition)]
     condition: Vec<Condition>,
-    /// The largest side in `squares`.
-    #[arg(long, value_name = "N", default_value = "12", value_parser = clap::value_parser!(u32).range(1..=4096))]
-    largest: u32,
-    /// Pixels of the patches in `shapes`.
-    #[arg(long, value_name = "N", default_value = "24", value_parser = clap::value_parser!(u32).range(1..))]
-    area: u32,
+    /// The largest side in `squares` [default: 12].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    largest: Option<u32>,
+    /// Pixels of the patches in `shapes` [default: 24].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    area: Option<u32>,
     /// Mark what the paper states of its own models on these images, CIFAR-10 or ImageNet, apart from what is measured.
     #[arg(long)]
     paper: bool,
@@ -73,7 +70,7 @@ pub(crate) struct FigureArgs {
     #[arg(long, value_name = "N")]
     limit: Option<NonZeroUsize>,
     /// Threads, each with its own engine; the accuracies do not depend on it [default: all cores].
-    #[arg(long, value_name = "T", value_parser = parse_threads)]
+    #[arg(long, value_name = "T", value_parser = up_to::<MAX_THREADS>)]
     threads: Option<NonZeroUsize>,
     /// The folder for KIND.csv and KIND.svg; it is made where it is not there.
     #[arg(long, value_name = "DIR")]
@@ -94,38 +91,87 @@ enum FigureKind {
     Frame,
 }
 
+impl FigureArgs {
+    fn patch(&self) -> PatchSize {
+        self.patch.unwrap_or(PATCH)
+    }
+
+    /// Asks for what the figure needs, and refuses what it would not look at.
+    fn check(&self) -> Result<(), Stop> {
+        use FigureKind::{Conditions, Frame, Shapes, Speed, Squares};
+        if self.kind == Frame && self.frame.is_none() {
+            return Err(self.lacks("--frame"));
+        }
+        let measured = &[Speed, Conditions, Squares, Shapes][..];
+        for (option, given, kinds) in [
+            ("--data", self.data.is_some(), measured),
+            ("--limit", self.limit.is_some(), measured),
+            ("--threads", self.threads.is_some(), measured),
+            ("--paper", self.paper, measured),
+            ("--frame", self.frame.is_some(), &[Frame]),
+            ("--patch", self.patch.is_some(), &[Speed, Conditions, Frame]),
+            (
+                "--condition",
+                !self.condition.is_empty(),
+                &[Squares, Shapes],
+            ),
+            ("--largest", self.largest.is_some(), &[Squares]),
+            ("--area", self.area.is_some(), &[Shapes]),
+        ] {
+            if given && !kinds.contains(&self.kind) {
+                let kinds: Vec<String> = kinds.iter().map(ToString::to_string).collect();
+                return Err(Stop::Usage(format!(
+                    "{option} has no effect on `bagcert figure {}`, only on {}; leave it out",
+                    self.kind,
+                    kinds.join(", ")
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn lacks(&self, option: &str) -> Stop {
+        Stop::Usage(format!(
+            "`bagcert figure {}` needs {option}; see `bagcert figure --help`",
+            self.kind
+        ))
+    }
+}
+
+impl std::fmt::Display for FigureKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let value = self.to_possible_value();
+        f.write_str(value.as_ref().map_or("", |value| value.get_name()))
+    }
+}
+
 /// Runs the command; the number of inputs that could not be used.
 pub(crate) fn run(args: &FigureArgs) -> Result<usize, Stop> {
+    args.check()?;
     let models = args
         .model
         .iter()
         .map(|path| Ok((path.as_path(), args.trust.load(path)?)))
         .collect::<Result<Vec<_>, Stop>>()?;
     for (_, model) in &models {
-        check_fits(args.patch, model.admitted().image_size())?;
+        check_fits(args.patch(), model.admitted().image_size())?;
     }
     let kind = match args.kind {
         FigureKind::Speed => Kind::Speed,
         FigureKind::Conditions => Kind::Conditions,
         FigureKind::Squares => Kind::Squares,
         FigureKind::Shapes => Kind::Shapes,
-        FigureKind::Frame if args.paper => {
-            return Err(Stop::Usage(
-                "--paper: the paper states no figures of a single frame".into(),
-            ));
-        }
         FigureKind::Frame => return frame(args, &models),
     };
-    let Some(data) = &args.data else {
-        return Err(Stop::Usage(
-            "--frame is for `bagcert figure frame`; give --data".into(),
-        ));
-    };
+    let data = args.data.as_ref().ok_or_else(|| args.lacks("--data"))?;
     let subject = Subject {
-        patch: args.patch,
-        conditions: args.condition.clone(),
-        largest: args.largest,
-        area: args.area,
+        patch: args.patch(),
+        conditions: match args.condition.as_slice() {
+            [] => vec![Condition::SumWindow32],
+            given => given.to_vec(),
+        },
+        largest: args.largest.unwrap_or(12),
+        area: args.area.unwrap_or(24),
         paper: args.paper.then(|| stated(data, &models)).transpose()?,
     };
     if let Some(reason) = subject.paper.and_then(|paper| paper.lacks(kind, &subject)) {
@@ -135,6 +181,12 @@ pub(crate) fn run(args: &FigureArgs) -> Result<usize, Stop> {
     let mut failures = 0;
     for (path, model) in &models {
         let (found, failed) = measure(args, kind, &subject, path, model, data)?;
+        if found.scores.iter().all(|score| score.tally.frames == 0) {
+            return Err(Stop::Input(format!(
+                "{}: no frame could be read, so nothing is drawn; look at --data",
+                path.display()
+            )));
+        }
         measured.push(found);
         failures += failed;
     }
@@ -250,10 +302,13 @@ fn measure(
     Ok((measured, failures))
 }
 
-/// Figure 5, of one frame and the first model.
+/// Figure 5, of one frame and one model.
 fn frame(args: &FigureArgs, models: &[(&Path, LoadedModel)]) -> Result<usize, Stop> {
-    let (Some(file), Some((_, model))) = (&args.frame, models.first()) else {
-        return Err(Stop::Usage("figure frame: give --frame FILE".into()));
+    let file = args.frame.as_ref().ok_or_else(|| args.lacks("--frame"))?;
+    let [(_, model)] = models else {
+        return Err(Stop::Usage(
+            "--model: `bagcert figure frame` is of one model; give one".into(),
+        ));
     };
     let admitted = model.admitted();
     let size = admitted.image_size();
@@ -266,7 +321,7 @@ fn frame(args: &FigureArgs, models: &[(&Path, LoadedModel)]) -> Result<usize, St
     let frame = frames.load(0, size, names).map_err(|error| input(&error))?;
     let queries = [Condition::SumGlobal33, Condition::SumWindow32].map(|condition| {
         bagcert::pipeline::Query {
-            patches: vec![args.patch],
+            patches: vec![args.patch()],
             condition,
             mask_step: std::num::NonZeroU32::MIN,
             largest_square: false,
@@ -303,7 +358,7 @@ fn write(folder: &Path, name: &str, drawing: &Drawing) -> Result<(), Stop> {
     })?;
     for (ending, text) in [("csv", &drawing.csv), ("svg", &drawing.svg)] {
         let path = folder.join(format!("{name}.{ending}"));
-        let mut output = Output::open(Some(&path))?;
+        let mut output = Output::to(&path)?;
         output.write(text)?;
         output.finish()?;
         say(&format!("written: {}", path.display()));

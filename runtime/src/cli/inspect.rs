@@ -16,7 +16,7 @@ use super::stop::Stop;
 /// Runs the command. A refused model ends with its reason and status 3; with `--format json` the
 /// standard output says so as well.
 pub(crate) fn run(args: &InspectArgs) -> Result<usize, Stop> {
-    let mut output = Output::open(None)?;
+    let mut output = Output::stdout();
     let loaded = match LoadedModel::bare(&args.model) {
         Ok(loaded) => loaded,
         Err(error) => {

@@ -45,11 +45,7 @@ pub(crate) fn open(path: &Path, model: &AdmittedModel, data: &Input) -> Result<L
             errors,
         });
     }
-    let (what, classes) = match data {
-        Input::Records { layout, .. } => ("these records have", layout.classes()),
-        _ => ("CIFAR-10 has", CIFAR10_CLASSES),
-    };
-    check_count(path, model, what, classes)?;
+    check_labels(path, model, data)?;
     let (frames, errors) = Frames::open(std::slice::from_ref(data), model.image_size());
     Ok(Labelled {
         name: name(data),
@@ -58,13 +54,23 @@ pub(crate) fn open(path: &Path, model: &AdmittedModel, data: &Input) -> Result<L
     })
 }
 
+/// Records carry labels of so many classes; image files may carry the model's own.
+pub(crate) fn check_labels(path: &Path, model: &AdmittedModel, data: &Input) -> Result<(), Stop> {
+    let (what, classes) = match data {
+        Input::Records { layout, .. } => ("records have", layout.classes()),
+        Input::Cifar10 { .. } => ("CIFAR-10 has", CIFAR10_CLASSES),
+        Input::Path(_) | Input::Folder { .. } => return Ok(()),
+    };
+    check_count(path, model, &format!("{}: {what}", name(data)), classes)
+}
+
 fn check_count(path: &Path, model: &AdmittedModel, what: &str, classes: usize) -> Result<(), Stop> {
     let found = model.shape().classes();
     if found == classes {
         return Ok(());
     }
     Err(Stop::Usage(format!(
-        "--data: {what} {classes} classes, but the model {} has {found}",
+        "{what} {classes} classes, but the model {} has {found}",
         path.display()
     )))
 }
@@ -76,7 +82,7 @@ fn in_order(
     folder: &Path,
     found: Vec<String>,
 ) -> Result<Vec<String>, Stop> {
-    let what = format!("the folder {} has", folder.display());
+    let what = format!("--data: the folder {} has", folder.display());
     check_count(path, model, &what, found.len())?;
     if !model.has_class_names() {
         return Ok(found);

@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use bagcert::integrity::{self, LoadedModel, Manifest, ManifestError, Standing};
+use bagcert::integrity::{self, GoldenFrame, LoadedModel, Manifest, ManifestError, Standing};
 use bagcert_certifier::{Condition, PatchSize};
 use clap::Args;
 
@@ -48,6 +48,15 @@ pub(crate) fn run(args: &ManifestArgs) -> Result<usize, Stop> {
         let mut pipeline = loaded.pipeline()?;
         for frame in &args.frames {
             let relative = relative(frame, &path)?;
+            if golden
+                .iter()
+                .any(|known: &GoldenFrame| known.frame == relative)
+            {
+                return Err(Stop::Usage(format!(
+                    "{}: this golden frame is named twice; name it once",
+                    frame.display()
+                )));
+            }
             for condition in &args.condition {
                 let patches = args.patch.clone();
                 golden.push(loaded.record(&mut pipeline, &relative, patches, *condition)?);
@@ -57,14 +66,14 @@ pub(crate) fn run(args: &ManifestArgs) -> Result<usize, Stop> {
     let wrong = |reason: ManifestError| Stop::Usage(format!("{}: {reason}", path.display()));
     let manifest = Manifest::new(loaded.fingerprint().clone(), golden).map_err(wrong)?;
     let text = manifest.to_toml().map_err(wrong)?;
-    let mut output = Output::open(Some(&path))?;
+    let mut output = Output::to(&path)?;
     output.write(&text)?;
     output.finish()?;
     say(&format!(
         "bagcert: wrote {}: SHA-256 {}, {} golden frames",
         path.display(),
         manifest.model().sha256,
-        manifest.golden().len()
+        manifest.frames()
     ));
     let signature = integrity::signature_path(&args.model);
     if signature.exists() {

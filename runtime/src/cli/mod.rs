@@ -14,6 +14,7 @@ mod rows;
 mod sign;
 mod stop;
 mod table;
+mod targets;
 mod trust;
 mod workers;
 

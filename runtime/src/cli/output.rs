@@ -25,14 +25,16 @@ enum Sink {
 }
 
 impl Output {
-    /// Opens the destination; `None` is the standard output.
-    pub(crate) fn open(path: Option<&Path>) -> Result<Output, Stop> {
-        let Some(path) = path else {
-            return Ok(Output {
-                sink: Sink::Stdout(io::stdout()),
-                head: String::new(),
-            });
-        };
+    /// The standard output.
+    pub(crate) fn stdout() -> Output {
+        Output {
+            sink: Sink::Stdout(io::stdout()),
+            head: String::new(),
+        }
+    }
+
+    /// The file, pipe or device at `path`.
+    pub(crate) fn to(path: &Path) -> Result<Output, Stop> {
         let context = || {
             format!(
                 "{}: cannot be written; choose another --output",

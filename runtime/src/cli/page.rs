@@ -1,5 +1,6 @@
 //! What the commands put into their HTML report.
 
+use std::fs;
 use std::path::Path;
 
 use bagcert::admission::AdmittedModel;
@@ -52,9 +53,23 @@ impl Page<'_> {
     }
 }
 
-/// Refuses a report folder that holds something else, before any work is done.
+/// Refuses a report folder that holds something else, before any work is done, and makes the folder around it.
 pub(crate) fn check(folder: Option<&Path>) -> Result<(), Stop> {
-    folder.map_or(Ok(()), |folder| report::check_target(folder).map_err(stop))
+    let Some(folder) = folder else {
+        return Ok(());
+    };
+    report::check_target(folder).map_err(stop)?;
+    let parent = folder.parent().unwrap_or(folder);
+    if parent.as_os_str().is_empty() || parent.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(parent).map_err(|error| {
+        Stop::Usage(format!(
+            "--report {}: the folder {} cannot be made: {error}",
+            folder.display(),
+            parent.display()
+        ))
+    })
 }
 
 fn stop(error: ReportError) -> Stop {
@@ -62,6 +77,7 @@ fn stop(error: ReportError) -> Stop {
         ReportError::Taken { .. } | ReportError::NotAFolder { .. } => {
             Stop::Usage(format!("--report {error}"))
         }
-        other => Stop::Failed(other.into()),
+        // Its words hold the system's reason already.
+        other => Stop::Failed(anyhow::anyhow!("--report {other}")),
     }
 }

@@ -45,7 +45,7 @@ pub(crate) fn sign(args: &SignArgs) -> Result<usize, Stop> {
             path.display()
         )));
     }
-    let mut output = Output::open(Some(&path))?;
+    let mut output = Output::to(&path)?;
     output.write_bytes(&signature)?;
     output.finish()?;
     say(&format!("bagcert: wrote {}", path.display()));
@@ -56,12 +56,12 @@ pub(crate) fn sign(args: &SignArgs) -> Result<usize, Stop> {
 pub(crate) fn verify(args: &VerifyArgs) -> Result<usize, Stop> {
     let key = public_key(&args.public_key)?;
     let manifest = integrity::verify(&args.model, &key)?;
-    let mut output = Output::open(None)?;
+    let mut output = Output::stdout();
     output.write(&format!(
         "{}: signed by this key; SHA-256 {} and {} golden frames as in the manifest\n",
         printable(&args.model.display().to_string()),
         manifest.model().sha256,
-        manifest.golden().len()
+        manifest.frames()
     ))?;
     output.finish()?;
     Ok(0)

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use bagcert::integrity::{LoadedModel, PublicKey};
+use bagcert::integrity::{self, LoadedModel, PublicKey};
 use clap::Args;
 
 use super::stop::Stop;
@@ -19,6 +19,16 @@ pub(crate) struct TrustArgs {
 }
 
 impl TrustArgs {
+    /// What is read where this model is loaded.
+    pub(crate) fn files(&self, model: &Path) -> Vec<PathBuf> {
+        let beside = [
+            model.to_owned(),
+            integrity::manifest_path(model),
+            integrity::signature_path(model),
+        ];
+        beside.into_iter().chain(self.public_key.clone()).collect()
+    }
+
     /// Loads the model, or says why it is refused.
     pub(crate) fn load(&self, path: &Path) -> Result<LoadedModel, Stop> {
         let key = self.public_key.as_deref().map(public_key).transpose()?;

@@ -1,9 +1,9 @@
 //! What an input on the command line says.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use bagcert_images::{Layout, Part};
+use bagcert_images::{Layout, Part, has_image_ending};
 
 /// One input as named on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +59,21 @@ impl Input {
             path: PathBuf::from(path),
             part,
         }
+    }
+
+    /// Whether the file at `place`, a canonical path, is one of those that this input stands for.
+    #[must_use]
+    pub fn reads(&self, place: &Path) -> bool {
+        let (Input::Path(path)
+        | Input::Cifar10 { path, .. }
+        | Input::Records { path, .. }
+        | Input::Folder { path, .. }) = self;
+        let Ok(path) = std::fs::canonicalize(path) else {
+            return false;
+        };
+        let records = |ending: &OsStr| ending == "bin" || ending == "xz";
+        let data = has_image_ending(place) || place.extension().is_some_and(records);
+        place == path || (data && place.starts_with(path))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The manifest of a model: which file it is, and what it answers on a few golden frames.
 
+use std::collections::BTreeSet;
 use std::path::{Component, Path};
 
 use bagcert_certifier::{Condition, GeometryError, PatchSize, UnknownCondition, Verdict};
@@ -251,6 +252,17 @@ impl Manifest {
     #[must_use]
     pub fn golden(&self) -> &[GoldenFrame] {
         &self.golden
+    }
+
+    /// How many golden frames there are, each counted once under however many conditions.
+    #[must_use]
+    pub fn frames(&self) -> usize {
+        let frames: BTreeSet<&str> = self
+            .golden
+            .iter()
+            .map(|golden| golden.frame.as_str())
+            .collect();
+        frames.len()
     }
 
     fn check(&self) -> Result<(), ManifestError> {

@@ -113,7 +113,7 @@ fn the_paper_s_figures_are_of_its_own_images_patches_and_areas() {
     let arguments = ["figure", "frame", "--model", &model, "--frame", &frame];
     run(arguments.iter().chain(&["--paper", "--output", &to]))
         .ended(2)
-        .says(&["--paper", "single frame"]);
+        .says(&["--paper", "no effect", "frame"]);
     // Neither of other images, nor of those that a network was trained on.
     for other in [format!("records:10/1:{}", text(&sample())), data(), train] {
         figure("squares", &other, &["--paper"])
@@ -302,5 +302,33 @@ fn what_cannot_be_drawn_is_told() {
     figure(&three, &output, "conditions", &[])
         .ended(2)
         .says(&["10 classes"]);
+    // An option that would do nothing, and what a kind needs.
+    for (kind, options) in [
+        ("conditions", &["--area", "9"][..]),
+        ("conditions", &["--condition", "3.2"]),
+        ("conditions", &["--frame", "a.png"]),
+        ("squares", &["--patch", "5x5"]),
+        ("shapes", &["--largest", "5"]),
+        ("frame", &["--frame", "a.png"]),
+    ] {
+        figure(&model, &output, kind, options)
+            .ended(2)
+            .says(&[kind, "no effect"]);
+    }
+    let out = text(&output);
+    for (kind, needed) in [("frame", "--frame"), ("speed", "--data")] {
+        let arguments = ["figure", kind, "--model", &model, "--output", &out];
+        run(arguments).ended(2).says(&[kind, needed]);
+    }
+    let mut arguments = vec!["figure", "frame", "--frame", "a.png", "--output", &out];
+    arguments.extend(["--model", &model, "--model", &model]);
+    run(arguments).ended(2).says(&["one model"]);
     assert!(!output.exists(), "nothing was drawn");
+    // Data that cannot be read takes no earlier figure away.
+    figure(&model, &output, "conditions", &[]).ended(0);
+    let before = fs::read(output.join("conditions.csv")).unwrap();
+    let arguments = ["figure", "conditions", "--model", &model, "--output", &out];
+    let ran = run(arguments.iter().chain(&["--data", "cifar10:nowhere"])).ended(4);
+    ran.says(&["nowhere", "nothing is drawn"]);
+    assert_eq!(fs::read(output.join("conditions.csv")).unwrap(), before);
 }

@@ -298,3 +298,19 @@ fn golden_frames_are_named_from_the_manifests_folder() {
         crate::finish(command.current_dir(folder.path())).ended(0);
     }
 }
+
+#[test]
+fn golden_frames_are_counted_once_under_any_number_of_conditions() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = text(&colour_model(folder.path(), 32, 10));
+    let red = text(&plain(folder.path(), "red.png", RED));
+    let green = text(&plain(folder.path(), "green.png", GREEN));
+    let base = ["manifest", "--model", &model, "--condition", "3.2"];
+    let with = |more: &[&str]| run([&base[..], more].concat());
+    with(&["--condition", "mask", &red, &green])
+        .ended(0)
+        .says(&[", 2 golden frames"]);
+    with(&[&red, &green, &red])
+        .ended(2)
+        .says(&[&red, "named twice"]);
+}

@@ -260,3 +260,34 @@ fn a_step_of_nothing_is_refused() {
     ];
     run(arguments).ended(2).says(&["--mask-step"]);
 }
+
+#[test]
+fn a_step_without_masks_and_masks_that_leave_nothing_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = text(&colour_model(folder.path(), SIDE, 3));
+    let frame = text(&plain(folder.path(), "a.png", RED));
+    let certify = |patch: &str, condition: &str, step: &str| {
+        let args = [
+            "certify",
+            "--model",
+            &model,
+            "--patch",
+            patch,
+            "--condition",
+            condition,
+        ];
+        run(args.iter().chain(&["--mask-step", step, &frame]))
+    };
+    certify("5x5", "3.2", "2").ended(2).says(&["--mask-step 2"]);
+    certify("5x5", "3.2", "1").ended(0);
+    for condition in ["mask", "double-mask"] {
+        for (patch, step) in [("32x32", "1"), ("5x5", "1000"), ("5x5", "28")] {
+            let ran = certify(patch, condition, step).ended(2);
+            ran.says(&[patch, "32x32 cells", "no vote"]);
+            assert_eq!(ran.stdout, "");
+        }
+        // One row of cells is left.
+        certify("32x31", condition, "1").ended(0);
+        certify("5x5", condition, "27").ended(0);
+    }
+}

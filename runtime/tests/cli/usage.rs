@@ -90,7 +90,7 @@ fn other_arguments() {
         ran.says(&["--condition"]);
         assert_eq!(ran.stdout, "");
     }
-    let cases: [&[&str]; 12] = [
+    let cases: [&[&str]; 14] = [
         &[],
         &["certify"],
         &["certify", "--model", &model, "--patch", "5x5"],
@@ -125,6 +125,8 @@ fn other_arguments() {
         &["inspect", &model, "--format", "csv"],
         &["bench", &model, "--frames", "0"],
         &["bench", &model, "--threads", "0"],
+        &["bench", &model, "--frames", "18446744073709551615"],
+        &["bench", &model, "--mask-step", "2"],
     ];
     for case in cases {
         let ran = run(case).ended(2);
@@ -140,6 +142,28 @@ fn a_model_of_other_classes_is_not_evaluated_on_cifar() {
     let data = format!("cifar10:{}", text(&sample()));
     let ran = run(["eval", "--model", &model, "--patch", "5x5", "--data", &data]).ended(2);
     ran.says(&["10 classes", "has 3"]);
+    // Nor are its frames certified beside labels that mean something else.
+    let ran = run(["certify", "--model", &model, "--patch", "5x5", &data]).ended(2);
+    ran.says(&["10 classes", "has 3"]);
+    assert_eq!(ran.stdout, "");
+}
+
+#[test]
+fn a_slip_in_a_data_set_is_no_file_that_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = text(&colour_model(folder.path(), 32, 10));
+    let certify = |input: &str| run(["certify", "--model", &model, "--patch", "5x5", input]);
+    for input in [
+        "records:10/0:a",
+        "records:10:a",
+        "records:300/1:a",
+        "folder:0:a",
+    ] {
+        certify(input)
+            .ended(2)
+            .says(&[input, "CLASSES/BYTES", "65536"]);
+    }
+    certify("record:10/1:a").ended(4).says(&["No such file"]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::model::{GREEN, RED, colour_model, confetti, plain, small_model};
+use crate::model::{BLUE, GREEN, RED, colour_model, confetti, plain, small_model};
 use crate::{bagcert, finish, run, sample, text};
 
 /// Names in a folder, hidden ones too.
@@ -120,6 +120,49 @@ fn a_full_disk_leaves_no_half_file() {
 }
 
 #[test]
+fn what_a_command_reads_is_not_written_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = text(&colour_model(folder.path(), 32, 10));
+    let frames = folder.path().join("frames");
+    fs::create_dir(&frames).unwrap();
+    let frame = text(&plain(&frames, "a.png", RED));
+    let other = text(&plain(folder.path(), "b.png", BLUE));
+    let records = text(&folder.path().join("test_batch.bin"));
+    fs::copy(sample(), &records).unwrap();
+    let data = format!("cifar10:{records}");
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink(&model, &link).unwrap();
+    let manifest = model.replace(".onnx", ".toml");
+    let (link, frames) = (text(&link), text(&frames));
+    let certify = ["certify", "--model", &model, "--patch", "5x5"];
+    let eval = ["eval", "--model", &model, "--patch", "5x5", "--data", &data];
+    for (command, input, output) in [
+        (&certify[..], &frame, &model),
+        (&certify, &frame, &link),
+        (&certify, &frame, &manifest),
+        (&certify, &frame, &frame),
+        (&certify, &frames, &frame),
+        (&certify, &data, &records),
+        (&eval, &String::new(), &records),
+        (&eval, &String::new(), &model),
+    ] {
+        let before = fs::read(output).unwrap();
+        let inputs = [input.as_str()];
+        let inputs = inputs.iter().filter(|input| !input.is_empty());
+        let to = ["--output", output];
+        let ran = run(command.iter().chain(inputs).chain(&to)).ended(2);
+        ran.says(&["--output", output, "reads that file"]);
+        assert!(fs::read(output).unwrap() == before, "{output}");
+    }
+    // Another image, and results among the frames, are the user's to replace.
+    for output in [&other, &format!("{frames}/results.csv")] {
+        let to = [frames.as_str(), "--output", output];
+        run(certify.iter().chain(&to)).ended(0);
+        assert!(fs::read_to_string(output).unwrap().contains("red"));
+    }
+}
+
+#[test]
 fn a_folder_that_is_not_there() {
     let folder = tempfile::tempdir().unwrap();
     let model = text(&colour_model(folder.path(), 32, 3));
@@ -130,6 +173,16 @@ fn a_folder_that_is_not_there() {
     ])
     .ended(1);
     ran.says(&[&file]);
+    // A report is a folder, and those around it are made with it; where they cannot be, no frame is looked at.
+    let report = text(&folder.path().join("new/folder/report"));
+    let args = ["certify", "--model", &model, "--patch", "5x5", &frame];
+    run(args.iter().chain(&["--report", &report])).ended(0);
+    assert_eq!(names(Path::new(&report)), ["index.html"]);
+    let inside = format!("{frame}/inside/report");
+    let ran = run(args.iter().chain(&["--report", &inside])).ended(1);
+    ran.says(&["--report", &inside]);
+    assert_eq!(ran.stderr.matches("os error").count(), 1, "{}", ran.stderr);
+    assert_eq!(ran.stdout, "");
 }
 
 #[test]
