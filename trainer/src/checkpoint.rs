@@ -85,7 +85,7 @@ pub enum CheckpointError {
     /// A checkpoint of a run on other images.
     #[error(
         "{} was trained on other images: {reason}. Resume it with the images that it was begun with, or begin \
-         another run", path.display()
+         another run, with its weights by training.initial = {path:?}", path.display()
     )]
     OtherImages {
         /// The file.
@@ -332,14 +332,21 @@ impl Checkpoint {
     }
 
     /// Fails where the images that this was trained on are not those of `now`, whose classes and images are what
-    /// is there.
+    /// is there; a run that a damaged image ended before knows its images as `mendable`.
     ///
     /// # Errors
     /// Says what changed.
-    pub fn expect_images(&self, now: &Header) -> Result<(), CheckpointError> {
+    pub fn expect_images(
+        &self,
+        now: &Header,
+        mendable: &Fingerprint,
+    ) -> Result<(), CheckpointError> {
         let then = &self.header;
         let images = || {
             let (then, now) = (then.data.as_ref()?, now.data.as_ref()?);
+            if then == mendable {
+                return None;
+            }
             then.other_images(now, &self.header.classes)
         };
         match other_classes(&then.classes, &now.classes).or_else(images) {

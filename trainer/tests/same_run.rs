@@ -146,7 +146,7 @@ fn a_run_on_a_folder_is_not_resumed_on_another() {
     let one = data.join("train/cedar/002.png");
     let whole = fs::read(&one).unwrap();
     picture(2, 60, 60, 3).save(&one).unwrap();
-    begun.refused(&["train holds other images"]);
+    begun.refused(&["train holds other images", "training.initial = \""]);
     fs::write(&one, whole).unwrap();
     let last = data.join("val/cedar/003.JPEG");
     let whole = fs::read(&last).unwrap();
@@ -155,6 +155,88 @@ fn a_run_on_a_folder_is_not_resumed_on_another() {
     fs::write(&last, whole).unwrap();
     begun.goes_on();
     assert!(fs::read(&path).unwrap() == before, "the checkpoint changed");
+}
+
+/// What was trained is not lost with an image that is only chosen by; put right, it may have another length, and no other file.
+#[test]
+fn a_damaged_image_to_choose_by_costs_no_epoch() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("trees");
+    write_folder(&data, 8);
+    let kind = "kind = \"folder\"\nresize = 24\ncrop = 24";
+    let begun = Run::begun(folder.path(), &data, kind);
+    let longer = |name: &str| Run {
+        config: begun.config.clone(),
+        data: data.clone(),
+        output: folder.path().join(name),
+    };
+    let (whole, stopped) = (longer("whole"), longer("stopped"));
+    assert_eq!(whole.train(&["--epochs", "3"]), None);
+
+    let broken = data.join("val/cedar/002.png");
+    let intact = fs::read(&broken).unwrap();
+    let other = data.join("val/birch/001.JPEG");
+    let unchanged = fs::read(&other).unwrap();
+    let damage = || fs::write(&broken, &intact[..intact.len() / 2]).unwrap();
+    damage();
+    let checkpoint = |run: &Run| fs::read(run.output.join("checkpoint.safetensors")).unwrap();
+    let epoch = || {
+        let path = stopped.output.join("checkpoint.safetensors");
+        Checkpoint::read(&path).unwrap().header.epoch
+    };
+    let fails = |more: &[&str]| {
+        let error = stopped.train(more).expect("it measured a damaged image");
+        for part in ["epoch 1 is trained and kept", "cedar/002.png", "--resume"] {
+            assert!(error.contains(part), "{part} is not in: {error}");
+        }
+        assert_eq!(epoch(), 1);
+    };
+    fails(&["--epochs", "3"]);
+    // Nothing comes of trying again before it is put right.
+    let kept = checkpoint(&stopped);
+    fails(&["--resume", "--epochs", "3"]);
+    assert!(checkpoint(&stopped) == kept);
+
+    // Put right, it is the run that it was; so with a damage that another epoch meets, and after the last.
+    fs::write(&broken, &intact).unwrap();
+    assert_eq!(stopped.train(&["--resume", "--epochs", "3"]), None);
+    assert!(checkpoint(&stopped) == checkpoint(&whole));
+    let log = |run: &Run| -> Vec<serde_json::Value> {
+        let log = fs::read_to_string(run.output.join("log.jsonl")).unwrap();
+        log.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    };
+    let (found, expected) = (log(&stopped), log(&whole));
+    assert_eq!((found.len(), expected.len()), (3, 3));
+    for (found, expected) in found.iter().zip(&expected) {
+        for key in ["epoch", "loss", "learning_rate", "validation"] {
+            assert_eq!(found[key], expected[key], "{key}");
+        }
+        assert!(found["validation"].is_object());
+    }
+
+    let (last, one) = (longer("last"), longer("one"));
+    assert_eq!(one.train(&[]), None);
+    damage();
+    assert!(last.train(&[]).is_some());
+    // Only the names of the part that was damaged are enough: what is trained on is as it was, and no file is gone.
+    let taught = data.join("train/ash/002.png");
+    let before = fs::read(&taught).unwrap();
+    picture(0, 61, 60, 3).save(&taught).unwrap();
+    last.refused(&["train holds other images", "training.initial", "last"]);
+    fs::write(&taught, before).unwrap();
+    fs::rename(&other, data.join("val/birch/00x.JPEG")).unwrap();
+    last.refused(&["val holds other images"]);
+    fs::remove_file(data.join("val/birch/00x.JPEG")).unwrap();
+    last.refused(&["\"birch\" had 4 images in val, now 3"]);
+    fs::write(&other, &unchanged).unwrap();
+    fs::write(&broken, &intact).unwrap();
+    assert_eq!(last.train(&["--resume"]), None);
+    assert!(checkpoint(&last) == checkpoint(&one));
+    // From there on, lengths count again.
+    picture(2, 61, 60, 3).save(&broken).unwrap();
+    last.refused(&["val holds other images"]);
 }
 
 #[test]

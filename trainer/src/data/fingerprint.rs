@@ -19,17 +19,33 @@ pub struct PartPrint {
     /// Images of each class, in label order.
     pub images: Vec<u64>,
     /// SHA-256 of all records; of a folder, which is not read for this, of the list of its images with the length
-    /// of each file.
+    /// of each file, or of their names alone.
     pub sha256: String,
 }
 
 impl PartPrint {
     /// Of a part of an image folder.
     pub(super) fn of_folder(name: &str, classes: usize, listed: &[ListedImage]) -> Self {
+        let line =
+            |image: &ListedImage| format!("{} {} {}\n", image.label, image.bytes, image.name);
+        Self::of_lines(name, classes, listed, line)
+    }
+
+    /// Of the same, whatever the lengths of the files.
+    pub(super) fn of_names(name: &str, classes: usize, listed: &[ListedImage]) -> Self {
+        let line = |image: &ListedImage| format!("{} {}\n", image.label, image.name);
+        Self::of_lines(name, classes, listed, line)
+    }
+
+    fn of_lines(
+        name: &str,
+        classes: usize,
+        listed: &[ListedImage],
+        line: impl Fn(&ListedImage) -> String,
+    ) -> Self {
         let mut counted = Counted::new(classes);
         for image in listed {
-            let line = format!("{} {} {}\n", image.label, image.bytes, image.name);
-            counted.add(image.label, line.as_bytes());
+            counted.add(image.label, line(image).as_bytes());
         }
         counted.end(name)
     }

@@ -59,6 +59,11 @@ impl Folder {
         PartPrint::of_folder(name, classes, self.files.entries())
     }
 
+    /// The same by the names of its files alone.
+    pub(super) fn fingerprint_of_names(&self, name: &str, classes: usize) -> PartPrint {
+        PartPrint::of_names(name, classes, self.files.entries())
+    }
+
     /// How many images there are.
     pub fn len(&self) -> i64 {
         self.files.len() as i64

@@ -72,6 +72,9 @@ pub struct Training {
     pub validation: Box<dyn Images>,
     /// What all of them are.
     pub fingerprint: Fingerprint,
+    /// The same, of the part `val` of an image folder by its names alone: a damaged file in it has another length once it
+    /// is put right.
+    pub mendable: Fingerprint,
 }
 
 /// The images to train on and to choose by.
@@ -82,12 +85,15 @@ pub fn training(config: &DataConfig, facts: &Facts, folder: &Path) -> Result<Tra
     if config.kind == DataKind::Folder {
         let open = |part| Folder::open(folder, part, &facts.classes, sizes(config));
         let (train, val) = (open("train")?, open("val")?);
-        let print = |name, part: &Folder| part.fingerprint(name, facts.classes.len());
-        let parts = vec![print("train", &train), print("val", &val)];
+        let classes = facts.classes.len();
+        let prints = |val| Fingerprint {
+            parts: vec![train.fingerprint("train", classes), val],
+        };
         return Ok(Training {
+            fingerprint: prints(val.fingerprint("val", classes)),
+            mendable: prints(val.fingerprint_of_names("val", classes)),
             images: Source::Folder(train),
             validation: Box::new(val),
-            fingerprint: Fingerprint { parts },
         });
     }
     let (all, fingerprint) = records(config, folder, Part::Train)?;
@@ -96,6 +102,7 @@ pub fn training(config: &DataConfig, facts: &Facts, folder: &Path) -> Result<Tra
     Ok(Training {
         validation: Box::new(all.slice(count, aside)),
         images: Source::Memory(all.slice(0, count)),
+        mendable: fingerprint.clone(),
         fingerprint,
     })
 }

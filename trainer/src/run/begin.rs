@@ -37,6 +37,7 @@ impl<'r> Run<'r> {
             images,
             validation,
             fingerprint,
+            mendable,
         } = data::training(&config.data, &facts, data_folder)?;
         if images.len() < config.training.batch {
             return Err(TrainError::TooFewImages {
@@ -51,7 +52,7 @@ impl<'r> Run<'r> {
         let mut header = header(config, facts, fingerprint)?;
         if let Some(checkpoint) = &checkpoint {
             checkpoint.expect_network(&config.network)?;
-            checkpoint.expect_images(&header)?;
+            checkpoint.expect_images(&header, &mendable)?;
             checkpoint.expect_teachers(teachers(config), &header.teachers)?;
         }
         let (mut network, geometry) = build(&header, device)?;
@@ -79,6 +80,7 @@ impl<'r> Run<'r> {
             training,
             saved: header.epoch,
             header,
+            mendable,
             log,
         })
     }
@@ -139,6 +141,7 @@ fn numbers(
     if let Some(checkpoint) = checkpoint {
         checkpoint.restore(network, Some(&mut training))?;
         header.epoch = checkpoint.header.epoch;
+        header.steps = checkpoint.header.steps;
         header.initial = checkpoint.header.initial;
     }
     Ok(training)

@@ -50,6 +50,17 @@ pub enum TrainError {
     /// The validation.
     #[error("validation failed: {0}")]
     Evaluation(#[from] EvaluationError),
+    /// An image to choose by, after an epoch that is kept all the same.
+    #[error(
+        "epoch {epoch} is trained and kept, but could not be measured: {source}. Put that right, and --resume measures \
+         it and goes on"
+    )]
+    Unmeasured {
+        /// The epoch, from 1.
+        epoch: usize,
+        /// What is wrong with the image.
+        source: DataError,
+    },
     /// The run's folder is in use.
     #[error("{} already holds a run; add --resume to go on with it, or give another folder", folder.display())]
     Occupied {

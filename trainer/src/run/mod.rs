@@ -7,6 +7,7 @@ mod error;
 mod folder;
 mod growth;
 mod initial;
+mod late;
 mod mean;
 mod origin;
 mod teachers;
@@ -22,7 +23,8 @@ use tch::Device;
 use crate::{
     checkpoint::{self, Checkpoint, Header},
     config::Config,
-    data::Source,
+    data::{Fingerprint, Source},
+    evaluate::EvaluationError,
     loss::Margins,
     network::{Network, Plan},
     optimiser::Training,
@@ -106,7 +108,8 @@ pub fn load(path: &Path, device: Device) -> Result<(Header, Network, Geometry), 
 ///
 /// Each epoch draws from a generator seeded by the run's seed and the epoch alone, and a checkpoint is written
 /// after each, or after every so many (`training.checkpoint_every`): a run that was killed and resumed gives the
-/// same result as one that was not (on one device, with one number of threads).
+/// same result as one that was not (on one device, with one number of threads). Where an image to choose by is damaged,
+/// the epoch that was to be measured has a checkpoint too, and is measured when the run goes on.
 ///
 /// # Errors
 /// Whatever stopped the run; the last checkpoint is then whole.
@@ -125,6 +128,7 @@ pub fn train(
         // Nothing is left to do, but lines may have been taken out.
         run.write_log()?;
     }
+    run.measure_late(observer)?;
     run.collapse.check(run.header.epoch)?;
     while run.header.epoch < config.training.epochs {
         run.epoch(observer)?;
@@ -144,6 +148,8 @@ struct Run<'r> {
     training: Training,
     /// What the next checkpoint says.
     header: Header,
+    /// What its images are in a checkpoint that is written because one of them is damaged.
+    mendable: Fingerprint,
     log: String,
     collapse: Collapse,
     /// Epochs behind the newest checkpoint.
@@ -169,19 +175,45 @@ impl Run<'_> {
         self.collapse.note(Some(trained.spread), teachers.is_some());
         self.header.epoch += 1;
         self.header.steps = self.training.adam.steps;
-        let entry = self.entry(&trained, speed)?;
+        let (validation, failed) = match self.measure() {
+            Ok(validation) => (validation, None),
+            // Logits that are no numbers are the network's own, and the checkpoint before it is the better one.
+            Err(error @ TrainError::Evaluation(EvaluationError::Fault { .. })) => {
+                return Err(error);
+            }
+            Err(error) => (None, Some(error)),
+        };
+        let entry = self.entry(&trained, speed, validation);
         observer.epoch(&entry);
         self.log
             .push_str(&serde_json::to_string(&entry).unwrap_or_default());
         self.log.push('\n');
         self.write_log()?;
         // Last: a kill before it repeats the epochs since the one before, and their lines of the log are dropped.
+        if let Some(failed) = failed {
+            let data = Some(self.mendable.clone());
+            let header = Header {
+                data,
+                ..self.header.clone()
+            };
+            self.save(&header)?;
+            return Err(failed);
+        }
         if self.is_due(self.config.training.checkpoint_every) {
-            let path = self.folder.join(CHECKPOINT);
-            checkpoint::save(&path, &self.header, &self.network, Some(&self.training))?;
+            self.save(&self.header)?;
             self.saved = self.header.epoch;
         }
         self.collapse.check(self.header.epoch)
+    }
+
+    fn save(&self, header: &Header) -> Result<(), TrainError> {
+        let path = self.folder.join(CHECKPOINT);
+        Ok(checkpoint::save(
+            &path,
+            header,
+            &self.network,
+            Some(&self.training),
+        )?)
     }
 
     /// Whether what is done after every so many epochs, and after the last, is to be done now.
@@ -190,20 +222,39 @@ impl Run<'_> {
         done.is_multiple_of(epochs) || done == self.config.training.epochs
     }
 
+    /// Accuracy after the epoch that has just ended; nothing where it is not to be measured.
+    fn measure(&self) -> Result<Option<serde_json::Value>, TrainError> {
+        if !self.is_due(self.config.training.validate_every) {
+            return Ok(None);
+        }
+        let average = self.training.average.as_ref().map(|average| {
+            let numbers = &self.network.parameters;
+            let numbers = numbers.with(&average.parameters, &average.statistics);
+            self.network.with(numbers)
+        });
+        let measured = self
+            .validation
+            .measure(average.as_ref().unwrap_or(&self.network));
+        match measured {
+            Ok(accuracy) => Ok(accuracy.and_then(|accuracy| serde_json::to_value(accuracy).ok())),
+            Err(TrainError::Evaluation(EvaluationError::Data(source))) => {
+                Err(TrainError::Unmeasured {
+                    epoch: self.header.epoch,
+                    source,
+                })
+            }
+            Err(other) => Err(other),
+        }
+    }
+
     /// The line of the log for the epoch that has just ended, at `speed` images a second.
-    fn entry(&self, trained: &Trained, speed: f64) -> Result<EpochLog, TrainError> {
+    fn entry(
+        &self,
+        trained: &Trained,
+        speed: f64,
+        validation: Option<serde_json::Value>,
+    ) -> EpochLog {
         let config = &self.config.training;
-        let accuracy = if self.is_due(config.validate_every) {
-            let average = self.training.average.as_ref().map(|average| {
-                let numbers = &self.network.parameters;
-                let numbers = numbers.with(&average.parameters, &average.statistics);
-                self.network.with(numbers)
-            });
-            self.validation
-                .measure(average.as_ref().unwrap_or(&self.network))?
-        } else {
-            None
-        };
         let stride = config.cell_stride;
         let teachers = self.teachers.as_ref();
         let taught = teachers
@@ -211,7 +262,7 @@ impl Run<'_> {
             .map_or(0, |teachers| teachers.multiply_adds(stride));
         let work = 3 * self.network.plan.sampled_multiply_adds(stride) + taught;
         let gflops = speed * 2.0 * work as f64 / 1e9;
-        Ok(EpochLog {
+        EpochLog {
             epoch: self.header.epoch,
             loss: trained.loss,
             learning_rate: trained.learning_rate,
@@ -219,8 +270,8 @@ impl Run<'_> {
             images_per_second: speed,
             gflops,
             share_of_peak: config.peak_tflops.map(|peak| gflops / (1e3 * peak)),
-            validation: accuracy.and_then(|accuracy| serde_json::to_value(accuracy).ok()),
-        })
+            validation,
+        }
     }
 
     fn write_log(&self) -> Result<(), TrainError> {
