@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use bagcert_trainer::checkpoint::{Checkpoint, sha256};
 use common::{command, records, run, text, train, write_config, write_config_with, write_dataset};
 
 /// Trains in `folder/run`; the error text.
@@ -110,6 +111,19 @@ fn one_epoch(folder: &Path) -> (PathBuf, PathBuf) {
     let (result, errors) = train(&config, folder, &output, &[]);
     assert!(result.status.success(), "{errors}");
     (config, output)
+}
+
+/// Sets all numbers of a tensor in a checkpoint.
+fn spoil(checkpoint: &Path, tensor: &str, value: f32) {
+    let bytes = fs::read(checkpoint).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let numbers = tensors.tensor(tensor).unwrap().data();
+    let start = numbers.as_ptr() as usize - bytes.as_ptr() as usize;
+    let mut changed = bytes.clone();
+    for number in changed[start..start + numbers.len()].chunks_exact_mut(4) {
+        number.copy_from_slice(&value.to_le_bytes());
+    }
+    fs::write(checkpoint, &changed).unwrap();
 }
 
 #[test]
@@ -265,15 +279,7 @@ fn a_collapsed_run_says_so() {
     };
     assert!(train(&[]).0.status.success());
     let path = output.join("checkpoint.safetensors");
-    let bytes = fs::read(&path).unwrap();
-    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
-    let bias = tensors.tensor("head.bias").unwrap().data();
-    let start = bias.as_ptr() as usize - bytes.as_ptr() as usize;
-    let mut changed = bytes.clone();
-    for value in changed[start..start + bias.len()].chunks_exact_mut(4) {
-        value.copy_from_slice(&(-1e4f32).to_le_bytes());
-    }
-    fs::write(&path, &changed).unwrap();
+    spoil(&path, "head.bias", -1e4);
     let fails = || {
         let (output, errors) = train(&["--resume", "--epochs", "9"]);
         assert!(!output.status.success());
@@ -406,4 +412,34 @@ fn a_diverged_run_says_so() {
         fs::read(&path).unwrap() == bytes,
         "the checkpoint was overwritten"
     );
+}
+
+/// What the error says is there to be done.
+#[test]
+fn a_diverged_run_names_a_way_out_that_works() {
+    let folder = tempfile::tempdir().unwrap();
+    let (config, output) = one_epoch(folder.path());
+    // The optimiser's state makes the next step one of no numbers; the weights are whole.
+    let path = output.join("checkpoint.safetensors");
+    spoil(&path, "adam.first", f32::NAN);
+    let errors = fails(folder.path(), &config, &["--resume", "--epochs", "2"]);
+    expect(
+        &errors,
+        &["diverged", "epoch 2", "checkpoint of epoch 1", "new run"],
+    );
+    let (_, way) = errors.split_once("training.initial = ").expect(&errors);
+    let file = way.split('"').nth(1).unwrap();
+    assert_eq!(Path::new(file), path);
+
+    let lines = format!("initial = {file:?}");
+    let config = write_config_with(folder.path(), 1, &[("training", &lines)]);
+    let slower = fs::read_to_string(&config)
+        .unwrap()
+        .replace("learning_rate = 0.01", "learning_rate = 0.005");
+    fs::write(&config, slower).unwrap();
+    let again = folder.path().join("again");
+    let (result, errors) = train(&config, folder.path(), &again, &[]);
+    assert!(result.status.success(), "{errors}");
+    let begun = Checkpoint::read(&again.join("checkpoint.safetensors")).unwrap();
+    assert_eq!(begun.header.initial, Some(sha256(&path).unwrap()));
 }

@@ -1,8 +1,10 @@
 //! One pass over the training images. Nothing in a step waits for the device.
 
+use std::path::Path;
+
 use tch::{Device, Kind, Tensor};
 
-use super::{Observer, TrainError, teachers::Teachers};
+use super::{CHECKPOINT, Observer, TrainError, teachers::Teachers};
 use crate::{
     config::Config,
     data::{self, Dataset, Source},
@@ -24,6 +26,8 @@ pub(super) struct Epoch<'r> {
     pub(super) number: usize,
     /// Epochs behind the newest checkpoint.
     pub(super) saved: usize,
+    /// The run's own.
+    pub(super) folder: &'r Path,
 }
 
 /// What came of an epoch.
@@ -146,6 +150,7 @@ impl Epoch<'_> {
             epoch: self.number + 1,
             loss,
             saved: self.saved,
+            checkpoint: self.folder.join(CHECKPOINT),
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Why a run stopped.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bagcert_certifier::{GeometryError, PatchSize};
 use thiserror::Error;
@@ -125,7 +125,7 @@ pub enum TrainError {
     },
     /// The loss became NaN or infinite.
     #[error(
-        "the run diverged: the loss was {loss} in epoch {epoch}; try a lower training.learning_rate or a longer warm-up. {}", kept(*saved)
+        "the run diverged: the loss was {loss} in epoch {epoch}, and would be again; begin a new run with a lower training.learning_rate or a longer warm-up. {}", kept(*saved, checkpoint)
     )]
     Diverged {
         /// The epoch, from 1.
@@ -134,6 +134,8 @@ pub enum TrainError {
         loss: f64,
         /// Epochs behind the newest checkpoint; 0 where there is none.
         saved: usize,
+        /// Where that is.
+        checkpoint: PathBuf,
     },
     /// The classes became alike.
     #[error(
@@ -163,9 +165,11 @@ pub enum TrainError {
 }
 
 /// What is left of a run whose newest checkpoint has so many epochs.
-fn kept(saved: usize) -> String {
+fn kept(saved: usize, checkpoint: &Path) -> String {
     match saved {
         0 => "There is no checkpoint yet".into(),
-        epochs => format!("The checkpoint of epoch {epochs} is kept"),
+        epochs => format!(
+            "The checkpoint of epoch {epochs} is kept: with training.initial = {checkpoint:?} the new run, in another folder, begins with its weights"
+        ),
     }
 }

@@ -169,6 +169,7 @@ impl Run<'_> {
             teachers,
             number,
             saved: self.saved,
+            folder: self.folder,
         };
         let trained = epoch.train(&self.network, &mut self.training, observer)?;
         let speed = trained.images as f64 / started.elapsed().as_secs_f64();
