@@ -140,7 +140,7 @@ fn a_run_is_never_overwritten_or_mixed_with_another() {
     let other = write_config(folder.path(), 1, "paths = 1");
     expect(
         &fails(folder.path(), &other, &["--resume"]),
-        &["another configuration", "[network]"],
+        &["another configuration: network.paths was 2 and is 1 now;"],
     );
     // What is written out is no other network.
     let same = write_config(folder.path(), 1, "widths = [8, 8]\ndilations = [1, 1]");

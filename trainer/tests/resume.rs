@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bagcert_trainer::{checkpoint::Checkpoint, run::load};
+use bagcert_trainer::{checkpoint::Checkpoint, config::Config, run::load};
 use common::{command, run, text, write_config_with, write_dataset};
 
 fn epochs_logged(folder: &Path) -> Vec<serde_json::Value> {
@@ -174,6 +174,56 @@ fn a_run_killed_while_it_writes_a_checkpoint_resumes_too() {
         }
         assert!(halfway > 0, "no kill came while a file was being written");
     });
+}
+
+/// What is measured and written down on the way may change, and no weight with it.
+#[test]
+fn a_run_goes_on_measured_otherwise() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    write_dataset(data, 160);
+    let aside = "validate_every = 5\nvalidation_patches = [\"3x4\"]\ncheckpoint_every = 4\npeak_tflops = 2.0";
+    let write = |lines: &str| {
+        let lines = format!("ema = 0.9\n{lines}");
+        let extra = [
+            ("training", lines.as_str()),
+            ("network", "shake = true"),
+            ("", "[augmentation]\noperations = 1\nmagnitude = 0.2"),
+        ];
+        write_config_with(data, 12, &extra)
+    };
+    let (whole, other) = (data.join("whole"), data.join("other"));
+    let config = write("");
+    let (output, errors) = run(&arguments(&config, data, &whole));
+    assert!(output.status.success(), "{errors}");
+    let resumed = arguments(&config, data, &other);
+    assert!(kill_when(&resumed, || epochs_logged(&other).len() >= 3));
+    write(aside);
+    let (output, errors) = run(&resumed);
+    assert!(output.status.success(), "{errors}");
+
+    let bytes = |run: &Path| fs::read(run.join("checkpoint.safetensors")).unwrap();
+    assert!(bytes(&whole) == bytes(&other), "the checkpoints differ");
+    // It did go on as it was told to.
+    let measured = epochs_logged(&other).into_iter().skip(4);
+    let measured = measured.map(|entry| {
+        let patch = entry["validation"]["patches"][0]["patch"].clone();
+        (entry["epoch"].as_u64().unwrap(), patch)
+    });
+    for (epoch, patch) in measured {
+        let due = epoch % 5 == 0 || epoch == 12;
+        let expected = due.then(|| serde_json::json!([3, 4]));
+        assert_eq!(patch, expected.unwrap_or_default(), "epoch {epoch}");
+    }
+    let kept = |lines: &str| {
+        let (kept, given) = (other.join("config.toml"), write(lines));
+        assert_eq!(Config::read(&kept).unwrap(), Config::read(&given).unwrap());
+    };
+    kept(aside);
+    write("");
+    let (output, errors) = run(&resumed);
+    assert!(output.status.success(), "{errors}");
+    kept("");
 }
 
 /// What lies between two checkpoints is done again.

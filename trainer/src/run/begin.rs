@@ -63,9 +63,8 @@ impl<'r> Run<'r> {
         let margins = Margins::new(&config.loss, &geometry, device)?;
         let teach = |config| Teachers::new(config, &header, &geometry, network.compute, device);
         let teachers = config.distillation.as_ref().map(teach).transpose()?;
-        if header.epoch == 0 || start == Start::Reschedule {
-            folder::keep(config, folder)?;
-        }
+        // Of a resumed run too: its length, or what is measured on the way, may be new.
+        folder::keep(config, folder)?;
         let log = folder::read_log(&folder.join(LOG), header.epoch);
         let taught = |epoch| teachers.as_ref().is_some_and(|them| them.teach_in(epoch));
         Ok(Self {

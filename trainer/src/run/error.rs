@@ -68,12 +68,12 @@ pub enum TrainError {
         folder: PathBuf,
     },
     /// A run of another configuration.
-    #[error("{} was started with another configuration ({key} differs); resume it with its own, {}", folder.display(), folder.join("config.toml").display())]
+    #[error("{} was started with another configuration: {difference}; resume it with its own, {}", folder.display(), folder.join("config.toml").display())]
     OtherConfiguration {
         /// The folder.
         folder: PathBuf,
-        /// The first table that differs.
-        key: &'static str,
+        /// Keys with their values, in words.
+        difference: String,
     },
     /// A run of another length.
     #[error("{} is a run of {was} epochs, not of {epochs}; give --epochs {epochs} to go on to so many, or resume it with its own configuration, {}", folder.display(), folder.join("config.toml").display())]

@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use super::{CHECKPOINT, EpochLog, TrainError};
+use super::{CHECKPOINT, EpochLog, TrainError, difference::difference};
 use crate::{
     checkpoint::{Checkpoint, CheckpointError, remove_unfinished, write_whole},
     config::Config,
@@ -71,28 +71,12 @@ pub(super) fn prepare(
             toml::from_str(&text).map_err(|error| format_error(&saved, &error))?;
         let was = earlier.training.epochs;
         earlier.training.epochs = config.training.epochs;
-        let differs = [
-            ("seed", earlier.seed != config.seed),
-            (
-                "[network]",
-                earlier.network.written_out() != config.network.written_out(),
-            ),
-            ("[data]", earlier.data != config.data),
-            (
-                "[augmentation]",
-                earlier.augmentation != config.augmentation,
-            ),
-            ("[loss]", earlier.loss != config.loss),
-            (
-                "[distillation]",
-                earlier.distillation != config.distillation,
-            ),
-            ("[training]", earlier.training != config.training),
-        ];
-        if let Some((key, _)) = differs.into_iter().find(|(_, differs)| *differs) {
+        let difference =
+            difference(&earlier, config).map_err(|error| format_error(&saved, &error))?;
+        if let Some(difference) = difference {
             return Err(TrainError::OtherConfiguration {
                 folder: folder.into(),
-                key,
+                difference,
             });
         }
         if was != config.training.epochs && start != Start::Reschedule {

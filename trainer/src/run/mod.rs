@@ -2,6 +2,7 @@
 
 mod begin;
 mod collapse;
+mod difference;
 mod epoch;
 mod error;
 mod folder;
