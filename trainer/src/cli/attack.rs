@@ -17,15 +17,11 @@ use bagcert_trainer::{
     },
     checkpoint::{Header, sha256, write_whole},
     data::Test,
-    import::import,
-    network::Network,
-    run,
 };
 use clap::Args;
 use safetensors::{Dtype, tensor::TensorView};
-use tch::Device;
 
-use super::{DeviceName, bar, images::ImagesArgs, parse_patch};
+use super::{DeviceName, bar, images::ImagesArgs, network::NetworkArgs, parse_patch};
 
 /// Exit status where a certificate was broken.
 pub(super) const BROKEN: u8 = 5;
@@ -91,32 +87,6 @@ pub(super) struct AttackArgs {
     /// Where to compute.
     #[arg(long, value_enum, default_value = "cpu")]
     device: DeviceName,
-}
-
-/// Where the network is.
-#[derive(Args)]
-#[group(required = true, multiple = false)]
-struct NetworkArgs {
-    /// The checkpoint.
-    #[arg(long)]
-    checkpoint: Option<PathBuf>,
-    /// An ONNX file that `bagcert-train export` wrote.
-    #[arg(long, value_name = "M.onnx")]
-    model: Option<PathBuf>,
-}
-
-impl NetworkArgs {
-    fn path(&self) -> &Path {
-        let given = self.checkpoint.as_deref().or(self.model.as_deref());
-        given.unwrap_or(Path::new(""))
-    }
-
-    fn load(&self, device: Device) -> Result<(Header, Network, Geometry)> {
-        Ok(match &self.model {
-            Some(path) => import(path, device)?,
-            None => run::load(self.path(), device)?,
-        })
-    }
 }
 
 fn parse_condition(text: &str) -> Result<Condition, String> {

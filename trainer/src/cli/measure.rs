@@ -1,6 +1,6 @@
 //! `bagcert-train eval`.
 
-use std::{path::PathBuf, time::Instant};
+use std::time::Instant;
 
 use anyhow::Result;
 use bagcert_trainer::{
@@ -13,13 +13,12 @@ use bagcert_trainer::{
 use clap::{Args, ValueEnum};
 use tch::Kind;
 
-use super::{DeviceName, bar, images::ImagesArgs, parse_patch};
+use super::{DeviceName, bar, images::ImagesArgs, network::NetworkArgs, parse_patch};
 
 #[derive(Args)]
 pub(super) struct EvalArgs {
-    /// The checkpoint.
-    #[arg(long)]
-    checkpoint: PathBuf,
+    #[command(flatten)]
+    network: NetworkArgs,
     #[command(flatten)]
     images: ImagesArgs,
     /// Patch sizes to certify against.
@@ -56,7 +55,7 @@ pub(super) fn eval(args: &EvalArgs) -> Result<()> {
         .map(|text| parse_patch("--patch", text))
         .collect::<Result<Vec<_>>>()?;
     let device = args.device.open()?;
-    let (header, mut network, geometry) = run::load(&args.checkpoint, device)?;
+    let (header, mut network, geometry) = args.network.load(device)?;
     network.compute = Compute {
         kind: match args.precision {
             PrecisionName::F32 => Kind::Float,
@@ -115,9 +114,14 @@ impl Images for First {
 }
 
 fn print_accuracy(header: &Header, accuracy: &Accuracy) {
+    // How long it was trained an exported model does not say.
+    let epochs = match header.epoch {
+        0 => String::new(),
+        epochs => format!(", after {epochs} epochs"),
+    };
     println!(
-        "{} test images of {}, after {} epochs",
-        accuracy.images, header.dataset, header.epoch
+        "{} test images of {}{epochs}",
+        accuracy.images, header.dataset
     );
     if let Some(sha256) = &header.initial {
         println!("the run began with the weights of SHA-256 {sha256}");

@@ -4,6 +4,7 @@ mod attack;
 mod figure;
 mod images;
 mod measure;
+mod network;
 mod train;
 
 use std::{
@@ -36,7 +37,7 @@ enum Command {
     Train(TrainArgs),
     /// Write a checkpoint's network as ONNX, or without the rest of the run.
     Export(ExportArgs),
-    /// Clean and certified accuracy of a checkpoint, in libtorch.
+    /// Clean and certified accuracy of a checkpoint or an exported model, in libtorch.
     Eval(EvalArgs),
     /// Attack a checkpoint or an exported model with optimised patches (Section A.2); no certified image may
     /// flip.

@@ -1,0 +1,72 @@
+//! What `eval` says of a checkpoint it says of the model that was exported from it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use std::{fs, path::Path};
+
+use common::{
+    run, text,
+    trained::{TRAINED, checkpoint},
+};
+
+/// What it printed of accuracy: without how long it was trained, and how long it took.
+fn eval(network: [&str; 2], data: &Path) -> String {
+    let patches = ["--patch", "2x2", "--patch", "5x5"];
+    let (output, errors) = run(&[&["eval", "--data", text(data)], &network[..], &patches].concat());
+    assert!(output.status.success(), "{errors}");
+    let said = String::from_utf8(output.stdout).unwrap();
+    let (accuracies, _) = said.trim_end().rsplit_once('\n').unwrap();
+    let (first, rest) = accuracies.split_once('\n').unwrap();
+    format!("{}\n{rest}", first.split(", after").next().unwrap())
+}
+
+#[test]
+fn an_exported_model_has_the_figures_of_its_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let sample = manifest.join("../runtime/tests/data/cifar10-sample.bin");
+    fs::copy(sample, folder.path().join("test_batch.bin")).unwrap();
+    let (checkpoint, model) = (checkpoint(), folder.path().join("m.onnx"));
+    let paths = [
+        ["--checkpoint", text(&checkpoint)],
+        ["--output", text(&model)],
+    ];
+    let (output, errors) = run(&[&["export"], &*paths.concat()].concat());
+    assert!(output.status.success(), "{errors}");
+
+    for (data, least) in [(folder.path(), 5.0), (TRAINED.path(), 25.0)] {
+        let found = eval(["--model", text(&model)], data);
+        assert_eq!(found, eval(["--checkpoint", text(&checkpoint)], data));
+        let clean = found.split("clean accuracy ").nth(1).unwrap();
+        let clean: f64 = clean.split(' ').next().unwrap().parse().unwrap();
+        assert!(clean > least, "{found}");
+    }
+    // A shipped one, whose checkpoint is not here.
+    let shipped = manifest.join("../models/cifar10-rf8.onnx");
+    let found = eval(["--model", text(&shipped)], folder.path());
+    assert!(
+        found.starts_with("100 test images of CIFAR-10\n"),
+        "{found}"
+    );
+}
+
+#[test]
+fn a_model_is_no_checkpoint_and_says_where_it_belongs() {
+    let data = ["--data", text(TRAINED.path())];
+    let fails = |command: &str, network: &[&str]| {
+        let (output, errors) = run(&[&[command], &data[..], network].concat());
+        assert!(!output.status.success());
+        errors
+    };
+    for command in ["eval", "attack"] {
+        let errors = fails(command, &["--checkpoint", "shipped.onnx"]);
+        assert!(
+            errors.contains("shipped.onnx") && errors.contains("--model"),
+            "{errors}"
+        );
+        let both = ["--checkpoint", "a.safetensors", "--model", "b.onnx"];
+        assert!(fails(command, &both).contains("cannot be used with"));
+        assert!(fails(command, &[]).contains("--model"));
+    }
+}
