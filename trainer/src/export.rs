@@ -13,7 +13,7 @@ use thiserror::Error;
 use self::onnx::GraphBuilder;
 use crate::{
     checkpoint::{CheckpointError, Header, write_whole},
-    config::Scores,
+    config::NoVotes,
     evaluate::floats,
     network::{BATCH_NORM_EPSILON, Convolution, Embedding, Layer, Network},
 };
@@ -39,11 +39,8 @@ pub enum ExportError {
         part: &'static str,
     },
     /// Its logits are no votes.
-    #[error(
-        "this network was trained on softmax scores, for which only the differences between classes count, while \
-         every certificate here counts a logit of 0 or more as a vote; train it with scores = \"heaviside\""
-    )]
-    NoVotes,
+    #[error(transparent)]
+    NoVotes(#[from] NoVotes),
     /// The file could not be written.
     #[error(transparent)]
     File(#[from] CheckpointError),
@@ -64,9 +61,7 @@ pub fn export(path: &Path, header: &Header, network: &Network) -> Result<(), Exp
 /// # Errors
 /// Where a weight is not finite, or the network was trained on softmax scores.
 pub fn onnx_bytes(header: &Header, network: &Network) -> Result<Vec<u8>, ExportError> {
-    if header.scores == Scores::Softmax {
-        return Err(ExportError::NoVotes);
-    }
+    header.scores.expect_votes()?;
     let mut folded = Folded::new(network);
     let mut graph = GraphBuilder::new();
     let size = i64::from(header.image_size);

@@ -16,6 +16,8 @@ use bagcert_trainer::{
         Attack, AttackError, Attacked, Attacker, FoundPatch, Record, Summary,
         figure::{Scene, figure},
     },
+    checkpoint::{Header, save},
+    config::Scores,
     network::{Mode, Network},
 };
 use common::{
@@ -173,6 +175,27 @@ fn a_patch_that_makes_logits_nan_is_a_fault() {
 
 fn attack(more: &[&str]) -> (Option<i32>, String, String) {
     trained::attack(["--checkpoint", text(&checkpoint())], more)
+}
+
+/// Without a zero there is no vote to take.
+#[test]
+fn what_has_no_votes_is_not_attacked() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("scored.safetensors");
+    for (scores, attacked, said) in [
+        (Scores::Heaviside, true, ""),
+        (Scores::Sigmoid, true, "trained on sigmoid scores"),
+        (Scores::Softmax, false, "trained on softmax scores"),
+    ] {
+        let (header, network, _) = trained();
+        save(&path, &Header { scores, ..header }, &network, None).unwrap();
+        let network = ["--checkpoint", text(&path)];
+        let (status, _, errors) = trained::attack(network, &["--limit", "2"]);
+        assert_eq!(status, Some(i32::from(!attacked)), "{errors}");
+        assert!(errors.contains(said), "{errors}");
+        assert_eq!(errors.is_empty(), said.is_empty(), "{errors}");
+        assert_eq!(errors.contains("scored.safetensors"), !attacked, "{errors}");
+    }
 }
 
 fn records(journal: &Path) -> Vec<Record> {

@@ -217,6 +217,16 @@ fn a_teacher_that_does_not_fit_is_named() {
         }
         assert!(!error.contains("large"), "{error}");
     }
+    // A map of the right size, and no votes on it.
+    train(data, "soft", &[("loss", "scores = \"softmax\"")]).unwrap();
+    let soft = data.join("soft").join(run::CHECKPOINT);
+    for kind in ["mean-scores", "score-maps"] {
+        let table = taught_by(&[&large, &soft], kind, 0.5);
+        let error = train(data, "unheard", &[("", &table)]).unwrap_err();
+        for part in ["soft/", "cannot teach", "softmax", "heaviside"] {
+            assert!(error.contains(part), "{part} is not in: {error}");
+        }
+    }
     // The other way round the larger map is averaged, beside one that is as it should be.
     let table = taught_by(&[&small, &large], "score-maps", 0.5);
     let smaller = ("network", "stem_stride = 2");

@@ -150,7 +150,7 @@ fn a_network_without_votes_is_not_exported() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m.onnx");
     let error = export(&path, &with(Scores::Softmax), &network).unwrap_err();
-    assert!(matches!(error, ExportError::NoVotes), "{error}");
+    assert!(matches!(error, ExportError::NoVotes(_)), "{error}");
     assert!(error.to_string().contains("heaviside") && !path.exists());
     // A sigmoid of a half is a logit of 0.
     for scores in [Scores::Heaviside, Scores::Sigmoid] {

@@ -16,6 +16,7 @@ use bagcert_trainer::{
         figure::{Scene, figure},
     },
     checkpoint::{Header, sha256, write_whole},
+    config::Scores,
     data::Test,
 };
 use clap::Args;
@@ -117,6 +118,14 @@ pub(super) fn attack(args: &AttackArgs) -> Result<Certificates> {
     pictures::check_paths(args)?;
     let device = args.device.open()?;
     let (header, network, geometry) = args.network.load(device)?;
+    let votes = header.scores.expect_votes();
+    votes.with_context(|| format!("{} cannot be attacked", args.network.path().display()))?;
+    if header.scores == Scores::Sigmoid {
+        eprintln!(
+            "note: this network was trained on sigmoid scores; it is attacked and certified as votes, a logit of 0 or more \
+             being one"
+        );
+    }
     let data = args.data.open(&header)?;
     let attack = Attack {
         patch,

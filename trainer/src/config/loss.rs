@@ -2,6 +2,7 @@
 
 use bagcert_certifier::{PatchSize, rectangles_of_area};
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 use super::{ConfigError, is_default, require, within};
 
@@ -87,6 +88,28 @@ pub enum Scores {
     Sigmoid,
     /// Softmax over the classes.
     Softmax,
+}
+
+/// Logits that are no votes.
+#[derive(Debug, Error)]
+#[error(
+    "a network that was trained on softmax scores has no zero: only the differences between classes count there, while a \
+     logit of 0 or more is a vote everywhere here; train it with scores = \"heaviside\""
+)]
+pub struct NoVotes;
+
+impl Scores {
+    /// Whether the logits of a network that was trained on them can be read as votes.
+    ///
+    /// # Errors
+    /// Says why not.
+    pub fn expect_votes(self) -> Result<(), NoVotes> {
+        match self {
+            // A sigmoid of a half is a logit of 0.
+            Self::Heaviside | Self::Sigmoid => Ok(()),
+            Self::Softmax => Err(NoVotes),
+        }
+    }
 }
 
 /// A patch size, written `"WIDTHxHEIGHT"`.

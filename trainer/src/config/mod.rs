@@ -21,7 +21,7 @@ use thiserror::Error;
 pub use augmentation::AugmentationConfig;
 pub use data::{DataConfig, DataKind, PaddingMode};
 pub use distillation::{DistillationConfig, Targets};
-pub use loss::{LossConfig, MarginKind, Patch, PatchShape, Scores};
+pub use loss::{LossConfig, MarginKind, NoVotes, Patch, PatchShape, Scores};
 pub use network::NetworkConfig;
 pub use training::{Precision, TrainingConfig};
 

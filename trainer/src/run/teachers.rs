@@ -52,7 +52,10 @@ impl Teachers {
             };
             network.compute = compute;
             let theirs = cells(&map);
-            if let Some(reason) = misfit((&own, theirs), (header, ours), config.kind) {
+            // Lessons are votes, or sigmoids of logits, whatever the learner's scores are.
+            let votes = own.scores.expect_votes().map_err(|error| error.to_string());
+            let misfit = || misfit((&own, theirs), (header, ours), config.kind);
+            if let Some(reason) = votes.err().or_else(misfit) {
                 let path = path.clone();
                 return Err(TrainError::Teacher { path, reason });
             }
