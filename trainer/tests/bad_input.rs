@@ -414,6 +414,28 @@ fn a_diverged_run_says_so() {
     );
 }
 
+/// Measured on no image, everything would hold.
+#[test]
+fn counts_of_nothing_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, output) = one_epoch(folder.path());
+    let path = output.join("checkpoint.safetensors");
+    let [checkpoint, data] = [path.as_path(), folder.path()].map(text);
+    for (command, option) in [
+        ("eval", "--limit"),
+        ("attack", "--limit"),
+        ("attack", "--certified"),
+    ] {
+        for count in ["0", "-3"] {
+            let given = format!("{option}={count}");
+            let (result, errors) =
+                run(&[command, "--checkpoint", checkpoint, "--data", data, &given]);
+            assert!(!result.status.success(), "{command} {given}");
+            expect(&errors, &[option, count]);
+        }
+    }
+}
+
 /// What the error says is there to be done.
 #[test]
 fn a_diverged_run_names_a_way_out_that_works() {

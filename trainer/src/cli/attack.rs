@@ -19,7 +19,7 @@ use bagcert_trainer::{
     config::Scores,
     data::Test,
 };
-use clap::Args;
+use clap::{Args, builder::RangedU64ValueParser};
 use safetensors::{Dtype, tensor::TensorView};
 
 use super::{DeviceName, bar, images::ImagesArgs, network::NetworkArgs, parse_patch};
@@ -51,7 +51,7 @@ pub(super) struct AttackArgs {
     #[arg(long, default_value_t = 0.025)]
     step_size: f64,
     /// Only the first N test images.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]
     limit: Option<i64>,
     /// Only these test images.
     #[arg(
@@ -62,7 +62,7 @@ pub(super) struct AttackArgs {
     )]
     images: Vec<i64>,
     /// Stop once this many certified images were attacked; it is an error if there are fewer.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     certified: Option<usize>,
     /// Images attacked at once.
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..))]

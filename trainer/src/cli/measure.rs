@@ -25,7 +25,7 @@ pub(super) struct EvalArgs {
     #[arg(long = "patch", value_name = "WxH", default_values = ["2x2", "5x5", "10x10"])]
     patches: Vec<String>,
     /// Only the first N test images.
-    #[arg(long)]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]
     limit: Option<i64>,
     /// Arithmetic of the convolutions.
     #[arg(long, value_enum, default_value = "f32")]
