@@ -1,7 +1,9 @@
 //! Image files that are whole.
 
+use std::any::Any;
 use std::fs::{self, File};
 use std::io::{BufReader, Cursor, Read};
+use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 
 use image::codecs::pnm::PnmDecoder;
@@ -29,6 +31,17 @@ pub(crate) fn decode(
     name: &str,
     checksums: &Checksums,
 ) -> Result<RgbImage, FolderError> {
+    decode_by(pixels, path, name, checksums)
+}
+
+/// The same with a decoder of the caller's. A panic of it is one more thing that can be wrong with the image: those who read
+/// folders know by that which file it was, and the threads that decode ahead do not end without a word.
+fn decode_by(
+    decoder: impl Fn(&[u8]) -> Result<RgbImage, String>,
+    path: &Path,
+    name: &str,
+    checksums: &Checksums,
+) -> Result<RgbImage, FolderError> {
     let unreadable = |source| FolderError::Unreadable {
         path: path.to_owned(),
         source,
@@ -45,10 +58,20 @@ pub(crate) fn decode(
         .read_to_end(&mut bytes)
         .map_err(unreadable)?;
     checksums.check(name, &bytes)?;
-    pixels(&bytes).map_err(|reason| FolderError::BadImage {
+    // What the decoder had begun is dropped with it.
+    let decoded = panic::catch_unwind(AssertUnwindSafe(|| decoder(&bytes)));
+    let decoded = decoded.unwrap_or_else(|payload| Err(panicked(payload.as_ref())));
+    decoded.map_err(|reason| FolderError::BadImage {
         path: path.to_owned(),
         reason,
     })
+}
+
+/// What a panic of the decoder says.
+fn panicked(payload: &(dyn Any + Send)) -> String {
+    let said = payload.downcast_ref::<String>().map(String::as_str);
+    let said = said.or_else(|| payload.downcast_ref::<&str>().copied());
+    format!("its decoder failed ({})", said.unwrap_or("no message"))
 }
 
 fn pixels(bytes: &[u8]) -> Result<RgbImage, String> {
@@ -133,5 +156,34 @@ fn check_pnm_range(bytes: &[u8]) -> Result<(), String> {
         other => Err(format!(
             "its samples reach up to {other}; only 255 and 65535 are read"
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::panic, clippy::unwrap_used, clippy::indexing_slicing)]
+
+    use super::*;
+
+    #[test]
+    fn a_decoder_that_panics_is_an_error_with_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("odd.png");
+        fs::write(&path, [7; 3]).unwrap();
+        let checksums = Checksums::read(folder.path()).unwrap();
+        let said = |decoder: fn(&[u8]) -> Result<RgbImage, String>| {
+            let decoded = decode_by(decoder, &path, "odd.png", &checksums);
+            decoded.unwrap_err().to_string()
+        };
+        let panics = [
+            said(|bytes| panic!("{} bytes", bytes.len())),
+            said(|_| panic!("3 bytes")),
+        ];
+        for said in panics {
+            assert!(said.contains("odd.png: not a whole PNG"), "{said}");
+            assert!(said.contains("failed (3 bytes)"), "{said}");
+        }
+        let past = said(|bytes| Ok(RgbImage::new(bytes[3].into(), 1)));
+        assert!(past.contains("index out of bounds"), "{past}");
     }
 }
