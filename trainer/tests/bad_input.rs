@@ -6,10 +6,18 @@ mod common;
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Output,
 };
 
-use bagcert_trainer::checkpoint::{Checkpoint, sha256};
-use common::{command, records, run, text, train, write_config, write_config_with, write_dataset};
+use bagcert_trainer::{
+    checkpoint::{Checkpoint, save, sha256},
+    run::build,
+};
+use common::{
+    command, records, run, text, train, untrained::header, write_config, write_config_with,
+    write_dataset,
+};
+use tch::Device;
 
 /// Trains in `folder/run`; the error text.
 fn fails(folder: &Path, config: &Path, more: &[&str]) -> String {
@@ -182,23 +190,65 @@ fn a_run_is_never_overwritten_or_mixed_with_another() {
     expect(&errors, &["cut.safetensors", "damaged"]);
 }
 
+/// The command behind these words of a shell, on one thread.
+fn limited(limit: &str, arguments: &[&str]) -> Output {
+    let mut shell = std::process::Command::new("bash");
+    shell.arg("-c").arg(format!("{limit}; exec \"$0\" \"$@\""));
+    shell
+        .arg(command(&[]).get_program())
+        .args(arguments)
+        .env("OMP_NUM_THREADS", "1");
+    shell.output().unwrap()
+}
+
+/// libtorch's bindings panic then.
+#[test]
+fn too_little_memory_is_an_error_that_says_what_may_help() {
+    let folder = tempfile::tempdir().unwrap();
+    write_dataset(folder.path(), 320);
+    // The first layer's outputs alone have 17 GB in training, 10 GB in eval.
+    let wide = "stem_kernel = 1\nkernels = [1]\nwidths = [8]\npaths = 1";
+    let network = format!("width = 8192\n{wide}");
+    let config = folder.path().join("config.toml");
+    let tables = format!(
+        "seed = 7\n[data]\nvalidation = 20\n[network]\n{network}\n[loss]\nmargin = 0.5\n\
+         [training]\nepochs = 1\nbatch = 512\nlearning_rate = 0.01\n"
+    );
+    fs::write(&config, tables).unwrap();
+    let header = header(toml::from_str(&network).unwrap());
+    let (network, _) = build(&header, Device::Cpu).unwrap();
+    let checkpoint = folder.path().join("wide.safetensors");
+    save(&checkpoint, &header, &network, None).unwrap();
+    let output = folder.path().join("run");
+    let data = ["--data", text(folder.path())];
+    let trained = ["--config", text(&config), "--output", text(&output)];
+    let measured = ["--checkpoint", text(&checkpoint), "--batch", "320"];
+    for (command, given, helps) in [
+        ("train", &trained, "training.batch"),
+        ("eval", &measured, "--batch"),
+    ] {
+        let arguments = [&[command], &data[..], given].concat();
+        let result = limited("ulimit -v 8000000", &arguments);
+        let errors = String::from_utf8_lossy(&result.stderr);
+        assert_eq!(result.status.code(), Some(1), "{errors}");
+        expect(
+            &errors,
+            &["error: libtorch failed", "memory", ".rs:", helps],
+        );
+        assert!(!errors.contains("panicked"), "{errors}");
+        assert_eq!(errors.lines().count(), 1, "{errors}");
+    }
+}
+
 #[test]
 fn a_full_disk_leaves_no_half_file() {
     let folder = tempfile::tempdir().unwrap();
     write_dataset(folder.path(), 20);
     let config = write_config(folder.path(), 1, "");
     let output = folder.path().join("run");
+    // A file-size limit stands for the full disk: writing past it fails in the same place.
     let limited = |arguments: &[&str], kibibytes: u32| {
-        // A file-size limit stands for the full disk: writing past it fails in the same place.
-        let mut shell = std::process::Command::new("bash");
-        shell.arg("-c").arg(format!(
-            "trap '' XFSZ; ulimit -f {kibibytes}; exec \"$0\" \"$@\""
-        ));
-        shell
-            .arg(command(&[]).get_program())
-            .args(arguments)
-            .env("OMP_NUM_THREADS", "1");
-        shell.output().unwrap()
+        limited(&format!("trap '' XFSZ; ulimit -f {kibibytes}"), arguments)
     };
     let arguments = [
         "train",

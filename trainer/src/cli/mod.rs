@@ -5,6 +5,7 @@ mod figure;
 mod images;
 mod measure;
 mod network;
+mod panics;
 mod train;
 
 use std::{
@@ -73,9 +74,28 @@ struct ExportArgs {
     output: PathBuf,
 }
 
+impl Command {
+    /// What may help where libtorch failed.
+    fn advice(&self) -> &'static str {
+        match self {
+            Self::Train(_) => {
+                "Where memory is short, a smaller training.batch may help: the last checkpoint is kept, if there is one, \
+                 and training.initial begins a new run with it; with more memory, --resume goes on"
+            }
+            Self::Eval(_) | Self::Attack(_) => "Where memory is short, a smaller --batch may help",
+            Self::Export(_) | Self::Figure(_) => "Where memory is short, more of it may help",
+        }
+    }
+}
+
 /// Parses the arguments and does what they say.
 pub(crate) fn run() -> Result<ExitCode> {
-    match Cli::parse().command {
+    let command = Cli::parse().command;
+    panics::contained(command.advice(), || execute(command))
+}
+
+fn execute(command: Command) -> Result<ExitCode> {
+    match command {
         Command::Train(args) => train::train(&args)?,
         Command::Export(args) => {
             let (header, network, _) = run::load(&args.checkpoint, tch::Device::Cpu)?;
