@@ -464,6 +464,21 @@ fn a_diverged_run_says_so() {
     );
 }
 
+/// Weights may be numbers and what they say none: then nothing of the epoch is worth keeping.
+#[test]
+fn a_network_that_says_no_numbers_leaves_the_checkpoint_before_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (config, output) = one_epoch(folder.path());
+    let path = output.join("checkpoint.safetensors");
+    // Training goes by the statistics of its batches.
+    spoil(&path, "stem.variance", f32::NAN);
+    let (before, log) = (fs::read(&path).unwrap(), output.join("log.jsonl"));
+    let errors = fails(folder.path(), &config, &["--resume", "--epochs", "2"]);
+    expect(&errors, &["validation failed", "image 0"]);
+    assert!(fs::read(&path).unwrap() == before);
+    assert_eq!(fs::read_to_string(log).unwrap().lines().count(), 1);
+}
+
 /// Measured on no image, everything would hold.
 #[test]
 fn counts_of_nothing_are_refused() {
