@@ -1,15 +1,13 @@
 //! Image files that are whole.
 
-use std::any::Any;
 use std::fs::{self, File};
 use std::io::{BufReader, Cursor, Read};
-use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 
 use image::codecs::pnm::PnmDecoder;
 use image::{ImageFormat, ImageReader, Limits, RgbImage};
 
-use crate::{Checksums, FolderError};
+use crate::{Checksums, FolderError, contained};
 
 /// Endings of image files, in lower case.
 const ENDINGS: [&str; 6] = ["png", "jpg", "jpeg", "ppm", "pgm", "pnm"];
@@ -59,19 +57,12 @@ fn decode_by(
         .map_err(unreadable)?;
     checksums.check(name, &bytes)?;
     // What the decoder had begun is dropped with it.
-    let decoded = panic::catch_unwind(AssertUnwindSafe(|| decoder(&bytes)));
-    let decoded = decoded.unwrap_or_else(|payload| Err(panicked(payload.as_ref())));
+    let decoded = contained(|| decoder(&bytes));
+    let decoded = decoded.unwrap_or_else(|said| Err(format!("its decoder failed ({said})")));
     decoded.map_err(|reason| FolderError::BadImage {
         path: path.to_owned(),
         reason,
     })
-}
-
-/// What a panic of the decoder says.
-fn panicked(payload: &(dyn Any + Send)) -> String {
-    let said = payload.downcast_ref::<String>().map(String::as_str);
-    let said = said.or_else(|| payload.downcast_ref::<&str>().copied());
-    format!("its decoder failed ({})", said.unwrap_or("no message"))
 }
 
 fn pixels(bytes: &[u8]) -> Result<RgbImage, String> {

@@ -46,7 +46,6 @@ mod bounded;
 mod causes;
 pub mod engine;
 pub mod frames;
-mod guard;
 pub mod integrity;
 pub mod network;
 pub mod pipeline;

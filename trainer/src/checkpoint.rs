@@ -85,13 +85,15 @@ pub enum CheckpointError {
     /// A checkpoint of a run on other images.
     #[error(
         "{} was trained on other images: {reason}. Resume it with the images that it was begun with, or begin \
-         another run, with its weights by training.initial = {path:?}", path.display()
+         another run{}", path.display(), if *same_classes { format!(", with its weights by training.initial = {path:?}") } else { String::new() }
     )]
     OtherImages {
         /// The file.
         path: PathBuf,
         /// What changed.
         reason: String,
+        /// Whether a run on them may begin with its weights.
+        same_classes: bool,
     },
     /// A checkpoint of a run with other teachers.
     #[error(
@@ -349,11 +351,14 @@ impl Checkpoint {
             }
             then.other_images(now, &self.header.classes)
         };
-        match other_classes(&then.classes, &now.classes).or_else(images) {
+        let classes = other_classes(&then.classes, &now.classes);
+        let same_classes = classes.is_none();
+        match classes.or_else(images) {
             None => Ok(()),
             Some(reason) => Err(CheckpointError::OtherImages {
                 path: self.path.clone(),
                 reason,
+                same_classes,
             }),
         }
     }

@@ -236,7 +236,9 @@ fn too_little_memory_is_an_error_that_says_what_may_help() {
             &["error: libtorch failed", "memory", ".rs:", helps],
         );
         assert!(!errors.contains("panicked"), "{errors}");
-        assert_eq!(errors.lines().count(), 1, "{errors}");
+        // Warnings of libtorch begin so.
+        let said = errors.lines().filter(|line| !line.starts_with("[W"));
+        assert_eq!(said.count(), 1, "{errors}");
     }
 }
 

@@ -149,6 +149,16 @@ fn so_does_one_with_every_option() {
     );
 }
 
+/// Which rectangle a step is about is drawn from the seed and the epoch as well.
+#[test]
+fn so_does_one_of_the_worst_window_of_random_rectangles() {
+    let folder = tempfile::tempdir().unwrap();
+    write_dataset(folder.path(), 160);
+    let margin = "margin_kind = \"worst-window\"\npaper_epochs = 2\npatch_areas = [1, 6]\npatch_shape = \"rectangle\"";
+    let config = write_config_with(folder.path(), 12, &[("loss", margin)]);
+    expect_the_same(&config, folder.path(), kill_three_times);
+}
+
 #[test]
 fn a_run_killed_while_it_writes_a_checkpoint_resumes_too() {
     let folder = tempfile::tempdir().unwrap();
@@ -198,6 +208,9 @@ fn a_run_goes_on_measured_otherwise() {
     assert!(output.status.success(), "{errors}");
     let resumed = arguments(&config, data, &other);
     assert!(kill_when(&resumed, || epochs_logged(&other).len() >= 3));
+    let done = Checkpoint::read(&other.join("checkpoint.safetensors"));
+    let done = done.unwrap().header.epoch;
+    assert!(done < 12, "the kill came too late to mean anything");
     write(aside);
     let (output, errors) = run(&resumed);
     assert!(output.status.success(), "{errors}");
@@ -205,7 +218,7 @@ fn a_run_goes_on_measured_otherwise() {
     let bytes = |run: &Path| fs::read(run.join("checkpoint.safetensors")).unwrap();
     assert!(bytes(&whole) == bytes(&other), "the checkpoints differ");
     // It did go on as it was told to.
-    let measured = epochs_logged(&other).into_iter().skip(4);
+    let measured = epochs_logged(&other).into_iter().skip(done);
     let measured = measured.map(|entry| {
         let patch = entry["validation"]["patches"][0]["patch"].clone();
         (entry["epoch"].as_u64().unwrap(), patch)

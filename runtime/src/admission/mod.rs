@@ -40,7 +40,6 @@ use error::Refusal;
 pub(crate) use file::sha256;
 
 use crate::frames::Size;
-use crate::guard;
 use crate::network::Reach;
 pub use crate::network::{ImageShape, Network};
 
@@ -76,7 +75,7 @@ pub fn admit(path: &Path) -> Result<AdmittedModel, AdmissionError> {
 /// # Errors
 /// As of [`admit`], less those of reading.
 pub fn admit_bytes(bytes: &[u8], path: &Path) -> Result<AdmittedModel, AdmissionError> {
-    match guard::contained(|| prove(bytes)) {
+    match bagcert_images::contained(|| prove(bytes)) {
         Ok(outcome) => outcome.map_err(|refusal| refusal.in_file(path)),
         Err(panic) => {
             let reason = format!("the ONNX library failed on it ({panic})");

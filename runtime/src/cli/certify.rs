@@ -26,7 +26,9 @@ pub(crate) fn run(args: &CertifyArgs) -> Result<usize, Stop> {
     for input in &args.inputs {
         labelled::check_labels(&args.model, model, input)?;
     }
-    let mut output = args.targets.open(&args.trust, &args.model, &args.inputs)?;
+    let mut output = args
+        .targets
+        .open(&args.trust, &args.model, &loaded, &args.inputs)?;
     let (frames, errors) = Frames::open(&args.inputs, size);
     for error in &errors {
         say(&format!("bagcert: {error}"));

@@ -27,7 +27,9 @@ pub(crate) fn run(args: &EvalArgs) -> Result<usize, Stop> {
     let condition = args.patches.condition;
     let data = labelled::open(&args.model, model, &args.data)?;
     let input = std::slice::from_ref(&args.data);
-    let mut output = args.targets.open(&args.trust, &args.model, input)?;
+    let mut output = args
+        .targets
+        .open(&args.trust, &args.model, &loaded, input)?;
     let Labelled {
         name: data,
         mut frames,

@@ -1,12 +1,13 @@
 //! `bagcert manifest`: which file a model is, and what it answers on golden frames.
 
+use std::num::NonZeroU32;
 use std::path::{Component, Path, PathBuf};
 
 use bagcert::integrity::{self, GoldenFrame, LoadedModel, Manifest, ManifestError, Standing};
 use bagcert_certifier::{Condition, PatchSize};
 use clap::Args;
 
-use super::args::{check_fits, parse_condition, parse_patch};
+use super::args::{check_fits, check_masks, parse_condition, parse_patch};
 use super::output::Output;
 use super::say;
 use super::stop::Stop;
@@ -44,6 +45,9 @@ pub(crate) fn run(args: &ManifestArgs) -> Result<usize, Stop> {
     if !args.frames.is_empty() {
         for &patch in &args.patch {
             check_fits(patch, loaded.admitted().image_size())?;
+        }
+        for &condition in &args.condition {
+            check_masks(loaded.admitted(), &args.patch, condition, NonZeroU32::MIN)?;
         }
         let mut pipeline = loaded.pipeline()?;
         for frame in &args.frames {

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use bagcert::frames::Input;
+use bagcert::integrity::LoadedModel;
 use clap::Args;
 
 use super::output::Output;
@@ -27,24 +28,25 @@ impl TargetArgs {
     pub(crate) fn open(
         &self,
         trust: &TrustArgs,
-        model: &Path,
+        path: &Path,
+        model: &LoadedModel,
         inputs: &[Input],
     ) -> Result<Output, Stop> {
         page::check(self.report.as_deref())?;
-        let Some(path) = self.output.as_deref() else {
+        let Some(output) = self.output.as_deref() else {
             return Ok(Output::stdout());
         };
         // Nothing is there yet otherwise.
-        if let Ok(place) = fs::canonicalize(path) {
-            let mut trusted = trust.files(model).into_iter();
+        if let Ok(place) = fs::canonicalize(output) {
+            let mut trusted = trust.files(path, model).into_iter();
             let reads = trusted.any(|file| fs::canonicalize(file).is_ok_and(|file| file == place));
             if reads || inputs.iter().any(|input| input.reads(&place)) {
                 return Err(Stop::Usage(format!(
                     "--output {}: this command reads that file; name another",
-                    path.display()
+                    output.display()
                 )));
             }
         }
-        Output::to(path)
+        Output::to(output)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use bagcert::integrity::{self, LoadedModel, PublicKey};
+use bagcert::integrity::{self, LoadedModel, Manifest, PublicKey};
 use clap::Args;
 
 use super::stop::Stop;
@@ -19,14 +19,19 @@ pub(crate) struct TrustArgs {
 }
 
 impl TrustArgs {
-    /// What is read where this model is loaded.
-    pub(crate) fn files(&self, model: &Path) -> Vec<PathBuf> {
+    /// What is read where the model at `path` is loaded and used.
+    pub(crate) fn files(&self, path: &Path, model: &LoadedModel) -> Vec<PathBuf> {
         let beside = [
-            model.to_owned(),
-            integrity::manifest_path(model),
-            integrity::signature_path(model),
+            path.to_owned(),
+            integrity::manifest_path(path),
+            integrity::signature_path(path),
         ];
-        beside.into_iter().chain(self.public_key.clone()).collect()
+        let golden = model.manifest().map_or(&[][..], Manifest::golden);
+        let golden = golden
+            .iter()
+            .map(|golden| path.with_file_name(&golden.frame));
+        let key = self.public_key.clone();
+        beside.into_iter().chain(golden).chain(key).collect()
     }
 
     /// Loads the model, or says why it is refused.

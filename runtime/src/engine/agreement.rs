@@ -10,7 +10,6 @@ use tract_core::internal::{IntoRunnable, IntoTValue, Tensor, TractResult, TypedS
 use super::images::{Kind, SplitMix};
 use super::{Engine, EngineError};
 use crate::admission::AdmittedModel;
-use crate::guard;
 
 /// Largest difference that is taken for rounding, relative to the largest logit of the class: were it
 /// relative to all, one huge constant class would hide every difference.
@@ -22,7 +21,7 @@ pub(super) fn check(engine: &mut Engine, model: &AdmittedModel) -> Result<(), En
     let cells = model.shape().cells();
     for image in images(model) {
         let plain = || plain(model, &image).map_err(|error| format!("{error:#}"));
-        let expected = guard::contained(plain)
+        let expected = bagcert_images::contained(plain)
             .unwrap_or_else(|panic| Err(format!("the ONNX library failed on it ({panic})")))
             .map_err(EngineError::Build)?;
         let found = engine.logits(&image)?;

@@ -21,7 +21,6 @@ use tract_core::internal::{
 };
 
 use crate::admission::AdmittedModel;
-use crate::guard;
 use crate::network::ImageShape;
 pub use error::EngineError;
 pub use numerics::{FORWARD_PASSES, check_numerics, fresh_seed};
@@ -82,7 +81,7 @@ impl Engine {
             let plan: Arc<TypedSimplePlan> = rewritten.into_runnable().map_err(failed)?;
             plan.spawn().map_err(failed)
         };
-        let state = guard::contained(build).unwrap_or_else(|panic| {
+        let state = bagcert_images::contained(build).unwrap_or_else(|panic| {
             let reason = format!("the ONNX library failed on it ({panic})");
             Err(EngineError::Build(reason))
         })?;
@@ -167,7 +166,7 @@ impl Engine {
             }
             Ok(())
         };
-        match guard::contained(pass) {
+        match bagcert_images::contained(pass) {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => {
                 // What an interrupted pass left in the state is not known.

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use bagcert_images::{Layout, Part, has_image_ending};
+use bagcert_images::{CHECKSUMS, Layout, Part, has_image_ending};
 
 /// One input as named on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,16 +64,31 @@ impl Input {
     /// Whether the file at `place`, a canonical path, is one of those that this input stands for.
     #[must_use]
     pub fn reads(&self, place: &Path) -> bool {
-        let (Input::Path(path)
-        | Input::Cifar10 { path, .. }
-        | Input::Records { path, .. }
-        | Input::Folder { path, .. }) = self;
-        let Ok(path) = std::fs::canonicalize(path) else {
-            return false;
-        };
-        let records = |ending: &OsStr| ending == "bin" || ending == "xz";
-        let data = has_image_ending(place) || place.extension().is_some_and(records);
-        place == path || (data && place.starts_with(path))
+        let whole = |path: &Path| std::fs::canonicalize(path).ok();
+        let list_of = |folder: Option<&Path>| whole(&folder?.join(CHECKSUMS));
+        match self {
+            Input::Path(path) => super::list(path)
+                .unwrap_or_default()
+                .iter()
+                .any(|file| whole(file).is_some_and(|file| file == place)),
+            Input::Cifar10 { path, .. } => [Part::Test, Part::Train].iter().any(|part| {
+                let files = bagcert_images::files(path, *part).unwrap_or_default();
+                files.iter().any(|file| {
+                    let known = [whole(&file.path), list_of(file.path.parent())];
+                    known.iter().flatten().any(|known| known == place)
+                })
+            }),
+            Input::Records { path, .. } => {
+                let known = [whole(path), list_of(path.parent())];
+                known.iter().flatten().any(|known| known == place)
+            }
+            // Too many to look up each; links that lead out of the folder are not followed.
+            Input::Folder { path, .. } => {
+                let inside = whole(path).is_some_and(|path| place.starts_with(path));
+                let list = list_of(Some(path)).is_some_and(|list| list == place);
+                list || (inside && has_image_ending(place))
+            }
+        }
     }
 }
 

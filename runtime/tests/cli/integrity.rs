@@ -310,6 +310,16 @@ fn golden_frames_are_counted_once_under_any_number_of_conditions() {
     with(&["--condition", "mask", &red, &green])
         .ended(0)
         .says(&[", 2 golden frames"]);
+    // Results do not take the place of one.
+    let before = fs::read(&green).unwrap();
+    let certify = ["certify", "--model", &model, "--patch", "5x5", &red];
+    run(certify.iter().chain(&["--output", &green]))
+        .ended(2)
+        .says(&["reads that file"]);
+    assert!(fs::read(&green).unwrap() == before);
+    with(&["--condition", "mask", "--patch", "32x32", &red])
+        .ended(2)
+        .says(&["no vote"]);
     with(&[&red, &green, &red])
         .ended(2)
         .says(&[&red, "named twice"]);

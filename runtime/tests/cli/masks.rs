@@ -286,7 +286,7 @@ fn a_step_without_masks_and_masks_that_leave_nothing_are_refused() {
             ran.says(&[patch, "32x32 cells", "no vote"]);
             assert_eq!(ran.stdout, "");
         }
-        // One row of cells is left.
+        // A window leaves a row of cells.
         certify("32x31", condition, "1").ended(0);
         certify("5x5", condition, "27").ended(0);
     }

@@ -133,7 +133,10 @@ fn what_a_command_reads_is_not_written_over() {
     let link = folder.path().join("link");
     std::os::unix::fs::symlink(&model, &link).unwrap();
     let manifest = model.replace(".onnx", ".toml");
-    let (link, frames) = (text(&link), text(&frames));
+    let linked = folder.path().join("linked");
+    fs::create_dir(&linked).unwrap();
+    std::os::unix::fs::symlink(&other, linked.join("c.png")).unwrap();
+    let (link, frames, linked) = (text(&link), text(&frames), text(&linked));
     let certify = ["certify", "--model", &model, "--patch", "5x5"];
     let eval = ["eval", "--model", &model, "--patch", "5x5", "--data", &data];
     for (command, input, output) in [
@@ -142,6 +145,7 @@ fn what_a_command_reads_is_not_written_over() {
         (&certify, &frame, &manifest),
         (&certify, &frame, &frame),
         (&certify, &frames, &frame),
+        (&certify, &linked, &other),
         (&certify, &data, &records),
         (&eval, &String::new(), &records),
         (&eval, &String::new(), &model),

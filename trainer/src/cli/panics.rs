@@ -2,15 +2,20 @@
 //! memory.
 
 use std::{
-    any::Any,
+    cell::{Cell, RefCell},
     panic::{self, AssertUnwindSafe},
-    sync::{Mutex, Once, PoisonError},
+    sync::Once,
 };
 
 use anyhow::{Result, bail};
+use bagcert_images::panic_message;
 
-/// Where libtorch failed last.
-static PLACE: Mutex<Option<String>> = Mutex::new(None);
+thread_local! {
+    /// Whether this thread's panics end in [`contained`]; those of others would be heard of by nobody else.
+    static CONTAINED: Cell<bool> = const { Cell::new(false) };
+    /// Where libtorch failed last.
+    static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
+}
 
 /// Does `work`; a panic in it is an error. `advice`: what may help where libtorch failed.
 ///
@@ -18,17 +23,19 @@ static PLACE: Mutex<Option<String>> = Mutex::new(None);
 /// Those of `work`; or what a panic said, and where.
 pub(super) fn contained<T>(advice: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     note_places();
-    let payload = match panic::catch_unwind(AssertUnwindSafe(work)) {
+    let before = CONTAINED.replace(true);
+    let outcome = panic::catch_unwind(AssertUnwindSafe(work));
+    CONTAINED.set(before);
+    let payload = match outcome {
         Ok(done) => return done,
         Err(payload) => payload,
     };
-    let said = message(payload.as_ref());
+    let said = panic_message(payload.as_ref());
     let Some(reason) = of_libtorch(said) else {
         // The hook has said where.
         bail!("this program failed in itself: {said}; please report it with what stands above");
     };
-    let place = PLACE.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let place = place.unwrap_or_else(|| "an unknown place".into());
+    let place = PLACE.take().unwrap_or_else(|| "an unknown place".into());
     bail!("libtorch failed: {reason} (called in {place}). {advice}")
 }
 
@@ -38,19 +45,14 @@ fn note_places() {
     HOOK.call_once(|| {
         let previous = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
-            if of_libtorch(message(info.payload())).is_none() {
+            let quiet = CONTAINED.try_with(Cell::get).unwrap_or(false);
+            if !quiet || of_libtorch(panic_message(info.payload())).is_none() {
                 return previous(info);
             }
             let place = info.location().map(ToString::to_string);
-            *PLACE.lock().unwrap_or_else(PoisonError::into_inner) = place;
+            let _ = PLACE.try_with(|noted| noted.replace(place));
         }));
     });
-}
-
-fn message(payload: &(dyn Any + Send)) -> &str {
-    let said = payload.downcast_ref::<String>().map(String::as_str);
-    said.or_else(|| payload.downcast_ref::<&str>().copied())
-        .unwrap_or("no message")
 }
 
 /// The first line of what libtorch reported, where a panic is that a call of it was taken to succeed.

@@ -49,10 +49,14 @@ impl<'r> Run<'r> {
         // What is in memory stays on the device, and is varied there.
         let images = images.on(device);
         tch::manual_seed(config.seed);
-        let mut header = header(config, facts, fingerprint)?;
+        let mut header = header(config, facts, fingerprint.clone())?;
         if let Some(checkpoint) = &checkpoint {
             checkpoint.expect_network(&config.network)?;
             checkpoint.expect_images(&header, &mendable)?;
+            if checkpoint.header.data.as_ref() == Some(&mendable) {
+                // Until they have been measured, with every file as it will stay.
+                header.data = Some(mendable.clone());
+            }
             checkpoint.expect_teachers(teachers(config), &header.teachers)?;
         }
         let (mut network, geometry) = build(&header, device)?;
@@ -79,6 +83,7 @@ impl<'r> Run<'r> {
             training,
             saved: header.epoch,
             header,
+            fingerprint,
             mendable,
             log,
         })

@@ -30,6 +30,7 @@ impl Run<'_> {
             validation: Some(validation),
             ..entry
         });
+        self.header.data = Some(self.fingerprint.clone());
         // Before the log: a kill between the two leaves an epoch that is measured once more.
         self.save(&self.header)?;
         self.write_log()

@@ -149,7 +149,9 @@ struct Run<'r> {
     training: Training,
     /// What the next checkpoint says.
     header: Header,
-    /// What its images are in a checkpoint that is written because one of them is damaged.
+    /// What its images are in a checkpoint.
+    fingerprint: Fingerprint,
+    /// The same in one that is written because one of them is damaged, and until all have been measured since.
     mendable: Fingerprint,
     log: String,
     collapse: Collapse,
@@ -179,12 +181,13 @@ impl Run<'_> {
         self.header.steps = self.training.adam.steps;
         let (validation, failed) = match self.measure() {
             Ok(validation) => (validation, None),
-            // Logits that are no numbers are the network's own, and the checkpoint before it is the better one.
-            Err(error @ TrainError::Evaluation(EvaluationError::Fault { .. })) => {
-                return Err(error);
-            }
-            Err(error) => (None, Some(error)),
+            Err(error @ TrainError::Unmeasured { .. }) => (None, Some(error)),
+            // Logits that are no numbers, for example: the checkpoint before them is the better one.
+            Err(error) => return Err(error),
         };
+        if validation.is_some() {
+            self.header.data = Some(self.fingerprint.clone());
+        }
         let entry = self.entry(&trained, speed, validation);
         observer.epoch(&entry);
         self.log

@@ -1,6 +1,6 @@
-//! The last defence against panics of the libraries that read and run models.
+//! The last defence against panics of the libraries that read images, and read and run models.
 //!
-//! Both are large and meet files that anyone may have written. Where they panic, we report an
+//! They are large and meet files that anyone may have written. Where they panic, we report an
 //! error instead, and nothing is printed: the message goes into the error.
 
 use std::any::Any;
@@ -46,19 +46,22 @@ impl Drop for Quiet {
 
 /// Runs `work`; a panic inside it becomes `Err` with the panic's message. What `work` changed
 /// must not be trusted after an `Err`.
-pub(crate) fn contained<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+///
+/// # Errors
+/// What the panic said.
+pub fn contained<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     let quiet = Quiet::new();
     let outcome = panic::catch_unwind(AssertUnwindSafe(work));
     drop(quiet);
-    outcome.map_err(|payload| message(payload.as_ref()))
+    outcome.map_err(|payload| panic_message(payload.as_ref()).to_owned())
 }
 
-fn message(payload: &(dyn Any + Send)) -> String {
-    payload
-        .downcast_ref::<&str>()
-        .map(ToString::to_string)
-        .or_else(|| payload.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "no message".to_string())
+/// What a panic said.
+#[must_use]
+pub fn panic_message(payload: &(dyn Any + Send)) -> &str {
+    let said = payload.downcast_ref::<String>().map(String::as_str);
+    said.or_else(|| payload.downcast_ref::<&str>().copied())
+        .unwrap_or("no message")
 }
 
 #[cfg(test)]
