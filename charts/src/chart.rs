@@ -142,24 +142,32 @@ fn points(
         let at = (point.x, point.y);
         mark(area, at, series)?;
         if !point.label.is_empty() {
-            // Towards the middle, so that no word leaves the chart: beside points of a model, which may lie close above
-            // each other, and above crosses, beside which models may lie.
+            // Beside points of a model, which may lie close above each other, towards the middle, so that no word leaves
+            // the chart; above crosses, beside which models may lie.
             let left = point.x > f64::midpoint(chart.x.from, chart.x.to);
-            let (side, away) = if left {
-                (HPos::Right, -1)
-            } else {
-                (HPos::Left, 1)
+            let (pos, moved) = match series.marker {
+                Marker::Cross => {
+                    let inside = inwards(area, area.map_coordinate(&at).0, &point.label);
+                    (Pos::new(HPos::Center, VPos::Bottom), (inside, -10))
+                }
+                _ if left => (Pos::new(HPos::Right, VPos::Center), (-10, 0)),
+                _ => (Pos::new(HPos::Left, VPos::Center), (10, 0)),
             };
-            let (height, moved) = match series.marker {
-                Marker::Cross => (VPos::Bottom, (-8 * away, -10)),
-                _ => (VPos::Center, (10 * away, 0)),
-            };
-            let style = text_style(12, INK).pos(Pos::new(side, height));
+            let style = text_style(12, INK).pos(pos);
             let text = Text::new(point.label.clone(), moved, style);
             area.draw(&(EmptyElement::at(at) + text))?;
         }
     }
     Ok(())
+}
+
+/// How far words centred at the pixel `x` must move so that they stay in the area, to their length as most fonts have it.
+fn inwards<C: CoordTranslate>(area: &DrawingArea<SVGBackend<'_>, C>, x: i32, words: &str) -> i32 {
+    let half = i32::try_from(words.chars().count()).unwrap_or(0) * 7 / 2;
+    let (columns, _) = area.get_pixel_range();
+    let first = (columns.start + half - x).max(0);
+    let last = (columns.end - half - x).min(0);
+    first + last
 }
 
 /// The marker of a series at a place of any area.
