@@ -154,6 +154,29 @@ fn each_model_has_a_manifest_with_golden_frames() {
     }
 }
 
+/// Whoever makes a manifest anew by the list of models gets the same one.
+#[test]
+fn the_list_of_models_says_how_their_manifests_were_made() {
+    let list = fs::read_to_string(repository::root().join("models/README.md")).unwrap();
+    for path in repository::models().unwrap() {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let command = format!("bagcert manifest --model models/{name} ");
+        let options = list.lines().find_map(|line| line.strip_prefix(&command));
+        let options = options.unwrap_or_else(|| panic!("models/README.md lacks: {command}"));
+        let model = LoadedModel::load(&path, None).unwrap();
+        let golden = model.manifest().unwrap().golden();
+        let patches = golden[0].verdicts.iter().map(|verdict| {
+            let [width, height] = verdict.patch;
+            format!("--patch {width}x{height}")
+        });
+        let frames = golden
+            .iter()
+            .map(|golden| format!("models/{}", golden.frame));
+        let made: Vec<String> = patches.chain(frames).collect();
+        assert_eq!(options, made.join(" "), "{name}");
+    }
+}
+
 /// Flips in every region of each shipped file: the first and last bytes, and steps through all of it.
 #[test]
 fn no_model_passes_with_a_flipped_bit() {

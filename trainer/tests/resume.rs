@@ -11,7 +11,7 @@ use std::{
 };
 
 use bagcert_trainer::{checkpoint::Checkpoint, config::Config, run::load};
-use common::{command, run, text, write_config_with, write_dataset};
+use common::{command, run, text, trees::write_folder, write_config_with, write_dataset};
 
 fn epochs_logged(folder: &Path) -> Vec<serde_json::Value> {
     let log = fs::read_to_string(folder.join("log.jsonl")).unwrap_or_default();
@@ -237,6 +237,41 @@ fn a_run_goes_on_measured_otherwise() {
     let (output, errors) = run(&resumed);
     assert!(output.status.success(), "{errors}");
     kept("");
+}
+
+/// A damaged image to choose by is known by its name alone until it was measured, whatever epochs lie between.
+#[test]
+fn a_damaged_image_may_be_put_right_after_further_epochs() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, output) = (folder.path().join("trees"), folder.path().join("run"));
+    write_folder(&data, 8);
+    let config = folder.path().join("config.toml");
+    let train = |epochs: usize, validate_every: usize| {
+        let tables = format!(
+            "seed = 3\n[data]\nkind = \"folder\"\nresize = 24\ncrop = 24\n[network]\nwidth = 4\nkernels = [3]\nstrides = [2]\n\
+             paths = 1\n[loss]\nmargin = 0.5\n[training]\nepochs = 1\nbatch = 8\nlearning_rate = 0.01\n\
+             validate_every = {validate_every}\n"
+        );
+        fs::write(&config, tables).unwrap();
+        let mut given = arguments(&config, &data, &output);
+        given.extend(["--epochs", epochs.to_string().leak()]);
+        given
+    };
+    let broken = data.join("val/cedar/002.png");
+    let intact = fs::read(&broken).unwrap();
+    fs::write(&broken, &intact[..intact.len() / 2]).unwrap();
+    let (result, errors) = run(&train(1, 1));
+    assert!(!result.status.success());
+    assert!(errors.contains("epoch 1 is trained and kept"), "{errors}");
+    // Nothing is measured on the way, and the damage stays.
+    let further = train(100_000, 100_000);
+    assert!(kill_when(&further, || epochs_logged(&output).len() >= 4));
+    let done = Checkpoint::read(&output.join("checkpoint.safetensors"));
+    let done = done.unwrap().header.epoch;
+    assert!(done >= 2);
+    fs::write(&broken, intact).unwrap();
+    let (result, errors) = run(&train(done + 1, 100_000));
+    assert!(result.status.success(), "{errors}");
 }
 
 /// What lies between two checkpoints is done again.

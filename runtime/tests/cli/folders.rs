@@ -125,6 +125,28 @@ fn images_are_scaled_as_was_said_or_as_the_model_was_trained() {
         .says(&["folder:RESIZE:DIR", "8192"]);
 }
 
+/// The patch that other figures are of does not matter to those of squares and shapes.
+#[test]
+fn squares_of_images_smaller_than_the_papers_patch() {
+    let folder = tempfile::tempdir().unwrap();
+    let small = named_model(folder.path(), "small.onnx", 4, 3, &[NAMES]);
+    let (small, data) = (text(&small), folder.path().join("colours"));
+    write_val(&data, COLOURS);
+    let (spec, out) = (
+        format!("folder:{}", text(&data)),
+        folder.path().join("figures"),
+    );
+    let figure = |kind: &str, more: &[&str]| {
+        let args = ["figure", kind, "--model", &small, "--data", &spec];
+        run([&args[..], &["--output", &text(&out)], more].concat())
+    };
+    figure("squares", &[]).ended(0);
+    let squares = fs::read_to_string(out.join("squares.csv")).unwrap();
+    assert!(squares.lines().last().unwrap().contains(",3.2,4,"));
+    figure("shapes", &["--area", "4"]).ended(0);
+    figure("conditions", &[]).ended(2).says(&["5x5", "4x4"]);
+}
+
 #[test]
 fn other_classes_than_the_models_are_refused() {
     let folder = tempfile::tempdir().unwrap();

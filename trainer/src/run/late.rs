@@ -32,7 +32,7 @@ impl Run<'_> {
         });
         self.header.data = Some(self.fingerprint.clone());
         // Before the log: a kill between the two leaves an epoch that is measured once more.
-        self.save(&self.header)?;
+        self.save()?;
         self.write_log()
     }
 }

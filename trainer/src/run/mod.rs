@@ -196,29 +196,21 @@ impl Run<'_> {
         self.write_log()?;
         // Last: a kill before it repeats the epochs since the one before, and their lines of the log are dropped.
         if let Some(failed) = failed {
-            let data = Some(self.mendable.clone());
-            let header = Header {
-                data,
-                ..self.header.clone()
-            };
-            self.save(&header)?;
+            self.header.data = Some(self.mendable.clone());
+            self.save()?;
             return Err(failed);
         }
         if self.is_due(self.config.training.checkpoint_every) {
-            self.save(&self.header)?;
+            self.save()?;
             self.saved = self.header.epoch;
         }
         self.collapse.check(self.header.epoch)
     }
 
-    fn save(&self, header: &Header) -> Result<(), TrainError> {
+    fn save(&self) -> Result<(), TrainError> {
         let path = self.folder.join(CHECKPOINT);
-        Ok(checkpoint::save(
-            &path,
-            header,
-            &self.network,
-            Some(&self.training),
-        )?)
+        checkpoint::save(&path, &self.header, &self.network, Some(&self.training))?;
+        Ok(())
     }
 
     /// Whether what is done after every so many epochs, and after the last, is to be done now.
