@@ -7,7 +7,7 @@ use crate::config::{Precision, TrainingConfig};
 use super::{
     parameters::Parameters,
     plan::{Block, Convolution, Embedding, Plan, cells_given},
-    sampling::Sampling,
+    sampling::{CHANNELS_BACK, CHANNELS_TO_END, Sampling, lies_channels_last},
     shake::{self, Weights},
 };
 
@@ -165,7 +165,7 @@ impl Network {
         let x = ((images - &self.mean) / &self.deviation).to_kind(self.compute.kind);
         let x = if self.compute.channels_last {
             // The bytes lie as N x H x W x channels; every layer after this one keeps that.
-            x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
+            x.permute(CHANNELS_TO_END).contiguous().permute(CHANNELS_BACK)
         } else {
             x
         };
@@ -173,7 +173,7 @@ impl Network {
         let first = samplings.first().unwrap_or(sampling);
         let x = cursor.apply((&x, &Sampling::ALL), &self.plan.stem, first);
         let embedding = self.plan.stem_embedding.as_ref();
-        let mut x = cursor.place(x, embedding, first).relu_();
+        let mut x = cursor.placed_relu(x, embedding, first);
         let ends = samplings.iter().zip(samplings.iter().skip(1));
         for (block, (from, to)) in self.plan.blocks.iter().zip(ends) {
             x = cursor.block((&x, from), block, to);
@@ -225,12 +225,25 @@ impl Cursor {
         )
     }
 
-    /// `x`, a map of the cells that `sampling` takes, with the embedding of these cells added.
-    fn place(&mut self, x: Tensor, embedding: Option<&Embedding>, sampling: &Sampling) -> Tensor {
-        match embedding.and_then(|_| self.next().1) {
-            Some(numbers) => x + sampling.of(&numbers.unsqueeze(0)),
-            None => x,
+    /// ReLU of `x`, a map of the cells that `sampling` takes, with the embedding of these cells added.
+    fn placed_relu(
+        &mut self,
+        mut x: Tensor,
+        embedding: Option<&Embedding>,
+        sampling: &Sampling,
+    ) -> Tensor {
+        let Some(numbers) = embedding.and_then(|_| self.next().1) else {
+            return x.relu_();
+        };
+        let numbers = sampling.of(&numbers.unsqueeze(0));
+        if !lies_channels_last(&x) {
+            return (x + numbers).relu_();
         }
+        // In the order in which they lie: libtorch adds, and sums the gradient, one number after the other where the
+        // two differ. In place before the axes are put back: in a view it would copy.
+        let numbers = numbers.permute(CHANNELS_TO_END).contiguous();
+        let mut placed = x.permute(CHANNELS_TO_END) + numbers;
+        placed.relu_().permute(CHANNELS_BACK)
     }
 
     /// From a map, of which there are the cells that `from` takes, to those that `to` takes of the block's.
@@ -248,7 +261,7 @@ impl Cursor {
         };
         let mixed = shake::mix(ends, self.weights.next());
         let sum = shortcut + mixed;
-        self.place(sum, block.embedding.as_ref(), to).relu_()
+        self.placed_relu(sum, block.embedding.as_ref(), to)
     }
 }
 

@@ -12,6 +12,16 @@ use tch::{Device, Kind, Tensor};
 
 use super::plan::Convolution;
 
+/// The axes of a map N x C x h x w as N x h x w x C.
+pub(super) const CHANNELS_TO_END: [i64; 4] = [0, 2, 3, 1];
+/// And back.
+pub(super) const CHANNELS_BACK: [i64; 4] = [0, 3, 1, 2];
+
+/// Whether the channels of a cell of `map`, N x C x h x w, lie side by side.
+pub(super) fn lies_channels_last(map: &Tensor) -> bool {
+    map.stride().get(1) == Some(&1)
+}
+
 /// Every `stride`-th cell along both axes, from an offset; before a layer that mixes neighbours, runs of cells.
 ///
 /// Along an axis cell `i` is taken where `(i - offset) mod stride < run`.
@@ -73,9 +83,9 @@ impl Sampling {
         let end = [0, 1].map(|axis| (-front[axis] - lengths[axis]).rem_euclid(self.stride));
         let periods = map.constant_pad_nd([front[1], end[1], front[0], end[0]]);
         // Channels that lie side by side shall do so after it: the copy below keeps the order of the axes.
-        let last = map.stride().get(1) == Some(&1);
+        let last = lies_channels_last(map);
         let (periods, y) = if last {
-            (periods.permute([0, 2, 3, 1]), 1)
+            (periods.permute(CHANNELS_TO_END), 1)
         } else {
             (periods, 2)
         };
@@ -86,14 +96,18 @@ impl Sampling {
             .narrow(y + 3, 0, self.run)
             .flatten(y, y + 1)
             .flatten(y + 1, y + 2);
-        let runs = if last {
-            runs.permute([0, 3, 1, 2])
-        } else {
-            runs
-        };
         let [rows, columns] = [0, 1].map(|axis| self.count(axis, lengths[axis]));
         let [top, left] = front.map(|zeros| zeros.min(self.run));
-        runs.narrow(2, top, rows).narrow(3, left, columns)
+        // Dense: libtorch normalises a batch of anything else one number after the other.
+        let runs = runs
+            .narrow(y, top, rows)
+            .narrow(y + 1, left, columns)
+            .contiguous();
+        if last {
+            runs.permute(CHANNELS_BACK)
+        } else {
+            runs
+        }
     }
 
     /// How many of the first `len` rows (axis 0) or columns (axis 1) are taken.
@@ -225,5 +239,32 @@ fn common_divisor(one: i64, other: i64) -> i64 {
         one
     } else {
         common_divisor(other, one % other)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Batches of maps that are not dense are normalised several times slower: no test of results sees it.
+    #[test]
+    fn runs_of_cells_lie_without_gaps() {
+        let map = Tensor::rand([2, 5, 32, 32], (Kind::Float, Device::Cpu));
+        let channels_last = map
+            .permute(CHANNELS_TO_END)
+            .contiguous()
+            .permute(CHANNELS_BACK);
+        for at in 0..16 {
+            let runs = Sampling {
+                stride: 4,
+                offset: [at / 4, at % 4],
+                run: 3,
+            };
+            assert!(runs.of(&map).is_contiguous());
+            let taken = runs.of(&channels_last);
+            assert!(lies_channels_last(&taken));
+            assert!(taken.permute(CHANNELS_TO_END).is_contiguous());
+            assert_eq!(taken, runs.of(&map));
+        }
     }
 }
