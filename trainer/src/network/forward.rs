@@ -165,7 +165,9 @@ impl Network {
         let x = ((images - &self.mean) / &self.deviation).to_kind(self.compute.kind);
         let x = if self.compute.channels_last {
             // The bytes lie as N x H x W x channels; every layer after this one keeps that.
-            x.permute(CHANNELS_TO_END).contiguous().permute(CHANNELS_BACK)
+            x.permute(CHANNELS_TO_END)
+                .contiguous()
+                .permute(CHANNELS_BACK)
         } else {
             x
         };
