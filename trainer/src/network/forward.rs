@@ -237,13 +237,14 @@ impl Cursor {
         let Some(numbers) = embedding.and_then(|_| self.next().1) else {
             return x.relu_();
         };
+        // In the order in which the map lies: libtorch adds, and sums the gradient, one number after the other where the two
+        // differ.
         let numbers = sampling.of(&numbers.unsqueeze(0));
         if !lies_channels_last(&x) {
-            return (x + numbers).relu_();
+            return (x + numbers.contiguous()).relu_();
         }
-        // In the order in which they lie: libtorch adds, and sums the gradient, one number after the other where the
-        // two differ. In place before the axes are put back: in a view it would copy.
         let numbers = numbers.permute(CHANNELS_TO_END).contiguous();
+        // In place before the axes are put back: in a view it would copy.
         let mut placed = x.permute(CHANNELS_TO_END) + numbers;
         placed.relu_().permute(CHANNELS_BACK)
     }
