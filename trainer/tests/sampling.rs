@@ -105,6 +105,39 @@ fn so_they_are_in_every_arithmetic_and_layout() {
     }
 }
 
+/// What is left out has no gradient, and what is not has that of the whole map, in either layout.
+#[test]
+fn so_are_their_gradients() {
+    tch::manual_seed(5);
+    let images = Tensor::rand([2, 3, 32, 32], (Kind::Float, Device::Cpu));
+    for text in NETWORKS {
+        let normalisation = vec![(0.5, 0.25); 3];
+        let mut network = scatter(Network::new(plan(text), normalisation, Device::Cpu));
+        for sampling in [Sampling::new(2, [1, 0]), Sampling::new(4, [3, 2])] {
+            network.compute.channels_last = false;
+            let whole = sampling.of(&network.forward(&images, Mode::Evaluate));
+            let weights = whole.randn_like();
+            let gradient = |logits: Tensor, flat: &Tensor| {
+                let sum = (logits * &weights).sum(Kind::Float);
+                Tensor::run_backward(&[&sum], &[flat], false, false).remove(0)
+            };
+            let expected = gradient(whole, &network.parameters.flat);
+            let size = expected.abs().max().double_value(&[]);
+            assert!(size > 0.0, "{text}: no gradient");
+            for channels_last in [false, true] {
+                network.compute.channels_last = channels_last;
+                let found = network.forward_sampled(&images, Mode::Evaluate, &sampling);
+                let found = gradient(found, &network.parameters.flat);
+                let apart = (found - &expected).abs().max().double_value(&[]);
+                assert!(
+                    apart < 1e-4 * size,
+                    "{text}, {sampling:?}, channels last: {channels_last}: {apart} of {size}"
+                );
+            }
+        }
+    }
+}
+
 /// Every cell is seen: the offsets that are drawn are all there are, and each about as often.
 #[test]
 fn offsets_are_drawn_evenly() {

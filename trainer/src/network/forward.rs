@@ -5,9 +5,10 @@ use tch::{Device, Kind, Tensor, no_grad};
 use crate::config::{Precision, TrainingConfig};
 
 use super::{
+    layout::{CHANNELS_BACK, CHANNELS_TO_END, channels_last, lies_channels_last},
     parameters::Parameters,
     plan::{Block, Convolution, Embedding, Plan, cells_given},
-    sampling::{CHANNELS_BACK, CHANNELS_TO_END, Sampling, lies_channels_last},
+    sampling::Sampling,
     shake::{self, Weights},
 };
 
@@ -164,10 +165,8 @@ impl Network {
         };
         let x = ((images - &self.mean) / &self.deviation).to_kind(self.compute.kind);
         let x = if self.compute.channels_last {
-            // The bytes lie as N x H x W x channels; every layer after this one keeps that.
-            x.permute(CHANNELS_TO_END)
-                .contiguous()
-                .permute(CHANNELS_BACK)
+            // Every layer after this one keeps that.
+            channels_last(&x)
         } else {
             x
         };

@@ -1,6 +1,7 @@
 //! The region scorer f: a residual network with a small receptive field (Section A.1).
 
 mod forward;
+mod layout;
 mod parameters;
 mod plan;
 mod sampling;

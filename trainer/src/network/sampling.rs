@@ -10,17 +10,10 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::plan::Convolution;
-
-/// The axes of a map N x C x h x w as N x h x w x C.
-pub(super) const CHANNELS_TO_END: [i64; 4] = [0, 2, 3, 1];
-/// And back.
-pub(super) const CHANNELS_BACK: [i64; 4] = [0, 3, 1, 2];
-
-/// Whether the channels of a cell of `map`, N x C x h x w, lie side by side.
-pub(super) fn lies_channels_last(map: &Tensor) -> bool {
-    map.stride().get(1) == Some(&1)
-}
+use super::{
+    layout::{CHANNELS_BACK, CHANNELS_TO_END, lies_channels_last},
+    plan::Convolution,
+};
 
 /// Every `stride`-th cell along both axes, from an offset; before a layer that mixes neighbours, runs of cells.
 ///
@@ -245,15 +238,13 @@ fn common_divisor(one: i64, other: i64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::network::layout::channels_last;
 
     /// Batches of maps that are not dense are normalised several times slower: no test of results sees it.
     #[test]
     fn runs_of_cells_lie_without_gaps() {
         let map = Tensor::rand([2, 5, 32, 32], (Kind::Float, Device::Cpu));
-        let channels_last = map
-            .permute(CHANNELS_TO_END)
-            .contiguous()
-            .permute(CHANNELS_BACK);
+        let other = channels_last(&map);
         for at in 0..16 {
             let runs = Sampling {
                 stride: 4,
@@ -261,7 +252,7 @@ mod tests {
                 run: 3,
             };
             assert!(runs.of(&map).is_contiguous());
-            let taken = runs.of(&channels_last);
+            let taken = runs.of(&other);
             assert!(lies_channels_last(&taken));
             assert!(taken.permute(CHANNELS_TO_END).is_contiguous());
             assert_eq!(taken, runs.of(&map));
