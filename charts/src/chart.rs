@@ -8,6 +8,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use crate::legend;
 use crate::raster::escape;
+use crate::words;
 use crate::{Chart, ChartError, Colour, Line, Marker, Scale, Series};
 
 pub(crate) type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
@@ -19,7 +20,7 @@ const HEIGHT: u32 = 430;
 pub(crate) const FONT: &str = "sans-serif";
 pub(crate) const INK: Colour = Colour(0x22, 0x22, 0x22);
 const GRID: Colour = Colour(0xDD, 0xDD, 0xDD);
-const MARKER: i32 = 5;
+pub(crate) const MARKER: i32 = 5;
 
 /// The chart as an SVG file.
 ///
@@ -92,8 +93,11 @@ fn draw(chart: &Chart, root: &Area<'_>) -> Result<(), Box<dyn std::error::Error>
         lines(&mut context, series)?;
     }
     for series in &chart.series {
-        points(&context, chart, series)?;
+        for point in &series.points {
+            mark(context.plotting_area(), (point.x, point.y), series)?;
+        }
     }
+    words::draw(context.plotting_area(), chart)?;
     legend::draw(chart, &beside)?;
     root.present()?;
     Ok(())
@@ -130,44 +134,6 @@ fn lines(context: &mut Context<'_, '_>, series: &Series) -> Result<(), Box<dyn s
         Line::Dashed => drop(context.draw_series(DashedLineSeries::new(points, 6, 4, style))?),
     }
     Ok(())
-}
-
-fn points(
-    context: &Context<'_, '_>,
-    chart: &Chart,
-    series: &Series,
-) -> Result<(), Box<dyn std::error::Error>> {
-    let area = context.plotting_area();
-    for point in &series.points {
-        let at = (point.x, point.y);
-        mark(area, at, series)?;
-        if !point.label.is_empty() {
-            // Beside points of a model, which may lie close above each other, towards the middle, so that no word leaves
-            // the chart; above crosses, beside which models may lie.
-            let left = point.x > f64::midpoint(chart.x.from, chart.x.to);
-            let (pos, moved) = match series.marker {
-                Marker::Cross => {
-                    let inside = inwards(area, area.map_coordinate(&at).0, &point.label);
-                    (Pos::new(HPos::Center, VPos::Bottom), (inside, -10))
-                }
-                _ if left => (Pos::new(HPos::Right, VPos::Center), (-10, 0)),
-                _ => (Pos::new(HPos::Left, VPos::Center), (10, 0)),
-            };
-            let style = text_style(12, INK).pos(pos);
-            let text = Text::new(point.label.clone(), moved, style);
-            area.draw(&(EmptyElement::at(at) + text))?;
-        }
-    }
-    Ok(())
-}
-
-/// How far words centred at the pixel `x` must move so that they stay in the area, to their length as most fonts have it.
-fn inwards<C: CoordTranslate>(area: &DrawingArea<SVGBackend<'_>, C>, x: i32, words: &str) -> i32 {
-    let half = i32::try_from(words.chars().count()).unwrap_or(0) * 7 / 2;
-    let (columns, _) = area.get_pixel_range();
-    let first = (columns.start + half - x).max(0);
-    let last = (columns.end - half - x).min(0);
-    first + last
 }
 
 /// The marker of a series at a place of any area.

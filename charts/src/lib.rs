@@ -7,6 +7,7 @@ mod chart;
 mod legend;
 mod raster;
 mod table;
+mod words;
 
 use std::fmt;
 

@@ -113,3 +113,84 @@ fn what_is_no_number_is_refused() {
         );
     }
 }
+
+/// Left, top, right and bottom of the words of a chart, by its SVG.
+fn covered(svg: &str, words: &str) -> [f64; 4] {
+    let (before, _) = svg.split_once(&format!(">\n{words}\n")).expect("words");
+    let tag = before.rsplit("<text ").next().expect("a tag");
+    let attribute = |name: &str| {
+        let (_, after) = tag.split_once(&format!("{name}=\"")).unwrap_or_default();
+        after.split('"').next().unwrap_or_default()
+    };
+    let x: f64 = attribute("x").parse().unwrap();
+    let y: f64 = attribute("y").parse().unwrap();
+    let width = 7.0 * words.len() as f64;
+    let left = match attribute("text-anchor") {
+        "start" => x,
+        "middle" => x - width / 2.0,
+        "end" => x - width,
+        other => panic!("{other:?} in {tag}"),
+    };
+    // Where letters stand on their line, hang from it or lie across it.
+    let top = match attribute("dy") {
+        "-0.5ex" => y - 12.0,
+        "0.76em" => y,
+        "0.5ex" => y - 6.0,
+        other => panic!("{other:?} in {tag}"),
+    };
+    [left, top, left + width, top + 12.0]
+}
+
+/// The middles of all discs of a chart.
+fn discs(svg: &str) -> Vec<(f64, f64)> {
+    let number = |tag: &str, name: &str| -> f64 {
+        let (_, after) = tag.split_once(&format!("{name}=\"")).unwrap();
+        after.split('"').next().unwrap().parse().unwrap()
+    };
+    let tags = svg.split("<circle ").skip(1);
+    tags.map(|tag| (number(tag, "cx"), number(tag, "cy")))
+        .collect()
+}
+
+#[test]
+fn words_stand_on_no_mark() {
+    let cross = |x, y| {
+        let mut cross = series("", Marker::Cross, &[(x, y)]);
+        cross.points[0].label = "of a paper".into();
+        cross
+    };
+    let alone = covered(&svg(&chart(vec![cross(75.0, 40.0)])).unwrap(), "of a paper");
+    // A row of discs through where the words were, and others at each side.
+    let rows = [
+        vec![],
+        vec![40.0],
+        vec![43.0],
+        vec![37.0, 43.0],
+        vec![37.0, 40.0, 43.0],
+    ];
+    let mut moved = 0;
+    for y in rows {
+        for from in [70.0, 72.0, 74.0, 76.0] {
+            let at = y.iter().map(|&y| (from, y));
+            let discs_at: Vec<_> = at.collect();
+            let all = vec![series("", Marker::Disc, &discs_at), cross(75.0, 40.0)];
+            let all = svg(&chart(all)).unwrap();
+            let [left, top, right, under] = covered(&all, "of a paper");
+            moved += usize::from([left, top, right, under] != alone);
+            for (x, y) in discs(&all) {
+                let apart = x + 5.0 < left || x - 5.0 > right || y + 5.0 < top || y - 5.0 > under;
+                assert!(
+                    apart,
+                    "the disc at {x}, {y} in {left}..{right}, {top}..{under}"
+                );
+            }
+        }
+    }
+    assert!(moved > 0, "no disc was in the way");
+    // At the edges no word leaves the chart: its plot ends 16 pixels before 620.
+    for x in [60.0, 61.0, 75.0, 89.0, 90.0] {
+        let [left, _, right, _] =
+            covered(&svg(&chart(vec![cross(x, 40.0)])).unwrap(), "of a paper");
+        assert!(left >= 0.0 && right <= 604.0, "{left}..{right}");
+    }
+}

@@ -40,11 +40,8 @@ impl Paper {
     /// Clean and certified accuracy against that patch, and what it is.
     const fn accuracies(self) -> &'static [(f64, f64, &'static str)] {
         match self {
-            Self::Cifar10 => &[(86.0, 60.0, "BagCert, Condition 3.2"), (47.8, 30.3, "IBP")],
-            Self::ImageNet => &[
-                (45.3, 22.9, "BagCert, Condition 3.2"),
-                (45.3, 18.9, "BagCert, Condition 3.3"),
-            ],
+            Self::Cifar10 => &[(86.0, 60.0, "BagCert (3.2)"), (47.8, 30.3, "IBP")],
+            Self::ImageNet => &[(45.3, 22.9, "BagCert (3.2)"), (45.3, 18.9, "BagCert (3.3)")],
         }
     }
 
