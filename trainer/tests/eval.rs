@@ -21,6 +21,21 @@ fn eval(network: [&str; 2], data: &Path) -> String {
     format!("{}\n{rest}", first.split(", after").next().unwrap())
 }
 
+/// Whether all words are the same, and all numbers so to one vote's rounding: with its normalisation folded in a network
+/// adds in another order, and an image at the border may fall to the other side, on 100 images a point.
+fn nearly(one: &str, other: &str) -> bool {
+    let [one, other] = [one, other].map(|text| text.split_whitespace().collect::<Vec<_>>());
+    let number = |word: &str| word.trim_matches(['(', ')', ',', '%']).parse::<f64>();
+    one.len() == other.len()
+        && one
+            .iter()
+            .zip(&other)
+            .all(|(one, other)| match (number(one), number(other)) {
+                (Ok(one), Ok(other)) => (one - other).abs() <= 1.0,
+                _ => one == other,
+            })
+}
+
 #[test]
 fn an_exported_model_has_the_figures_of_its_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
@@ -37,7 +52,8 @@ fn an_exported_model_has_the_figures_of_its_checkpoint() {
 
     for (data, least) in [(folder.path(), 5.0), (TRAINED.path(), 25.0)] {
         let found = eval(["--model", text(&model)], data);
-        assert_eq!(found, eval(["--checkpoint", text(&checkpoint)], data));
+        let before = eval(["--checkpoint", text(&checkpoint)], data);
+        assert!(nearly(&found, &before), "{found}\n{before}");
         let clean = found.split("clean accuracy ").nth(1).unwrap();
         let clean: f64 = clean.split(' ').next().unwrap().parse().unwrap();
         assert!(clean > least, "{found}");

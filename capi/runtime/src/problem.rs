@@ -1,10 +1,8 @@
 //! How a call ends, and what is said of it.
 
-use std::any::Any;
 use std::cell::RefCell;
 use std::error::Error;
 use std::ffi::{CStr, CString, c_char};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bagcert::engine::EngineError;
 use bagcert::integrity::{IntegrityError, KeyError};
@@ -116,16 +114,10 @@ impl From<PipelineError> for Problem {
 
 /// Runs `work`; a panic inside it becomes a problem.
 pub(crate) fn contained<T>(work: impl FnOnce() -> Result<T, Problem>) -> Result<T, Problem> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {
-        let text = format!("the library panicked ({})", message(payload.as_ref()));
+    bagcert_images::contained(work).unwrap_or_else(|said| {
+        let text = format!("the library panicked ({said})");
         Err(Problem::new(BagcertModelStatus::Panicked, text))
     })
-}
-
-fn message(payload: &(dyn Any + Send)) -> &str {
-    let text = payload.downcast_ref::<&str>().copied();
-    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message")
 }
 
 thread_local! {
