@@ -18,6 +18,9 @@ fn read(path: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+/// Of six models four conditions at 5x5; of five of them two at each of four other patches.
+const COMPARED: usize = 6 * 4 + 5 * 2 * 4;
+
 /// The rows of a CSV file without its header.
 fn csv(path: &str) -> Vec<Vec<String>> {
     let cells = |line: &str| line.split(',').map(str::to_owned).collect();
@@ -90,8 +93,7 @@ fn the_results_are_those_of_the_pictures() {
             }
         }
     }
-    // Five models: four conditions at 5x5, two at each of four other patches.
-    assert_eq!(compared, 5 * (4 + 2 * 4));
+    assert_eq!(compared, COMPARED);
 }
 
 #[test]
@@ -134,5 +136,5 @@ fn cards_and_their_list_say_what_was_measured() {
             }
         }
     }
-    assert_eq!(compared, 5 * (4 + 2 * 4));
+    assert_eq!(compared, COMPARED);
 }
