@@ -18,6 +18,8 @@ type Context<'a, 'b> =
 const WIDTH: u32 = 620;
 const HEIGHT: u32 = 430;
 pub(crate) const FONT: &str = "sans-serif";
+/// A wide letter of small words; how wide they really are depends on who shows them.
+pub(crate) const LETTER: u32 = 7;
 pub(crate) const INK: Colour = Colour(0x22, 0x22, 0x22);
 const GRID: Colour = Colour(0xDD, 0xDD, 0xDD);
 pub(crate) const MARKER: i32 = 5;

@@ -3,15 +3,13 @@
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use crate::chart::{Area, INK, mark, rgb, text_style};
+use crate::chart::{Area, INK, LETTER, mark, rgb, text_style};
 use crate::{Chart, Line, Series};
 
 const ROW: i32 = 22;
 const TOP: i32 = 60;
 /// Where the words begin.
 const INDENT: i32 = 34;
-/// A wide letter of the words; how wide they really are depends on who shows them.
-const LETTER: u32 = 7;
 
 /// Pixels that the legend needs; 0 where no series has a name.
 pub(crate) fn width(chart: &Chart) -> u32 {

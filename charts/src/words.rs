@@ -4,25 +4,23 @@ use plotters::coord::CoordTranslate;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use crate::chart::{INK, MARKER, text_style};
+use crate::chart::{INK, LETTER, MARKER, text_style};
 use crate::{Chart, Line, Marker, Point, Series};
 
-/// A letter of the words; how wide they really are depends on who shows them.
-const LETTER: i32 = 7;
 const SIZE: i32 = 12;
 /// From a point to its words.
 const GAP: i32 = 10;
 
 /// A rectangle of pixels, its ends included.
 #[derive(Clone, Copy)]
-struct Frame {
+struct Bounds {
     left: i32,
     top: i32,
     right: i32,
     bottom: i32,
 }
 
-impl Frame {
+impl Bounds {
     fn around((x, y): (i32, i32), reach: i32) -> Self {
         Self {
             left: x - reach,
@@ -51,7 +49,7 @@ impl Frame {
 struct Place {
     anchor: (i32, i32),
     pos: Pos,
-    covers: Frame,
+    covers: Bounds,
 }
 
 /// Draws the words of all points of `chart`.
@@ -66,7 +64,7 @@ pub(crate) fn draw<C: CoordTranslate<From = (f64, f64)>>(
         cover(series, &at, &mut taken);
     }
     let (columns, rows) = area.get_pixel_range();
-    let inside = Frame {
+    let inside = Bounds {
         left: columns.start,
         top: rows.start,
         right: columns.end,
@@ -89,9 +87,9 @@ pub(crate) fn draw<C: CoordTranslate<From = (f64, f64)>>(
 }
 
 /// Adds what the marks of a series and the lines between them cover.
-fn cover(series: &Series, at: &[(i32, i32)], taken: &mut Vec<Frame>) {
+fn cover(series: &Series, at: &[(i32, i32)], taken: &mut Vec<Bounds>) {
     if series.marker != Marker::None {
-        taken.extend(at.iter().map(|&at| Frame::around(at, MARKER)));
+        taken.extend(at.iter().map(|&at| Bounds::around(at, MARKER)));
     }
     if series.line == Line::None {
         return;
@@ -100,17 +98,17 @@ fn cover(series: &Series, at: &[(i32, i32)], taken: &mut Vec<Frame>) {
         let (width, height) = (to_x - x, to_y - y);
         let steps = (width.abs().max(height.abs()) / 4).max(1);
         let step = |along| (x + width * along / steps, y + height * along / steps);
-        taken.extend((0..=steps).map(|along| Frame::around(step(along), 1)));
+        taken.extend((0..=steps).map(|along| Bounds::around(step(along), 1)));
     }
 }
 
-/// The first of the places that meets the least; words that no place keeps inside stand in the first.
+/// Of the places inside, or of all where none is, the first that meets the least.
 fn best(
     at: (i32, i32),
     point: &Point,
     series: &Series,
-    inside: &Frame,
-    taken: &[Frame],
+    inside: &Bounds,
+    taken: &[Bounds],
 ) -> Option<Place> {
     let all = places(at, &point.label, series.marker, inside);
     all.into_iter().min_by_key(|place| {
@@ -121,8 +119,8 @@ fn best(
 
 /// The places around a point, the better first: crosses, beside which models may lie, have their words above them, all
 /// others beside them towards the middle. Words above and below move along their row to stay inside.
-fn places((x, y): (i32, i32), words: &str, marker: Marker, inside: &Frame) -> [Place; 8] {
-    let width = i32::try_from(words.chars().count()).unwrap_or(0) * LETTER;
+fn places((x, y): (i32, i32), words: &str, marker: Marker, inside: &Bounds) -> [Place; 8] {
+    let width = i32::try_from(words.chars().count()).unwrap_or(0) * LETTER as i32;
     let place = |horizontal, vertical, dx: i32, dy: i32| {
         let (x, y) = (x + dx, y + dy);
         let aligned = match horizontal {
@@ -142,7 +140,7 @@ fn places((x, y): (i32, i32), words: &str, marker: Marker, inside: &Frame) -> [P
         Place {
             anchor: (x + left - aligned, y),
             pos: Pos::new(horizontal, vertical),
-            covers: Frame {
+            covers: Bounds {
                 left,
                 top,
                 right: left + width,

@@ -194,3 +194,34 @@ fn words_stand_on_no_mark() {
         assert!(left >= 0.0 && right <= 604.0, "{left}..{right}");
     }
 }
+
+#[test]
+fn words_stand_on_no_line_and_no_other_words() {
+    let cross = |x, y, label: &str| {
+        let mut cross = series("", Marker::Cross, &[(x, y)]);
+        cross.points[0].label = label.into();
+        cross
+    };
+    let alone = covered(
+        &svg(&chart(vec![cross(75.0, 40.0, "first")])).unwrap(),
+        "first",
+    );
+    // A line between two far points, level with where the words were: 44 is 16 pixels above 40.
+    let line = series("", Marker::None, &[(62.0, 44.0), (88.0, 44.0)]);
+    let beside = svg(&chart(vec![line, cross(75.0, 40.0, "first")])).unwrap();
+    assert_ne!(covered(&beside, "first"), alone, "words on a line");
+    // Crosses so near to each other that both would have their words in the same place.
+    for (dx, dy) in [(0.5, 0.0), (1.0, 0.5), (0.0, 2.0)] {
+        let two = vec![
+            cross(75.0, 40.0, "first"),
+            cross(75.0 + dx, 40.0 + dy, "other"),
+        ];
+        let two = svg(&chart(two)).unwrap();
+        let ([left, top, right, under], other) = (covered(&two, "first"), covered(&two, "other"));
+        let apart = other[0] > right || other[2] < left || other[1] > under || other[3] < top;
+        assert!(
+            apart,
+            "{dx}, {dy}: {other:?} in {left}..{right}, {top}..{under}"
+        );
+    }
+}

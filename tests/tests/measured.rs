@@ -13,13 +13,13 @@ use std::fs;
 /// The conditions as the tables' columns have them, after patch and model.
 const CONDITIONS: [&str; 4] = ["3.3", "3.2", "mask", "double-mask"];
 
+/// Of six models four conditions at 5x5; of five of them two at each of four other patches.
+const COMPARED: usize = 6 * 4 + 5 * 2 * 4;
+
 fn read(path: &str) -> String {
     let path = repository::root().join(path);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
-
-/// Of six models four conditions at 5x5; of five of them two at each of four other patches.
-const COMPARED: usize = 6 * 4 + 5 * 2 * 4;
 
 /// The rows of a CSV file without its header.
 fn csv(path: &str) -> Vec<Vec<String>> {
