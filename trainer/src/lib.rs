@@ -4,7 +4,8 @@
 //! Section 3.3 ([`loss`]) and the optimiser ([`optimiser`]). [`run::train`] trains it, writes checkpoints
 //! ([`checkpoint`]) and measures clean and certified accuracy after each epoch ([`evaluate`]); [`attack`] is
 //! the patch attack of Section A.2; [`export`] writes the network as ONNX, in which
-//! batch normalisation is folded into the convolutions, and [`import`] reads such a file back.
+//! batch normalisation is folded into the convolutions, [`import`] reads such a file back, and [`mean`] makes one
+//! network of several.
 //! [`results`] draws what came of it.
 
 pub mod attack;
@@ -16,6 +17,7 @@ pub mod evaluate;
 pub mod export;
 pub mod import;
 pub mod loss;
+pub mod mean;
 pub mod network;
 pub mod optimiser;
 mod random;

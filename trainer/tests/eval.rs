@@ -1,5 +1,10 @@
 //! What `eval` says of a checkpoint it says of the model that was exported from it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 mod common;
 
@@ -68,6 +73,36 @@ fn an_exported_model_has_the_figures_of_its_checkpoint() {
     // Of another network the figures are others.
     let other = eval(["--checkpoint", text(&checkpoint)], folder.path());
     assert!(!nearly(&found, &other), "{found}\n{other}");
+}
+
+/// The images that were kept aside are the last ones of the training files.
+#[test]
+fn what_was_kept_aside_is_measured_in_place_of_the_test_images() {
+    let checkpoint = checkpoint();
+    let measured = |data: &Path, count: &[&str]| {
+        let network = ["--checkpoint", text(&checkpoint), "--data", text(data)];
+        run(&[&["eval", "--patch", "5x5"], &network[..], count].concat())
+    };
+    let said = |data: &Path, count: &[&str]| {
+        let (output, errors) = measured(data, count);
+        assert!(output.status.success(), "{errors}");
+        let lines = String::from_utf8(output.stdout).unwrap();
+        let (accuracies, _) = lines.trim_end().rsplit_once('\n').unwrap();
+        accuracies.replace(" validation ", " test ")
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let last = fs::read(TRAINED.path().join("data_batch_5.bin")).unwrap();
+    let kept = &last[last.len() - 30 * 3073..];
+    fs::write(folder.path().join("test_batch.bin"), kept).unwrap();
+    let aside = said(TRAINED.path(), &["--validation", "30"]);
+    assert!(aside.starts_with("30 test images"), "{aside}");
+    assert_eq!(aside, said(folder.path(), &[]));
+    assert_ne!(aside, said(TRAINED.path(), &["--limit", "30"]));
+    let (output, errors) = measured(TRAINED.path(), &["--validation", "1000000"]);
+    assert!(
+        !output.status.success() && errors.contains("training images"),
+        "{errors}"
+    );
 }
 
 #[test]

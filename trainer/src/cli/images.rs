@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use bagcert_trainer::{
     checkpoint::Header,
     config::{Config, DataConfig, DataKind},
-    data::{self, Test},
+    data::{self, Facts, Images, Test},
 };
 use clap::Args;
 
@@ -24,6 +24,33 @@ pub(super) struct ImagesArgs {
 impl ImagesArgs {
     /// The test images, or `val` of an image folder, for the network of `header`.
     pub(super) fn open(&self, header: &Header) -> Result<Test> {
+        let (config, facts) = self.described(header)?;
+        Ok(data::test(&config, &facts, &self.data)?)
+    }
+
+    /// The last `count` training images, which a run may have kept aside to choose by.
+    pub(super) fn open_validation(&self, header: &Header, count: usize) -> Result<Box<dyn Images>> {
+        let (config, facts) = self.described(header)?;
+        if config.kind == DataKind::Folder {
+            bail!(
+                "--validation {count}: of a folder of images the part val is what a run chooses by and what is measured without \
+                 --validation too; leave it out"
+            );
+        }
+        let config = DataConfig {
+            validation: count,
+            ..config
+        };
+        let images = data::training(&config, &facts, &self.data)?;
+        let all = images.images.len() + images.validation.count();
+        if all < count as i64 {
+            bail!("--validation {count}: there are {all} training images");
+        }
+        Ok(images.validation)
+    }
+
+    /// What the images are, which must be those that the network of `header` is for.
+    fn described(&self, header: &Header) -> Result<(DataConfig, Facts)> {
         let config = match &self.config {
             Some(path) => Config::read(path)?.data,
             None => assumed(header, &self.data),
@@ -40,7 +67,7 @@ impl ImagesArgs {
                 header.image_size
             );
         }
-        Ok(data::test(&config, &facts, &self.data)?)
+        Ok((config, facts))
     }
 }
 

@@ -24,7 +24,11 @@ pub(super) struct EvalArgs {
     /// Patch sizes to certify against.
     #[arg(long = "patch", value_name = "WxH", default_values = ["2x2", "5x5", "10x10"])]
     patches: Vec<String>,
-    /// Only the first N test images.
+    /// The last N training images in place of the test images, for a choice between networks that kept them aside: the test
+    /// images are for the end.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    validation: Option<u32>,
+    /// Only the first N of the images.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]
     limit: Option<i64>,
     /// Arithmetic of the convolutions.
@@ -47,7 +51,7 @@ enum PrecisionName {
     Bf16,
 }
 
-/// Prints clean and certified accuracy on the test images.
+/// Prints clean and certified accuracy on the test images, or on those kept aside.
 pub(super) fn eval(args: &EvalArgs) -> Result<()> {
     let patches = args
         .patches
@@ -63,8 +67,15 @@ pub(super) fn eval(args: &EvalArgs) -> Result<()> {
         },
         channels_last: args.channels_last,
     };
+    let (part, images) = match args.validation {
+        Some(count) => (
+            "validation",
+            args.images.open_validation(&header, count as usize)?,
+        ),
+        None => ("test", args.images.open(&header)?.images),
+    };
     let images = First {
-        images: args.images.open(&header)?.images,
+        images,
         limit: args.limit.unwrap_or(i64::MAX),
     };
     let bar = bar(
@@ -82,7 +93,7 @@ pub(super) fn eval(args: &EvalArgs) -> Result<()> {
         &mut |done| bar.set_position(done as u64),
     )?;
     bar.finish_and_clear();
-    print_accuracy(&header, &accuracy);
+    print_accuracy(&header, part, &accuracy);
     println!(
         "{:.2} s: {:.2} s for the images, {:.2} s waiting for the network, {:.2} s certifying",
         begun.elapsed().as_secs_f64(),
@@ -113,14 +124,14 @@ impl Images for First {
     }
 }
 
-fn print_accuracy(header: &Header, accuracy: &Accuracy) {
+fn print_accuracy(header: &Header, part: &str, accuracy: &Accuracy) {
     // How long it was trained an exported model does not say.
     let epochs = match header.epoch {
         0 => String::new(),
         epochs => format!(", after {epochs} epochs"),
     };
     println!(
-        "{} test images of {}{epochs}",
+        "{} {part} images of {}{epochs}",
         accuracy.images, header.dataset
     );
     if let Some(sha256) = &header.initial {

@@ -3,6 +3,7 @@
 mod attack;
 mod figure;
 mod images;
+mod mean;
 mod measure;
 mod network;
 mod panics;
@@ -21,6 +22,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use attack::{AttackArgs, Certificates};
 use figure::FigureArgs;
+use mean::MeanArgs;
 use measure::EvalArgs;
 use train::TrainArgs;
 
@@ -38,6 +40,8 @@ enum Command {
     Train(TrainArgs),
     /// Write a checkpoint's network as ONNX, or without the rest of the run.
     Export(ExportArgs),
+    /// Write the mean of the weights of several networks of the same layers as ONNX.
+    Mean(MeanArgs),
     /// Clean and certified accuracy of a checkpoint or an exported model, in libtorch.
     Eval(EvalArgs),
     /// Attack a checkpoint or an exported model with optimised patches (Section A.2); no certified image may
@@ -83,7 +87,9 @@ impl Command {
                  and training.initial begins a new run with it; with more memory, --resume goes on"
             }
             Self::Eval(_) | Self::Attack(_) => "Where memory is short, a smaller --batch may help",
-            Self::Export(_) | Self::Figure(_) => "Where memory is short, more of it may help",
+            Self::Export(_) | Self::Mean(_) | Self::Figure(_) => {
+                "Where memory is short, more of it may help"
+            }
         }
     }
 }
@@ -117,6 +123,7 @@ fn execute(command: Command) -> Result<ExitCode> {
                 args.output.display()
             );
         }
+        Command::Mean(args) => mean::mean(&args)?,
         Command::Eval(args) => measure::eval(&args)?,
         Command::Figure(args) => figure::figure(&args)?,
         Command::Attack(args) => {

@@ -2,12 +2,14 @@
 
 mod forward;
 mod layout;
+mod mean;
 mod parameters;
 mod plan;
 mod sampling;
 mod shake;
 
 pub use forward::{BATCH_NORM_EPSILON, Compute, Mode, Network};
+pub use mean::mean;
 pub use parameters::Parameters;
 pub use plan::{Block, Convolution, Embedding, Layer, Plan};
 pub use sampling::Sampling;

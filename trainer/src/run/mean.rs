@@ -2,14 +2,15 @@
 
 use std::path::PathBuf;
 
-use tch::Tensor;
-
 use super::{
     TrainError,
     origin::{Origin, Sample, refused},
     unfold::unfold,
 };
-use crate::{checkpoint::Header, network::Network};
+use crate::{
+    checkpoint::Header,
+    network::{self, Network},
+};
 
 /// Gives `network`, that of `header`, the mean of the numbers in the files at `paths`, checkpoints or exported models of the very
 /// same layers. They are averaged with their batch normalisation folded in, which is then measured anew on `sample`: what the
@@ -26,7 +27,7 @@ pub(super) fn begin_with_mean(
     let device = network.parameters.flat.device();
     let expected = header.network.written_out();
     let mut digests = vec![];
-    let mut mean: Option<(Network, Tensor)> = None;
+    let mut parts = vec![];
     for path in paths {
         let origin = Origin::read(path, device)?;
         origin.expect(path, &expected)?;
@@ -35,18 +36,9 @@ pub(super) fn begin_with_mean(
         }
         let (folded, digest) = origin.folded(path, header, device)?;
         digests.push(digest);
-        let numbers = folded.parameters.flat.detach() / paths.len() as f64;
-        mean = Some(match mean {
-            None => (folded, numbers),
-            Some((first, sum)) => (first, sum + numbers),
-        });
+        parts.push((folded, 1.0));
     }
-    if let (Some((folded, numbers)), Some(path)) = (mean, paths.first()) {
-        let folded = folded.with(
-            folded
-                .parameters
-                .with(&numbers, &folded.parameters.statistics),
-        );
+    if let (Some(folded), Some(path)) = (network::mean(&parts), paths.first()) {
         let unfolded = unfold(&folded, network, &sample()?);
         unfolded.map_err(|reason| refused(path, reason))?;
     }
@@ -56,7 +48,7 @@ pub(super) fn begin_with_mean(
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use tch::{Device, Kind};
+    use tch::{Device, Kind, Tensor};
 
     use super::*;
     use crate::{
