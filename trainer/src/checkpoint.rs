@@ -143,6 +143,10 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
         .filter(|folder| !folder.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
     let write = || -> std::io::Result<()> {
+        if !folder.exists() {
+            let reason = format!("there is no folder {}; make it first", folder.display());
+            return Err(std::io::Error::new(std::io::ErrorKind::NotFound, reason));
+        }
         let mut file = readable_temporary(folder)?;
         file.write_all(bytes)?;
         file.as_file().sync_all()?;

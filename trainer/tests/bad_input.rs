@@ -33,6 +33,69 @@ fn expect(errors: &str, parts: &[&str]) {
     }
 }
 
+/// What the system says stands once in an error, and what lies behind an error stands in it.
+#[test]
+fn each_reason_is_given_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let nowhere = folder.path().join("nowhere");
+    let inside = nowhere.join("m.onnx");
+    let checkpoint = folder.path().join("c.safetensors");
+    let header = header(toml::from_str("width = 8\nkernels = [1]").unwrap());
+    let (network, _) = build(&header, Device::Cpu).unwrap();
+    save(&checkpoint, &header, &network, None).unwrap();
+    let config = write_config(folder.path(), 1, "");
+    let missing = "No such file or directory";
+    let (data, output) = (text(&nowhere), text(folder.path()));
+    for (arguments, reason) in [
+        (
+            &[
+                "train", "--config", data, "--data", data, "--output", output,
+            ][..],
+            missing,
+        ),
+        (
+            &[
+                "train",
+                "--config",
+                text(&config),
+                "--data",
+                data,
+                "--output",
+                output,
+            ],
+            missing,
+        ),
+        (&["eval", "--model", text(&inside), "--data", data], missing),
+        (
+            &[
+                "export",
+                "--checkpoint",
+                text(&checkpoint),
+                "--output",
+                text(&inside),
+            ],
+            "there is no folder",
+        ),
+        (
+            &[
+                "eval",
+                "--model",
+                text(&inside),
+                "--data",
+                data,
+                "--patch",
+                "5xa",
+            ],
+            "invalid digit",
+        ),
+    ] {
+        let (found, errors) = run(arguments);
+        assert_eq!(found.status.code(), Some(1), "{errors}");
+        assert_eq!(errors.matches(reason).count(), 1, "{errors}");
+        assert!(!errors.contains("unfinished"), "{errors}");
+    }
+}
+
 #[test]
 fn an_unknown_key_is_named() {
     let folder = tempfile::tempdir().unwrap();
