@@ -50,7 +50,7 @@ fn certified_images_hold_and_others_are_turned() {
     let (_, _, geometry) = trained();
     for condition in MASKING {
         let mut turned = 0;
-        for side in [3, 16] {
+        for side in [3, 24] {
             let attacked = attack(
                 Attack {
                     condition,
