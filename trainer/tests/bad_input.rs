@@ -299,8 +299,11 @@ fn too_little_memory_is_an_error_that_says_what_may_help() {
             &["error: libtorch failed", "memory", ".rs:", helps],
         );
         assert!(!errors.contains("panicked"), "{errors}");
-        // Warnings of libtorch begin so.
-        let said = errors.lines().filter(|line| !line.starts_with("[W"));
+        // Before it a run says what it works on; warnings of libtorch begin with [W.
+        let said = errors
+            .lines()
+            .skip_while(|line| !line.starts_with("error:"));
+        let said = said.filter(|line| !line.starts_with("[W"));
         assert_eq!(said.count(), 1, "{errors}");
     }
 }

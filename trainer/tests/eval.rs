@@ -88,14 +88,15 @@ fn what_was_kept_aside_is_measured_in_place_of_the_test_images() {
         assert!(output.status.success(), "{errors}");
         let lines = String::from_utf8(output.stdout).unwrap();
         let (accuracies, _) = lines.trim_end().rsplit_once('\n').unwrap();
-        accuracies.replace(" validation ", " test ")
+        accuracies.to_owned()
     };
     let folder = tempfile::tempdir().unwrap();
     let last = fs::read(TRAINED.path().join("data_batch_5.bin")).unwrap();
     let kept = &last[last.len() - 30 * 3073..];
     fs::write(folder.path().join("test_batch.bin"), kept).unwrap();
     let aside = said(TRAINED.path(), &["--validation", "30"]);
-    assert!(aside.starts_with("30 test images"), "{aside}");
+    assert!(aside.starts_with("30 validation images"), "{aside}");
+    let aside = aside.replace(" validation ", " test ");
     assert_eq!(aside, said(folder.path(), &[]));
     assert_ne!(aside, said(TRAINED.path(), &["--limit", "30"]));
     let (output, errors) = measured(TRAINED.path(), &["--validation", "1000000"]);

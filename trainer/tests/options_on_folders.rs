@@ -143,6 +143,13 @@ fn every_option_at_once_and_resumed() {
     assert_eq!(accuracies(&found), accuracies(&printed), "{errors}");
     let other = arguments(&["--precision", "bf16", "--channels-last", "--limit", "10"]);
     assert!(other.contains("10 test images of trees"), "{other}");
+    // A folder has its own part to choose by.
+    let (output, errors) =
+        command(&[&["eval", "--validation", "10"], &patch[..], &paths[..]].concat());
+    assert!(
+        !output.status.success() && errors.contains("the part val"),
+        "{errors}"
+    );
 }
 
 #[test]

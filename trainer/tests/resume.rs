@@ -11,7 +11,9 @@ use std::{
 };
 
 use bagcert_trainer::{checkpoint::Checkpoint, config::Config, run::load};
-use common::{command, run, text, trees::write_folder, write_config_with, write_dataset};
+use common::{
+    command, run, text, train, trees::write_folder, write_config, write_config_with, write_dataset,
+};
 
 fn epochs_logged(folder: &Path) -> Vec<serde_json::Value> {
     let log = fs::read_to_string(folder.join("log.jsonl")).unwrap_or_default();
@@ -296,4 +298,29 @@ fn so_does_one_with_a_checkpoint_after_every_tenth_epoch() {
     });
     let whole = folder.path().join("whole/checkpoint.safetensors");
     assert_eq!(Checkpoint::read(&whole).unwrap().header.epoch, 22);
+}
+
+/// A data file that was cut short, or the wrong network, is seen before hours have gone into it.
+#[test]
+fn a_run_says_what_it_works_on_and_from_where_it_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    write_dataset(folder.path(), 12);
+    let config = write_config(folder.path(), 2, "");
+    let output = folder.path().join("run");
+    let said = |more: &[&str]| {
+        let (result, errors) = train(&config, folder.path(), &output, more);
+        assert!(result.status.success(), "{errors}");
+        errors
+    };
+    let first = said(&[]);
+    let images = "CIFAR-10: 40 images to train on, 20 to choose by; 2 steps an epoch\n";
+    let network = "receptive field 5x5, 16x16 cells, ";
+    assert!(
+        first.starts_with(images) && first.contains(network),
+        "{first}"
+    );
+    assert!(!first.contains("going on"), "{first}");
+    let more = said(&["--resume", "--epochs", "3"]);
+    let going = "going on after epoch 2\n";
+    assert!(more.starts_with(images) && more.contains(going), "{more}");
 }

@@ -1,11 +1,11 @@
 //! `bagcert-train train` and its progress.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Instant};
 
 use anyhow::Result;
 use bagcert_trainer::{
     config::Config,
-    run::{self, EpochLog, Observer, Start},
+    run::{self, EpochLog, Observer, Outset, Start},
 };
 use clap::Args;
 use indicatif::ProgressBar;
@@ -72,6 +72,8 @@ pub(super) fn train(args: &TrainArgs) -> Result<()> {
 struct Progress {
     bar: ProgressBar,
     epochs: usize,
+    /// When the first step was about to be taken, and the epochs finished then.
+    begun: (Instant, usize),
 }
 
 impl Progress {
@@ -79,11 +81,43 @@ impl Progress {
         Self {
             bar: bar(1, "epoch {msg} {bar:40} {pos}/{len} steps, {eta} left"),
             epochs,
+            begun: (Instant::now(), 0),
+        }
+    }
+
+    /// How long the epochs after `epoch` will take, by the time of those of this command; nothing after the last.
+    fn left(&self, epoch: usize) -> String {
+        let (since, before) = self.begun;
+        let done = epoch.saturating_sub(before).max(1);
+        match self.epochs.saturating_sub(epoch) {
+            0 => String::new(),
+            left => {
+                let minutes = since.elapsed().as_secs_f64() / 60.0 * left as f64 / done as f64;
+                format!("; {minutes:.0} min left")
+            }
         }
     }
 }
 
 impl Observer for Progress {
+    fn begins(&mut self, outset: &Outset<'_>) {
+        let Outset { plan, geometry, .. } = outset;
+        let (field, cells) = (geometry.x.receptive_field(), geometry.x.outputs());
+        eprintln!(
+            "{}: {} images to train on, {} to choose by; {} steps an epoch",
+            outset.dataset, outset.images, outset.validation, outset.steps
+        );
+        eprintln!(
+            "network: {} parameters, receptive field {field}x{field}, {cells}x{cells} cells, {:.1} M multiply-adds a frame",
+            plan.parameter_count(),
+            plan.multiply_adds() as f64 / 1e6
+        );
+        if outset.epoch > 0 {
+            eprintln!("going on after epoch {}", outset.epoch);
+        }
+        self.begun = (Instant::now(), outset.epoch);
+    }
+
     fn step(&mut self, epoch: usize, step: i64, steps: i64) {
         if step == 1 {
             self.bar.set_length(steps as u64);
@@ -121,8 +155,13 @@ impl Observer for Progress {
             format!(" ({:.1} % of the peak)", 100.0 * share)
         });
         let line = format!(
-            "epoch {}/{}: loss {:.4}, {:.0} images/s, {:.1} GFLOP/s{share}{measured}",
-            log.epoch, self.epochs, log.loss, log.images_per_second, log.gflops
+            "epoch {}/{}: loss {:.4}, {:.0} images/s, {:.1} GFLOP/s{share}{measured}{}",
+            log.epoch,
+            self.epochs,
+            log.loss,
+            log.images_per_second,
+            log.gflops,
+            self.left(log.epoch)
         );
         self.bar.suspend(|| eprintln!("{line}"));
     }

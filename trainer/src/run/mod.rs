@@ -10,6 +10,7 @@ mod growth;
 mod initial;
 mod late;
 mod mean;
+mod observer;
 mod origin;
 mod teachers;
 mod unfold;
@@ -18,7 +19,6 @@ mod validation;
 use std::{path::Path, time::Instant};
 
 use bagcert_certifier::{Geometry, GeometryError};
-use serde::{Deserialize, Serialize};
 use tch::Device;
 
 use crate::{
@@ -38,6 +38,7 @@ use validation::Validation;
 
 pub use error::TrainError;
 pub use folder::Start;
+pub use observer::{EpochLog, Observer, Outset};
 
 /// The newest state of a run, in its folder.
 pub const CHECKPOINT: &str = "checkpoint.safetensors";
@@ -45,40 +46,6 @@ pub const CHECKPOINT: &str = "checkpoint.safetensors";
 pub const LOG: &str = "log.jsonl";
 /// Images per forward pass when evaluating; while training no more than a step has.
 pub const EVALUATION_BATCH: i64 = 250;
-
-/// One line of the log.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct EpochLog {
-    /// Epochs finished, from 1.
-    pub epoch: usize,
-    /// Mean loss over the epoch.
-    pub loss: f64,
-    /// Learning rate of the last step.
-    pub learning_rate: f64,
-    /// How far the classes are apart: the largest mean score of a class less the smallest, averaged over the images of
-    /// the last step. Near 0 the network tells nothing apart.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub spread: Option<f64>,
-    /// Training images per second, without validation.
-    pub images_per_second: f64,
-    /// The rate of the convolutions in GFLOP/s: those of a step's forward pass counted three times, for the
-    /// backward pass takes two more of them, and those of the teachers' once.
-    #[serde(default)]
-    pub gflops: f64,
-    /// That rate as a share of `training.peak_tflops`, where it was given.
-    #[serde(default)]
-    pub share_of_peak: Option<f64>,
-    /// Accuracy on the validation images, where it was measured.
-    pub validation: Option<serde_json::Value>,
-}
-
-/// Where a run reports to.
-pub trait Observer {
-    /// A step was taken: steps of this epoch so far and in all.
-    fn step(&mut self, epoch: usize, step: i64, steps: i64);
-    /// An epoch is over.
-    fn epoch(&mut self, log: &EpochLog);
-}
 
 /// A network by its configuration, with its geometry.
 ///
@@ -125,6 +92,7 @@ pub fn train(
     // Held until the run is over.
     let _lock = folder::lock(folder)?;
     let mut run = Run::begin(config, data_folder, folder, start, device)?;
+    observer.begins(&run.outset());
     if run.header.epoch == config.training.epochs {
         // Nothing is left to do, but lines may have been taken out.
         run.write_log()?;
@@ -160,6 +128,18 @@ struct Run<'r> {
 }
 
 impl Run<'_> {
+    fn outset(&self) -> Outset<'_> {
+        Outset {
+            dataset: &self.header.dataset,
+            images: self.images.len(),
+            validation: self.validation.count(),
+            steps: self.images.len() / self.config.training.batch,
+            epoch: self.header.epoch,
+            plan: &self.network.plan,
+            geometry: self.validation.geometry,
+        }
+    }
+
     /// Trains for an epoch, measures, writes down what came of it.
     fn epoch(&mut self, observer: &mut dyn Observer) -> Result<(), TrainError> {
         let started = Instant::now();

@@ -17,7 +17,7 @@ const SIDES: [u32; 3] = [2, 5, 10];
 pub(super) struct Validation {
     images: Box<dyn Images>,
     scores: Scores,
-    geometry: Geometry,
+    pub(super) geometry: Geometry,
     patches: Vec<PatchSize>,
     batch: i64,
 }
@@ -42,12 +42,17 @@ impl Validation {
         })
     }
 
+    /// Images that are kept aside.
+    pub(super) fn count(&self) -> i64 {
+        self.images.count()
+    }
+
     /// Nothing where no images were kept aside.
     ///
     /// # Errors
     /// An image that cannot be used, or what libtorch reports.
     pub(super) fn measure(&self, network: &Network) -> Result<Option<Accuracy>, TrainError> {
-        if self.images.count() == 0 {
+        if self.count() == 0 {
             return Ok(None);
         }
         let (accuracy, _) = evaluate_timed(
