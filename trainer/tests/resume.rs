@@ -320,6 +320,12 @@ fn a_run_says_what_it_works_on_and_from_where_it_goes_on() {
         "{first}"
     );
     assert!(!first.contains("going on"), "{first}");
+    let left: Vec<bool> = first
+        .lines()
+        .filter(|line| line.starts_with("epoch "))
+        .map(|line| line.ends_with(" min left"))
+        .collect();
+    assert_eq!(left, [true, false], "{first}");
     let more = said(&["--resume", "--epochs", "3"]);
     let going = "going on after epoch 2\n";
     assert!(more.starts_with(images) && more.contains(going), "{more}");

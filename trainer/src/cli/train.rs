@@ -85,17 +85,17 @@ impl Progress {
         }
     }
 
-    /// How long the epochs after `epoch` will take, by the time of those of this command; nothing after the last.
+    /// How long the epochs after `epoch` will take, by the time of those of this command; nothing after the last, nor
+    /// where this command has only measured one that was trained before.
     fn left(&self, epoch: usize) -> String {
         let (since, before) = self.begun;
-        let done = epoch.saturating_sub(before).max(1);
-        match self.epochs.saturating_sub(epoch) {
-            0 => String::new(),
-            left => {
-                let minutes = since.elapsed().as_secs_f64() / 60.0 * left as f64 / done as f64;
-                format!("; {minutes:.0} min left")
-            }
+        let done = epoch.saturating_sub(before);
+        let left = self.epochs.saturating_sub(epoch);
+        if done == 0 || left == 0 {
+            return String::new();
         }
+        let minutes = since.elapsed().as_secs_f64() / 60.0 * left as f64 / done as f64;
+        format!("; {minutes:.0} min left")
     }
 }
 

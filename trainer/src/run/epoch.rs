@@ -32,7 +32,7 @@ pub(super) struct Epoch<'r> {
 
 /// What came of an epoch.
 pub(super) struct Trained {
-    /// Images that were learnt from: what is left over after the last whole batch is not.
+    /// Images that were learnt from: those of whole batches (see [`steps`]).
     pub(super) images: i64,
     /// Mean loss.
     pub(super) loss: f64,
@@ -51,6 +51,11 @@ pub(super) fn sample(config: &Config, images: &Source, count: i64) -> Result<Ten
     Ok(data::vary(&images, &config.augmentation))
 }
 
+/// Steps of an epoch: what is left over after the last whole batch is not learnt from.
+pub(super) fn steps(config: &Config, images: &Source) -> i64 {
+    images.len() / config.training.batch
+}
+
 impl Epoch<'_> {
     /// Trains.
     pub(super) fn train(
@@ -61,7 +66,7 @@ impl Epoch<'_> {
     ) -> Result<Trained, TrainError> {
         let (config, data) = (self.config, self.images);
         let batch = config.training.batch;
-        let steps = data.len() / batch;
+        let steps = steps(config, data);
         let total = steps * config.training.epochs as i64;
         let warmup = (config.training.warmup_epochs * steps as f64) as i64;
         // A stream of its own for each epoch, whatever was drawn before.

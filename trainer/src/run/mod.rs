@@ -133,7 +133,7 @@ impl Run<'_> {
             dataset: &self.header.dataset,
             images: self.images.len(),
             validation: self.validation.count(),
-            steps: self.images.len() / self.config.training.batch,
+            steps: epoch::steps(self.config, &self.images),
             epoch: self.header.epoch,
             plan: &self.network.plan,
             geometry: self.validation.geometry,
