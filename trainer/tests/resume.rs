@@ -271,9 +271,22 @@ fn a_damaged_image_may_be_put_right_after_further_epochs() {
     let done = Checkpoint::read(&output.join("checkpoint.safetensors"));
     let done = done.unwrap().header.epoch;
     assert!(done >= 2);
-    fs::write(&broken, intact).unwrap();
+    fs::write(&broken, &intact).unwrap();
     let (result, errors) = run(&train(done + 1, 100_000));
     assert!(result.status.success(), "{errors}");
+
+    // An epoch that is only measured when its run goes on says nothing of the time to come.
+    fs::remove_dir_all(&output).unwrap();
+    fs::write(&broken, &intact[..intact.len() / 2]).unwrap();
+    let (result, errors) = run(&train(2, 1));
+    assert!(!result.status.success(), "{errors}");
+    fs::write(&broken, intact).unwrap();
+    let (result, errors) = run(&train(2, 1));
+    assert!(result.status.success(), "{errors}");
+    assert!(
+        errors.contains("after epoch 1\nepoch 1/2: ") && !errors.contains("min left"),
+        "{errors}"
+    );
 }
 
 /// What lies between two checkpoints is done again.
