@@ -82,6 +82,14 @@ pub enum CheckpointError {
         /// What was found.
         reason: String,
     },
+    /// What a run keeps beside its checkpoint, its configuration or its log, cannot be understood.
+    #[error("{} is damaged, or was changed by hand: {reason}; put it right, or move it out of the run's folder", path.display())]
+    Kept {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        reason: String,
+    },
     /// A checkpoint of a run on other images.
     #[error(
         "{} was trained on other images: {reason}. Resume it with the images that it was begun with, or begin \

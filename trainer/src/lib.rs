@@ -16,6 +16,7 @@ pub mod device;
 pub mod evaluate;
 pub mod export;
 pub mod import;
+mod lock;
 pub mod loss;
 pub mod mean;
 pub mod network;

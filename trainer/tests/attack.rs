@@ -274,6 +274,76 @@ fn certificates_for_a_smaller_patch_break_loudly() {
     }
 }
 
+/// What must never happen is told even where nothing can be kept of it.
+#[test]
+fn a_broken_certificate_is_told_where_it_cannot_be_saved() {
+    let folder = tempfile::tempdir().unwrap();
+    let [journal, file] = ["j.jsonl", "file"].map(|name| folder.path().join(name));
+    fs::write(&file, "in the way").unwrap();
+    let (status, output, errors) = attack(&[
+        "--patch",
+        "20x20",
+        "--certify-patch",
+        "1x1",
+        "--limit",
+        "60",
+        "--output",
+        text(&journal),
+        "--broken",
+        text(&file.join("broken")),
+    ]);
+    assert_eq!(status, Some(5), "{output}{errors}");
+    for part in ["must never happen", "could be saved", text(&file)] {
+        assert!(errors.contains(part), "{part:?} is not in {errors}");
+    }
+    let records = records(&journal);
+    assert_eq!(records.len(), 60);
+    let broken = records.iter().filter(|record| record.broken()).count();
+    assert!(output.contains(&format!("certificates broken: {broken}\n")));
+}
+
+/// An attack that cannot be made leaves no journal, which would stand in the way of one that can.
+#[test]
+fn what_cannot_be_attacked_leaves_no_journal() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = folder.path().join("j.jsonl");
+    for (wrong, said) in [
+        (["--patch", "40x4"], "40x4"),
+        (["--certify-patch", "4x33"], "4x33"),
+        (["--images", "3,160"], "160"),
+    ] {
+        let (status, _, errors) = attack(&[&wrong[..], &["--output", text(&journal)]].concat());
+        assert_eq!(status, Some(1), "{errors}");
+        assert!(
+            errors.contains(said) && !errors.contains("image 0"),
+            "{errors}"
+        );
+        assert!(!journal.exists(), "{wrong:?}");
+    }
+    let once = ["--images", "3,5,3", "--output", text(&journal)];
+    let (status, output, errors) = attack(&once);
+    assert_eq!(status, Some(0), "{errors}");
+    assert!(output.starts_with("2 test images"), "{output}");
+    let images: Vec<i64> = records(&journal).iter().map(|it| it.image).collect();
+    assert_eq!(images, [3, 5]);
+}
+
+#[test]
+fn no_file_takes_the_place_of_the_network() {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("copy.safetensors");
+    let before = fs::read(trained::checkpoint()).unwrap();
+    fs::write(&copy, &before).unwrap();
+    for option in ["--figure", "--patches"] {
+        let network = ["--checkpoint", text(&copy)];
+        let more = [option, text(&copy), "--limit", "2"];
+        let (status, _, errors) = trained::attack(network, &more);
+        assert_eq!(status, Some(1), "{errors}");
+        assert!(errors.contains("place of the network"), "{errors}");
+        assert!(fs::read(&copy).unwrap() == before);
+    }
+}
+
 #[test]
 fn a_stopped_attack_goes_on_where_it_was() {
     let folder = tempfile::tempdir().unwrap();

@@ -144,7 +144,8 @@ fn a_certified_patch_that_does_not_fit_is_an_error() {
             ..options(3, 33)
         };
         let error = Attacker::new(&network, &geometry, attack).err().unwrap();
-        assert!(matches!(error, AttackError::Predictor(_)), "{error}");
+        assert!(matches!(error, AttackError::Patch(_)), "{error}");
+        assert!(error.to_string().contains("33x33"), "{error}");
     }
 }
 

@@ -239,6 +239,25 @@ fn a_run_is_never_overwritten_or_mixed_with_another() {
     );
     assert!(fs::read(&checkpoint).unwrap() == before);
 
+    // A log that cannot be understood is not taken for an empty one.
+    let same = write_config(folder.path(), 1, "");
+    let log = output.join("log.jsonl");
+    let lines = fs::read_to_string(&log).unwrap();
+    for damaged in [&lines.as_bytes()[..lines.len() / 2], b"\xff\n"] {
+        fs::write(&log, damaged).unwrap();
+        let errors = fails(folder.path(), &same, &["--resume"]);
+        expect(&errors, &["log.jsonl"]);
+        assert_eq!(fs::read(&log).unwrap(), damaged);
+    }
+
+    // Nor does export write onto what it reads, whatever its name.
+    let odd = folder.path().join("odd");
+    fs::write(&odd, &before).unwrap();
+    let (result, errors) = run(&["export", "--checkpoint", text(&odd), "--output", text(&odd)]);
+    assert!(!result.status.success());
+    expect(&errors, &["is the checkpoint itself"]);
+    assert!(fs::read(&odd).unwrap() == before);
+
     let cut = folder.path().join("cut.safetensors");
     fs::write(&cut, &before[..before.len() - 5]).unwrap();
     let onnx = folder.path().join("out.onnx");
@@ -345,7 +364,16 @@ fn a_full_disk_leaves_no_half_file() {
         "config.toml, log.jsonl and .lock, no leftovers: {left:?}"
     );
 
-    assert!(run(&arguments).0.status.success());
+    // The epoch in the log has no checkpoint; still, a new run does not take its place unasked.
+    let (result, errors) = run(&arguments);
+    assert!(!result.status.success());
+    expect(&errors, &["already holds a run", "--resume"]);
+    assert!(
+        run(&[&arguments[..], &["--resume"]].concat())
+            .0
+            .status
+            .success()
+    );
     let (checkpoint, onnx) = (
         output.join("checkpoint.safetensors"),
         folder.path().join("out.onnx"),
@@ -597,4 +625,15 @@ fn a_diverged_run_names_a_way_out_that_works() {
     assert!(result.status.success(), "{errors}");
     let begun = Checkpoint::read(&again.join("checkpoint.safetensors")).unwrap();
     assert_eq!(begun.header.initial, Some(sha256(&path).unwrap()));
+}
+
+#[test]
+fn a_grey_square_larger_than_the_images_is_refused_before_anything_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    write_dataset(folder.path(), 20);
+    let more = ("", "[augmentation]\ncutout = 33");
+    let config = write_config_with(folder.path(), 1, &[more]);
+    let errors = fails(folder.path(), &config, &[]);
+    expect(&errors, &["augmentation.cutout = 33", "32 pixels"]);
+    assert!(!folder.path().join("run/config.toml").exists());
 }

@@ -55,6 +55,29 @@ fn values_out_of_range_and_keys_without_effect_are_named() {
             &format!("{pair}\npatches = [\"0x5\"]"),
             &["0x5", "empty"],
         ),
+        ("data", "labels = 100", &["data.labels = 100", "records"]),
+        ("data", "label_bytes = 2", &["data.label_bytes", "records"]),
+        (
+            "data",
+            "kind = \"folder\"\ntrain = [\"a.bin\"]",
+            &["data.train", "a.bin", "records"],
+        ),
+        ("data", "test = [\"a.bin\"]", &["data.test", "records"]),
+        (
+            "data",
+            "resize = 32\ncrop = 32",
+            &["data.resize = 32", "folder"],
+        ),
+        (
+            "data",
+            "kind = \"records\"\ncrop = 32",
+            &["data.crop = 32", "folder"],
+        ),
+        (
+            "data",
+            "crop_padding = 0\npadding_mode = \"reflect\"",
+            &["data.padding_mode = reflect", "crop_padding"],
+        ),
         (
             "loss",
             &format!("{pair}\npatch_areas = [9, 4]"),

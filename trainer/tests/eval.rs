@@ -104,6 +104,18 @@ fn what_was_kept_aside_is_measured_in_place_of_the_test_images() {
         !output.status.success() && errors.contains("training images"),
         "{errors}"
     );
+    // By the run's own configuration, which kept 20 aside, others were trained on.
+    let config = text(TRAINED.path()).to_owned() + "/config.toml";
+    let by_config = |count| ["--config", config.as_str(), "--validation", count];
+    let (output, errors) = measured(TRAINED.path(), &by_config("21"));
+    assert!(!output.status.success());
+    assert!(errors.contains("keeps 20 aside"), "{errors}");
+    said(TRAINED.path(), &by_config("20"));
+    // A folder that is not there is not taken for one of other images.
+    let nowhere = folder.path().join("nowhere");
+    let (output, errors) = measured(&nowhere, &[]);
+    assert!(!output.status.success());
+    assert!(errors.contains("no such folder"), "{errors}");
 }
 
 #[test]

@@ -151,6 +151,26 @@ fn scores_are_compared_epoch_by_epoch() {
         assert!(errors.contains(part), "{errors}");
     }
 
+    // What the other figure is about is not passed over.
+    for (given, said) in [
+        (
+            ["scores", "--run", text(&softmax), "--journal", "j"],
+            "--journal",
+        ),
+        (
+            ["attacked", "--journal", "j", "--run", text(&softmax)],
+            "--run",
+        ),
+        (["attacked", "--journal", "j", "--patch", "5x5"], "--patch"),
+    ] {
+        let (status, errors) = figure(&given, folder.path());
+        assert_eq!(status, Some(1));
+        assert!(
+            errors.contains(said) && errors.contains("no effect"),
+            "{errors}"
+        );
+    }
+
     fs::write(softmax.join("log.jsonl"), "{}\n").unwrap();
     let (status, errors) = figure(&["scores", "--run", text(&softmax)], folder.path());
     assert_eq!(status, Some(1));

@@ -127,6 +127,17 @@ fn a_run_begins_with_the_network_of_another() {
     let drift = apart(&before[1], &after[1]);
     assert!(drift < 0.3 * apart(&before[1], &fresh(&network)), "{drift}");
 
+    // How paths were mixed is no matter of what was learnt.
+    let unmixed = [("training", initial.as_str()), ("network", "shake = false")];
+    let config_unmixed = write_config_with(data, 1, &unmixed);
+    change(&config_unmixed, &[STILL]);
+    let third = data.join("third");
+    succeeds(&train(&config_unmixed, data, &third));
+    let third = numbers(&third.join("checkpoint.safetensors"));
+    assert!(apart(&before[0], &third[0]) < 1e-6);
+    let config = write_config_with(data, 1, &[("training", &initial)]);
+    change(&config, &[STILL, ("seed = 7", "seed = 8")]);
+
     // What was begun is resumed from its own checkpoint, whatever became of the other.
     fs::remove_file(&network).unwrap();
     let output = data.join("second");

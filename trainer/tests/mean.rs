@@ -178,6 +178,10 @@ fn what_is_no_mean_is_refused_and_leaves_every_file_as_it_was() {
             &["--of", first, "--of", "nowhere.onnx", "--output", output],
             "nowhere.onnx",
         ),
+        (
+            &["--of", first, "--of", second, "--output", "m.safetensors"],
+            "ends in .onnx",
+        ),
     ] {
         let (found, errors) = run(&[&["mean"], arguments].concat());
         assert_eq!(found.status.code(), Some(1), "{errors}");

@@ -70,7 +70,16 @@ fn every_option_at_once_and_resumed() {
             after: 2,
         };
         let output = at(name);
-        run::train(config, &data, &output, start, Device::Cpu, &mut observer).unwrap();
+        run::train(
+            config,
+            &data,
+            &output,
+            start,
+            None,
+            Device::Cpu,
+            &mut observer,
+        )
+        .unwrap();
     };
     let plain = "[loss]\nmargin = 0.5\n[training]\nepochs = 4\nbatch = 8\nlearning_rate = 0.01\n";
     train(&config(&at("teacher.toml"), plain), "teacher", Start::New);

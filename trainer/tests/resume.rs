@@ -109,6 +109,24 @@ fn a_killed_run_resumes_to_the_same_result() {
 }
 
 #[test]
+fn so_does_one_that_was_to_stop_on_its_way() {
+    let folder = tempfile::tempdir().unwrap();
+    write_dataset(folder.path(), 40);
+    let seldom = "ema = 0.9\ncheckpoint_every = 4\nvalidate_every = 4";
+    let config = write_config_with(folder.path(), 12, &[("training", seldom)]);
+    expect_the_same(&config, folder.path(), |resumed, folder| {
+        // The third time there is nothing to do, and beyond its end a run does not go.
+        for (until, epochs) in [("2", 2), ("7", 7), ("3", 7), ("99", 12)] {
+            let (result, errors) = run(&[resumed, &["--until", until]].concat());
+            assert!(result.status.success(), "{errors}");
+            let checkpoint = Checkpoint::read(&folder.join("checkpoint.safetensors")).unwrap();
+            assert_eq!(checkpoint.header.epoch, epochs);
+            assert_eq!(epochs_logged(folder).len(), epochs);
+        }
+    });
+}
+
+#[test]
 fn so_does_one_with_every_option() {
     let folder = tempfile::tempdir().unwrap();
     write_dataset(folder.path(), 60);

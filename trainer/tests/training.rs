@@ -163,6 +163,7 @@ fn train(table: &str, lines: &str) -> Vec<EpochLog> {
         folder.path(),
         &output,
         run::Start::New,
+        None,
         Device::Cpu,
         &mut losses,
     )

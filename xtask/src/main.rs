@@ -1,7 +1,8 @@
 //! The chores of the workspace, run as `cargo xtask ...`.
 //!
-//! `setup` fetches libtorch, `lint` and `test` are what `.ci/run` runs, and
-//! `peers` times the certificate beside the same one in Python.
+//! `setup` fetches libtorch, `lint` and `test` are what `.ci/run` runs,
+//! `reproduce` makes the models and figures, and `peers` times the certificate
+//! beside the same one in Python.
 
 mod arm;
 mod coverage;
@@ -13,6 +14,7 @@ mod mutants;
 mod peers;
 mod picture;
 mod python;
+mod reproduce;
 mod test;
 
 use anyhow::Result;
@@ -91,6 +93,8 @@ enum Chore {
         #[arg(long)]
         unit_tests: bool,
     },
+    /// Train, export, attack and draw what a plan says: the paper's tables and figures, or the shipped models.
+    Reproduce(reproduce::ReproduceArgs),
     /// Take the picture in the README from a report on the sample frames (with chromium).
     Picture {
         /// Another model than that of the README's command.
@@ -123,6 +127,7 @@ fn run(cli: Cli) -> Result<()> {
             images,
             unit_tests,
         } => arm::run(setup, only, images, unit_tests),
+        Chore::Reproduce(args) => reproduce::run(&site, &args),
         Chore::Picture { model } => picture::run(model),
     }
 }

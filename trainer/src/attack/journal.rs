@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Write},
+    io::{self, Read, Write},
     path::{Path, PathBuf},
 };
 
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::Record;
-use crate::data::Fingerprint;
+use crate::{data::Fingerprint, lock};
 
 /// What a journal's results depend on; its first line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -108,6 +108,18 @@ pub enum JournalError {
         /// What differs.
         difference: String,
     },
+    /// Another attack writes into it.
+    #[error("an attack is at work in {} already; wait for its end, or give another file", path.display())]
+    Busy {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It holds something, and that is not what a journal begins with.
+    #[error("{} is no journal of an attack, and stays as it is; give another file", path.display())]
+    NoJournal {
+        /// The file.
+        path: PathBuf,
+    },
     /// A whole line is no record.
     #[error("{}, line {line}: {source}", path.display())]
     Line {
@@ -132,8 +144,8 @@ impl Journal {
     /// line without its end, left by a kill, is dropped. `classes` are those of the images, in label order.
     ///
     /// # Errors
-    /// Where there is a file and `resume` is not set, it is of other settings or images or has a line that is no
-    /// record, or it cannot be read or written.
+    /// Where there is a file and `resume` is not set, it is of other settings or images, has a line that is no
+    /// record or is in use, or it cannot be read or written.
     pub fn open(
         path: &Path,
         settings: &Settings,
@@ -147,14 +159,31 @@ impl Journal {
                 source,
             }
         };
-        let found = match fs::read_to_string(path) {
-            Ok(_) if !resume => return Err(JournalError::Exists { path: path.into() }),
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(failed("read")(error)),
+        let opened = OpenOptions::new()
+            .create(resume)
+            .create_new(!resume)
+            .read(true)
+            .append(true)
+            .open(path);
+        let mut file = match opened {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                return Err(JournalError::Exists { path: path.into() });
+            }
+            opened => opened.map_err(failed("open"))?,
         };
+        if !lock::take(&file).map_err(failed("lock"))? {
+            return Err(JournalError::Busy { path: path.into() });
+        }
+        let mut found = String::new();
+        file.read_to_string(&mut found).map_err(failed("read"))?;
         let (first, records, whole) = parse(path, &found)?;
         let new = first.is_none();
+        // What a kill leaves of a first line is a part of it.
+        let line =
+            serde_json::to_string(settings).map_err(|error| failed("write")(error.into()))?;
+        if new && !line.starts_with(&found) {
+            return Err(JournalError::NoJournal { path: path.into() });
+        }
         let difference = first.and_then(|found| found.difference(settings, classes));
         if let Some(difference) = difference {
             return Err(JournalError::OtherAttack {
@@ -162,11 +191,6 @@ impl Journal {
                 difference,
             });
         }
-        let file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(path)
-            .map_err(failed("open"))?;
         file.set_len(whole as u64).map_err(failed("shorten"))?;
         let mut journal = Self {
             file,
@@ -309,6 +333,38 @@ mod tests {
         drop(journal);
         let (_, found) = Journal::open(&path, &settings(), &classes(), true).unwrap();
         assert_eq!(found, [record(0), record(1), record(2)]);
+    }
+
+    #[test]
+    fn what_is_no_journal_stays_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        let open = || Journal::open(&path, &settings(), &classes(), true);
+        for other in ["{\"a\": 1}", " ", "\u{fffd}"] {
+            fs::write(&path, other).unwrap();
+            let error = open().unwrap_err();
+            assert!(matches!(error, JournalError::NoJournal { .. }), "{error}");
+            assert_eq!(fs::read_to_string(&path).unwrap(), other);
+        }
+        // What a kill in the middle of the first line leaves is one.
+        let line = serde_json::to_string(&settings()).unwrap();
+        for begun in ["", &line[..9], &line] {
+            fs::write(&path, begun).unwrap();
+            assert!(open().unwrap().1.is_empty());
+            assert_eq!(fs::read_to_string(&path).unwrap(), format!("{line}\n"));
+        }
+    }
+
+    #[test]
+    fn two_do_not_write_into_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        let open = |resume| Journal::open(&path, &settings(), &classes(), resume);
+        let first = open(false).unwrap();
+        let error = open(true).unwrap_err();
+        assert!(matches!(error, JournalError::Busy { .. }), "{error}");
+        drop(first);
+        open(true).unwrap();
     }
 
     #[test]

@@ -14,7 +14,9 @@ mod record;
 mod table;
 mod weakest;
 
-use bagcert_certifier::{Condition, Fault, Geometry, PatchSize, ShapeError, Verdict};
+use bagcert_certifier::{
+    Condition, Fault, Geometry, GeometryError, PatchSize, ShapeError, Verdict,
+};
 use tch::{Device, Tensor, no_grad};
 use thiserror::Error;
 
@@ -54,6 +56,9 @@ pub enum AttackError {
     /// The network's output is no score map.
     #[error("the network's output cannot be a score map: {0}")]
     Shape(#[from] ShapeError),
+    /// A patch that no image has room for.
+    #[error(transparent)]
+    Patch(#[from] GeometryError),
     /// No predictor can answer, or none for these patches.
     #[error("nothing can be certified here: {0}")]
     Predictor(#[from] Fault),
@@ -159,14 +164,17 @@ impl<'n> Attacker<'n> {
     /// For `network`, whose cells read the pixels that `geometry` says.
     ///
     /// # Errors
-    /// Where its output cannot be a score map, or the certified patch does not fit the images of a masking
-    /// predictor.
+    /// Where its output cannot be a score map, a patch does not fit the images, or the certified one is such that no
+    /// masking predictor can answer.
     pub fn new(
         network: &'n Network,
         geometry: &'n Geometry,
         attack: Attack,
     ) -> Result<Self, AttackError> {
         let judge = Judge::new(network, geometry)?;
+        for patch in [attack.patch, attack.certified] {
+            geometry.max_affected_cells(patch)?;
+        }
         let masking = attack.condition.masking();
         let masks =
             masking.map(|masking| Masks::new(judge.shape(), geometry, masking, attack.certified));
@@ -194,8 +202,7 @@ impl<'n> Attacker<'n> {
     /// An image counts as flipped if any step changed its class, to whatever other; its attack then ends.
     ///
     /// # Errors
-    /// Where a logit is NaN or infinite, with a patch or without, the patch does not fit the images, or one of them
-    /// cannot be used.
+    /// Where a logit is NaN or infinite, with a patch or without, or one of the images cannot be used.
     pub fn images(
         &mut self,
         data: &dyn Images,

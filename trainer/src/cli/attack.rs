@@ -1,26 +1,21 @@
 //! `bagcert-train attack`.
 
+mod broken;
 mod pictures;
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeSet, path::PathBuf};
 
 use anyhow::{Context, Result, bail};
-use bagcert_certifier::{Condition, Geometry, Masking, UnknownCondition};
+use bagcert_certifier::{Condition, Masking, UnknownCondition};
 use bagcert_trainer::{
-    attack::{
-        Attack, Attacked, Attacker, Journal, Record, Settings, Summary,
-        figure::{Scene, figure},
-    },
-    checkpoint::{Header, sha256, write_whole},
+    attack::{Attack, Attacker, Journal, Record, Settings, Summary, figure::Scene},
+    checkpoint::{Header, sha256},
     config::Scores,
     data::Test,
 };
 use clap::{Args, builder::RangedU64ValueParser};
-use safetensors::{Dtype, tensor::TensorView};
+
+use broken::Broken;
 
 use super::{DeviceName, bar, images::ImagesArgs, network::NetworkArgs, parse_patch};
 
@@ -141,9 +136,11 @@ pub(super) fn attack(args: &AttackArgs) -> Result<Certificates> {
         certified,
         classes: &header.classes,
     };
+    // Before there is a journal, which would be of an attack that cannot be made.
+    let wanted = choose(args, data.images.count())?;
+    let mut attacker = Attacker::new(&network, &geometry, attack)?;
     let (mut journal, done) = open_journal(args, &header, &data, &attack)?;
     let data = data.images;
-    let wanted = choose(args, data.count())?;
     let have: BTreeSet<i64> = done.iter().map(|record| record.image).collect();
     let open: Vec<i64> = wanted
         .iter()
@@ -161,7 +158,7 @@ pub(super) fn attack(args: &AttackArgs) -> Result<Certificates> {
         "{bar:40} {pos}/{len} images, {msg} certified, {eta} left",
     );
     let mut pictures = pictures::Wanted::new(args);
-    let mut attacker = Attacker::new(&network, &geometry, attack)?;
+    let mut broken = Broken::new(&args.broken);
     // A journal has no pictures: what shall be seen of it is attacked again, from the same start, and not counted again.
     let mut others = 0;
     let missing = pictures.missing(&done);
@@ -174,11 +171,9 @@ pub(super) fn attack(args: &AttackArgs) -> Result<Certificates> {
         again.inc(indices.len() as u64);
         for one in &attacked {
             others += usize::from(!done.contains(&one.record));
-            if one.record.broken() {
-                save_broken(&args.broken, one, &scene)?;
-                if !summary.broken.contains(&one.record.image) {
-                    summary.broken.push(one.record.image);
-                }
+            broken.offer(one, &scene);
+            if one.record.broken() && !summary.broken.contains(&one.record.image) {
+                summary.broken.push(one.record.image);
             }
         }
         pictures.offer(attacked, &scene);
@@ -190,41 +185,55 @@ pub(super) fn attack(args: &AttackArgs) -> Result<Certificates> {
              device); pictures and patches are of the second attack, counts of the first"
         );
     }
+    let mut stopped = Ok(());
     for indices in open.chunks(usize::from(args.batch)) {
         if enough(&summary) {
             break;
         }
-        let attacked = attacker.images(&*data, indices)?;
+        let attacked = match attacker.images(&*data, indices) {
+            Ok(attacked) => attacked,
+            Err(error) => {
+                stopped = Err(error.into());
+                break;
+            }
+        };
         for one in &attacked {
             summary.add(&one.record);
-            if one.record.broken() {
-                save_broken(&args.broken, one, &scene)?;
-            }
+            broken.offer(one, &scene);
         }
         if let Some(journal) = &mut journal {
             let lines: Vec<&Record> = attacked.iter().map(|one| &one.record).collect();
-            journal.append(&lines)?;
+            stopped = journal.append(&lines).map_err(Into::into);
+            if stopped.is_err() {
+                break;
+            }
         }
         bar.set_position(summary.images as u64);
         bar.set_message(summary.certified_attacked.to_string());
         pictures.offer(attacked, &scene);
     }
     bar.finish_and_clear();
-    let written = pictures.write(&scene);
-    print(&summary, &header, args, &attack);
-    if !summary.broken.is_empty() {
+    if summary.broken.is_empty() {
+        stopped?;
+        pictures.write(&scene)?;
+        print(&summary, &header, args, &attack);
+    } else {
+        let written = stopped.and_then(|()| pictures.write(&scene));
+        print(&summary, &header, args, &attack);
+        let saved = match &broken.failed {
+            None => format!("saved in {}", args.broken.display()),
+            Some(error) => format!("not all of them could be saved: {error:#}"),
+        };
         eprintln!(
-            "error: {} certificates were broken, which must never happen: test images {:?}; saved in {}",
+            "error: {} certificates were broken, which must never happen: test images {:?}; {saved}",
             summary.broken.len(),
             summary.broken,
-            args.broken.display()
         );
         if let Err(error) = written {
             eprintln!("error: {error:#}");
         }
         return Ok(Certificates::Broken);
     }
-    written?;
     if let Some(asked) = args.certified.filter(|_| !enough(&summary)) {
         bail!(
             "--certified {asked}: only {} certified images among these {}",
@@ -260,7 +269,7 @@ fn open_journal(
     Ok((Some(journal), done))
 }
 
-/// The images asked for.
+/// The images asked for, each once.
 fn choose(args: &AttackArgs, count: i64) -> Result<Vec<i64>> {
     if args.images.is_empty() {
         return Ok((0..args.limit.unwrap_or(i64::MAX).min(count)).collect());
@@ -272,54 +281,9 @@ fn choose(args: &AttackArgs, count: i64) -> Result<Vec<i64>> {
     if let Some(image) = wrong {
         bail!("--images {image}: there are {count} test images");
     }
-    Ok(args.images.clone())
-}
-
-/// Everything needed to look into it: the pixels as they were, the logits, and a drawing.
-fn save_broken(folder: &Path, one: &Attacked, scene: &Scene<'_>) -> Result<()> {
-    let Some(pictures) = &one.pictures else {
-        return Ok(());
-    };
-    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let bytes = |values: &[f32]| -> Vec<u8> {
-        values
-            .iter()
-            .flat_map(|value| value.to_le_bytes())
-            .collect()
-    };
-    let tensors = [
-        ("clean", &pictures.clean),
-        ("attacked", &pictures.attacked),
-        ("clean_logits", &pictures.clean_logits),
-        ("attacked_logits", &pictures.attacked_logits),
-    ]
-    .map(|(name, values)| (name, values.len(), bytes(values)));
-    let shape = |name: &str, len: usize| {
-        let Geometry { x, y } = scene.geometry;
-        let (height, width) = if name.ends_with("logits") {
-            (y.outputs() as usize, x.outputs() as usize)
-        } else {
-            (y.inputs() as usize, x.inputs() as usize)
-        };
-        vec![len / (height * width).max(1), height, width]
-    };
-    let views = tensors
-        .iter()
-        .map(|(name, len, bytes)| {
-            Ok((
-                *name,
-                TensorView::new(Dtype::F32, shape(name, *len), bytes)?,
-            ))
-        })
-        .collect::<Result<Vec<_>>>()?;
-    let record = serde_json::to_string(&one.record)?;
-    let metadata = [("record".to_owned(), record)].into_iter().collect();
-    let file = safetensors::serialize(views, Some(metadata))?;
-    let name = format!("image-{}", one.record.image);
-    write_whole(&folder.join(format!("{name}.safetensors")), &file)?;
-    let drawing = figure(scene, &[one]);
-    write_whole(&folder.join(format!("{name}.svg")), drawing.as_bytes())?;
-    Ok(())
+    let mut seen = BTreeSet::new();
+    let images = args.images.iter().copied();
+    Ok(images.filter(|image| seen.insert(*image)).collect())
 }
 
 fn named(condition: Condition) -> String {

@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use bagcert_trainer::{checkpoint::write_whole, results};
 use clap::{Args, ValueEnum};
 
@@ -19,9 +19,9 @@ pub(super) struct FigureArgs {
     /// For `scores`: the folder of a run; may be repeated.
     #[arg(long, value_name = "DIR", required_if_eq("kind", "scores"))]
     run: Vec<PathBuf>,
-    /// For `scores`: the patch whose certified accuracy is drawn, one of the runs' training.validation_patches.
-    #[arg(long, value_name = "WxH", default_value = "5x5")]
-    patch: String,
+    /// For `scores`: the patch whose certified accuracy is drawn, one of the runs' training.validation_patches [default: 5x5].
+    #[arg(long, value_name = "WxH")]
+    patch: Option<String>,
     /// The folder for KIND.csv and KIND.svg; it is made where it is not there.
     #[arg(long, value_name = "DIR")]
     output: PathBuf,
@@ -35,12 +35,26 @@ enum FigureKind {
     Scores,
 }
 
+impl FigureArgs {
+    /// Refuses what the figure would not look at.
+    fn check(&self) -> Result<()> {
+        let unused = match self.kind {
+            FigureKind::Attacked if !self.run.is_empty() => "--run",
+            FigureKind::Attacked if self.patch.is_some() => "--patch",
+            FigureKind::Scores if !self.journal.is_empty() => "--journal",
+            FigureKind::Attacked | FigureKind::Scores => return Ok(()),
+        };
+        bail!("{unused} has no effect on this figure, only on the other one; leave it out")
+    }
+}
+
 /// Draws, and says where.
 pub(super) fn figure(args: &FigureArgs) -> Result<()> {
+    args.check()?;
     let (name, drawing) = match args.kind {
         FigureKind::Attacked => ("attacked", results::attacked(&args.journal)?),
         FigureKind::Scores => {
-            let patch = parse_patch("--patch", &args.patch)?;
+            let patch = parse_patch("--patch", args.patch.as_deref().unwrap_or("5x5"))?;
             ("scores", results::scores(&args.run, patch)?)
         }
     };

@@ -37,6 +37,12 @@ impl ImagesArgs {
                  --validation too; leave it out"
             );
         }
+        if self.config.is_some() && count > config.validation {
+            bail!(
+                "--validation {count}: the configuration keeps {} aside, so the others were trained on; ask for {0} or fewer",
+                config.validation
+            );
+        }
         let config = DataConfig {
             validation: count,
             ..config
@@ -55,12 +61,19 @@ impl ImagesArgs {
             Some(path) => Config::read(path)?.data,
             None => assumed(header, &self.data),
         };
+        if !self.data.is_dir() {
+            bail!("--data {}: there is no such folder", self.data.display());
+        }
         let facts = data::facts(&config, &self.data)?;
         if facts.classes != header.classes || facts.size != header.image_size {
             bail!(
-                "{} holds {} classes in images of {} pixels, the network is for {} classes in {}, or their names \
+                "{} {} {} classes in images of {} pixels, the network is for {} classes in {}, or their names \
                  differ; --config says what the images are",
                 self.data.display(),
+                match (&self.config, config.kind) {
+                    (None, DataKind::Cifar10) => "was taken for CIFAR-10, which has",
+                    _ => "holds",
+                },
                 facts.classes.len(),
                 facts.size,
                 header.classes.len(),

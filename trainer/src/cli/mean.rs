@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
-use bagcert_trainer::{export::export, mean::mean_of_files};
+use bagcert_trainer::{export::export, import::is_exported, mean::mean_of_files};
 use clap::Args;
 
 use super::same_file;
@@ -35,6 +35,12 @@ pub(super) fn mean(args: &MeanArgs) -> Result<()> {
             "--output {} is one of the networks themselves ({}); give another file",
             args.output.display(),
             part.display()
+        );
+    }
+    if !is_exported(&args.output) {
+        bail!(
+            "--output {}: what is written is ONNX; give a name that ends in .onnx",
+            args.output.display()
         );
     }
     let parts: Vec<_> = args.files.iter().cloned().zip(weights).collect();

@@ -104,15 +104,15 @@ fn execute(command: Command) -> Result<ExitCode> {
     match command {
         Command::Train(args) => train::train(&args)?,
         Command::Export(args) => {
+            if same_file(&args.output, &args.checkpoint) {
+                bail!(
+                    "--output {} is the checkpoint itself, whose run could not be resumed any more; give another file",
+                    args.output.display()
+                );
+            }
             let (header, network, _) = run::load(&args.checkpoint, tch::Device::Cpu)?;
             let ending = args.output.extension();
             if ending.is_some_and(|ending| ending.eq_ignore_ascii_case("safetensors")) {
-                if same_file(&args.output, &args.checkpoint) {
-                    bail!(
-                        "--output {} is the checkpoint itself, whose run could not be resumed any more; give another file",
-                        args.output.display()
-                    );
-                }
                 save(&args.output, &header, &network, None)?;
             } else {
                 export(&args.output, &header, &network)?;

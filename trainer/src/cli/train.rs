@@ -7,7 +7,7 @@ use bagcert_trainer::{
     config::Config,
     run::{self, EpochLog, Observer, Outset, Start},
 };
-use clap::Args;
+use clap::{Args, builder::RangedU64ValueParser};
 use indicatif::ProgressBar;
 
 use super::{DeviceName, bar};
@@ -34,6 +34,9 @@ pub(super) struct TrainArgs {
     /// was started with; from there on the learning rate is that of the new schedule.
     #[arg(long, value_name = "N")]
     epochs: Option<usize>,
+    /// Stop after epoch N, with a checkpoint; --resume goes on as if it had not stopped.
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
+    until: Option<usize>,
     /// Where to compute.
     #[arg(long, value_enum, default_value = "cpu")]
     device: DeviceName,
@@ -55,12 +58,13 @@ pub(super) fn train(args: &TrainArgs) -> Result<()> {
         (true, Some(_)) => Start::Reschedule,
     };
     let device = args.device.open()?;
-    let mut progress = Progress::new(config.training.epochs);
+    let mut progress = Progress::new(config.training.epochs, args.until);
     run::train(
         &config,
         &args.data,
         &args.output,
         start,
+        args.until,
         device,
         &mut progress,
     )?;
@@ -71,14 +75,17 @@ pub(super) fn train(args: &TrainArgs) -> Result<()> {
 
 struct Progress {
     bar: ProgressBar,
+    /// Epochs of the schedule, and the one after which this command stops.
     epochs: usize,
+    last: usize,
     /// When the first step was about to be taken, and the epochs finished then.
     begun: (Instant, usize),
 }
 
 impl Progress {
-    fn new(epochs: usize) -> Self {
+    fn new(epochs: usize, until: Option<usize>) -> Self {
         Self {
+            last: until.map_or(epochs, |until| until.min(epochs)),
             bar: bar(1, "epoch {msg} {bar:40} {pos}/{len} steps, {eta} left"),
             epochs,
             begun: (Instant::now(), 0),
@@ -90,7 +97,7 @@ impl Progress {
     fn left(&self, epoch: usize) -> String {
         let (since, before) = self.begun;
         let done = epoch.saturating_sub(before);
-        let left = self.epochs.saturating_sub(epoch);
+        let left = self.last.saturating_sub(epoch);
         if done == 0 || left == 0 {
             return String::new();
         }

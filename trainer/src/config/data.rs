@@ -1,5 +1,7 @@
 //! The table `[data]`.
 
+use std::fmt::Debug;
+
 use serde::{Deserialize, Serialize};
 
 use super::{ConfigError, default_true, require, within};
@@ -142,6 +144,7 @@ impl DataConfig {
             format!("{:?}, {:?}", self.train, self.test),
             "each must name one file or more",
         )?;
+        self.check_effects()?;
         let channels = self.normalisation.as_ref();
         require(
             channels.is_none_or(|channels| {
@@ -153,6 +156,36 @@ impl DataConfig {
             "data.normalisation",
             format!("{channels:?}"),
             "it must list mean and standard deviation (above 0) of three channels",
+        )
+    }
+
+    /// Checks that nothing is said that these images have no use for.
+    fn check_effects(&self) -> Result<(), ConfigError> {
+        let usual = Self::default();
+        let unused = |key, value: String, usual: String, kind: DataKind, name| {
+            let reason = format!("it has an effect with data.kind = {name:?} only; leave it out");
+            require(self.kind == kind || value == usual, key, value, reason)
+        };
+        let records = |key, value: &dyn Debug, usual: &dyn Debug| {
+            let (value, usual) = (format!("{value:?}"), format!("{usual:?}"));
+            unused(key, value, usual, DataKind::Records, "records")
+        };
+        records("data.labels", &self.labels, &usual.labels)?;
+        records("data.label_bytes", &self.label_bytes, &usual.label_bytes)?;
+        records("data.train", &self.train, &usual.train)?;
+        records("data.test", &self.test, &usual.test)?;
+        for (key, value, usual) in [
+            ("data.resize", self.resize, usual.resize),
+            ("data.crop", self.crop, usual.crop),
+        ] {
+            let (value, usual) = (value.to_string(), usual.to_string());
+            unused(key, value, usual, DataKind::Folder, "folder")?;
+        }
+        require(
+            self.crop_padding > 0 || self.padding_mode == usual.padding_mode,
+            "data.padding_mode",
+            format!("{:?}", self.padding_mode).to_lowercase(),
+            "there is no padding with data.crop_padding = 0; leave it out",
         )
     }
 }

@@ -76,7 +76,7 @@ pub struct TrainingConfig {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Precision {
-    /// 32 bits.
+    /// 32 bits in memory; tensor cores may multiply with fewer (TF32).
     #[default]
     F32,
     /// bfloat16.

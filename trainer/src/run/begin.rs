@@ -33,6 +33,11 @@ impl<'r> Run<'r> {
     ) -> Result<Self, TrainError> {
         let checkpoint = folder::prepare(config, folder, start)?;
         let facts = data::facts(&config.data, data_folder)?;
+        let cutout = config.augmentation.cutout;
+        if cutout > i64::from(facts.size) {
+            let size = facts.size;
+            return Err(TrainError::Cutout { cutout, size });
+        }
         let data::Training {
             images,
             validation,
@@ -67,9 +72,9 @@ impl<'r> Run<'r> {
         let margins = Margins::new(&config.loss, &geometry, device)?;
         let teach = |config| Teachers::new(config, &header, &geometry, network.compute, device);
         let teachers = config.distillation.as_ref().map(teach).transpose()?;
+        let log = folder::read_log(&folder.join(LOG), header.epoch)?;
         // Of a resumed run too: its length, or what is measured on the way, may be new.
         folder::keep(config, folder)?;
-        let log = folder::read_log(&folder.join(LOG), header.epoch);
         let taught = |epoch| teachers.as_ref().is_some_and(|them| them.teach_in(epoch));
         Ok(Self {
             config,
@@ -86,6 +91,7 @@ impl<'r> Run<'r> {
             fingerprint,
             mendable,
             log,
+            until: config.training.epochs,
         })
     }
 }

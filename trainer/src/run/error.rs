@@ -117,6 +117,16 @@ pub enum TrainError {
         /// Pixels along both axes.
         size: u32,
     },
+    /// A grey square that is larger than the images.
+    #[error(
+        "augmentation.cutout = {cutout}: the images have {size} pixels a side; use a smaller square"
+    )]
+    Cutout {
+        /// Side of the square in pixels.
+        cutout: i64,
+        /// Pixels along both axes of an image.
+        size: u32,
+    },
     /// Another run is at work in the folder.
     #[error("a run is at work in {} already; wait for its end, or give another folder", folder.display())]
     Busy {

@@ -1,15 +1,16 @@
 //! A run's folder: what is there already, and whether it may be gone on with.
 
 use std::{
-    fs::{self, File, TryLockError},
+    fs::{self, File},
     io,
     path::Path,
 };
 
-use super::{CHECKPOINT, EpochLog, TrainError, difference::difference};
+use super::{CHECKPOINT, EpochLog, LOG, TrainError, difference::difference};
 use crate::{
     checkpoint::{Checkpoint, CheckpointError, remove_unfinished, write_whole},
     config::Config,
+    lock,
 };
 
 /// The configuration of a run, in its folder.
@@ -35,14 +36,12 @@ pub(super) fn lock(folder: &Path) -> Result<File, TrainError> {
     fs::create_dir_all(folder).map_err(file_error("create", folder))?;
     let path = folder.join(LOCK);
     let file = File::create(&path).map_err(file_error("create", &path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(TrainError::Busy {
+    if lock::take(&file).map_err(file_error("lock", &path))? {
+        Ok(file)
+    } else {
+        Err(TrainError::Busy {
             folder: folder.into(),
-        }),
-        // Better without a lock than not at all.
-        Err(TryLockError::Error(source)) if source.kind() == io::ErrorKind::Unsupported => Ok(file),
-        Err(TryLockError::Error(source)) => Err(file_error("lock", &path)(source).into()),
+        })
     }
 }
 
@@ -59,7 +58,7 @@ pub(super) fn prepare(
 ) -> Result<Option<Checkpoint>, TrainError> {
     let path = folder.join(CHECKPOINT);
     let saved = folder.join(CONFIG);
-    if path.exists() && start == Start::New {
+    if start == Start::New && (path.exists() || folder.join(LOG).exists()) {
         return Err(TrainError::Occupied {
             folder: folder.into(),
         });
@@ -68,11 +67,11 @@ pub(super) fn prepare(
     if start != Start::New && saved.exists() {
         let text = fs::read_to_string(&saved).map_err(file_error("read", &saved))?;
         let mut earlier: Config =
-            toml::from_str(&text).map_err(|error| format_error(&saved, &error))?;
+            toml::from_str(&text).map_err(|error| kept_error(&saved, &error))?;
         let was = earlier.training.epochs;
         earlier.training.epochs = config.training.epochs;
         let difference =
-            difference(&earlier, config).map_err(|error| format_error(&saved, &error))?;
+            difference(&earlier, config).map_err(|error| kept_error(&saved, &error))?;
         if let Some(difference) = difference {
             return Err(TrainError::OtherConfiguration {
                 folder: folder.into(),
@@ -105,22 +104,31 @@ pub(super) fn prepare(
 /// Writes down what the run is, once nothing stands in its way.
 pub(super) fn keep(config: &Config, folder: &Path) -> Result<(), CheckpointError> {
     let path = folder.join(CONFIG);
-    let text = toml::to_string(config).map_err(|error| format_error(&path, &error))?;
+    let text = toml::to_string(config).map_err(|error| kept_error(&path, &error))?;
     write_whole(&path, text.as_bytes())
 }
 
-fn format_error(path: &Path, error: &dyn std::fmt::Display) -> CheckpointError {
-    CheckpointError::Format {
+fn kept_error(path: &Path, error: &dyn std::fmt::Display) -> CheckpointError {
+    CheckpointError::Kept {
         path: path.into(),
         reason: error.to_string(),
     }
 }
 
 /// The log's lines up to `epochs`; later ones belong to work that will be done again.
-pub(super) fn read_log(path: &Path, epochs: usize) -> String {
-    let text = fs::read_to_string(path).unwrap_or_default();
-    let kept = text.lines().filter(|line| {
-        serde_json::from_str::<EpochLog>(line).is_ok_and(|entry| entry.epoch <= epochs)
-    });
-    kept.flat_map(|line| [line, "\n"]).collect()
+pub(super) fn read_log(path: &Path, epochs: usize) -> Result<String, CheckpointError> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(file_error("read", path)(error)),
+    };
+    let mut kept = String::new();
+    for (at, line) in text.lines().enumerate() {
+        let entry: EpochLog = serde_json::from_str(line)
+            .map_err(|error| kept_error(path, &format!("line {}: {error}", at + 1)))?;
+        if entry.epoch <= epochs {
+            kept.extend([line, "\n"]);
+        }
+    }
+    Ok(kept)
 }

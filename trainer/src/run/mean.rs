@@ -17,7 +17,8 @@ use crate::{
 /// mean gives has other statistics than what its parts give. Returns the SHA-256 of the files, in their order.
 ///
 /// # Errors
-/// Where a file is neither, or one of another network, other classes, another normalisation or size of images.
+/// Where a file is neither, or one of another network, other classes or another normalisation; where it has position embeddings
+/// and images of another size.
 pub(super) fn begin_with_mean(
     paths: &[PathBuf],
     sample: &Sample<'_>,

@@ -72,11 +72,12 @@ pub fn load(path: &Path, device: Device) -> Result<(Header, Network, Geometry), 
     Ok((checkpoint.header, network, geometry))
 }
 
-/// Trains by `config` on the images in `data_folder`; writes log and checkpoints to `folder`.
+/// Trains by `config` on the images in `data_folder`; writes log and checkpoints to `folder`. With `until`, it stops after that
+/// epoch (from 1) of the schedule, with a checkpoint.
 ///
 /// Each epoch draws from a generator seeded by the run's seed and the epoch alone, and a checkpoint is written
 /// after each, or after every so many (`training.checkpoint_every`): a run that was killed and resumed gives the
-/// same result as one that was not (on one device, with one number of threads). Where an image to choose by is damaged,
+/// same result as one that was not (on a processor, with one number of threads; a GPU adds in an order of its own). Where an image to choose by is damaged,
 /// the epoch that was to be measured has a checkpoint too, and is measured when the run goes on.
 ///
 /// # Errors
@@ -86,12 +87,15 @@ pub fn train(
     data_folder: &Path,
     folder: &Path,
     start: Start,
+    until: Option<usize>,
     device: Device,
     observer: &mut dyn Observer,
 ) -> Result<(), TrainError> {
     // Held until the run is over.
     let _lock = folder::lock(folder)?;
     let mut run = Run::begin(config, data_folder, folder, start, device)?;
+    let last = config.training.epochs;
+    run.until = until.map_or(last, |until| until.min(last));
     observer.begins(&run.outset());
     if run.header.epoch == config.training.epochs {
         // Nothing is left to do, but lines may have been taken out.
@@ -99,7 +103,7 @@ pub fn train(
     }
     run.measure_late(observer)?;
     run.collapse.check(run.header.epoch)?;
-    while run.header.epoch < config.training.epochs {
+    while run.header.epoch < run.until {
         run.epoch(observer)?;
     }
     Ok(())
@@ -125,6 +129,8 @@ struct Run<'r> {
     collapse: Collapse,
     /// Epochs behind the newest checkpoint.
     saved: usize,
+    /// The epoch after which to stop.
+    until: usize,
 }
 
 impl Run<'_> {
@@ -180,7 +186,7 @@ impl Run<'_> {
             self.save()?;
             return Err(failed);
         }
-        if self.is_due(self.config.training.checkpoint_every) {
+        if self.is_due(self.config.training.checkpoint_every) || self.header.epoch == self.until {
             self.save()?;
             self.saved = self.header.epoch;
         }

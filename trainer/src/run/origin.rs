@@ -43,33 +43,23 @@ impl Origin {
         }
     }
 
-    /// The layers, written out, as `ours` would name them.
+    /// The layers, written out, as `ours` would name them: how paths were mixed in training is no matter of what was
+    /// learnt, and is not in an exported file.
     pub(super) fn layers(&self, ours: &NetworkConfig) -> NetworkConfig {
-        let layers = self.header().network.written_out();
-        match self {
-            Self::Checkpoint(_) => layers,
-            // How paths were mixed in training is not in the file.
-            Self::Exported(..) => NetworkConfig {
-                shake: ours.shake,
-                ..layers
-            },
+        NetworkConfig {
+            shake: ours.shake,
+            ..self.header().network.written_out()
         }
     }
 
     /// Fails where the network is not `expected`, written out.
     pub(super) fn expect(&self, path: &Path, expected: &NetworkConfig) -> Result<(), TrainError> {
-        match self {
-            Self::Checkpoint(checkpoint) => Ok(checkpoint.expect_network(expected)?),
-            Self::Exported(..) => {
-                let found = self.layers(expected);
-                if found == *expected {
-                    return Ok(());
-                }
-                let reason =
-                    format!("it holds another network, {found}; the configuration has {expected}");
-                Err(refused(path, reason))
-            }
+        let found = self.layers(expected);
+        if found == *expected {
+            return Ok(());
         }
+        let reason = format!("it holds another network, {found}; the configuration has {expected}");
+        Err(refused(path, reason))
     }
 
     /// The network of `header`, with the numbers of the file, and the file's SHA-256.

@@ -11,7 +11,7 @@ use bagcert_trainer::{
     checkpoint::write_whole,
 };
 
-use super::AttackArgs;
+use super::{super::same_file, AttackArgs};
 
 /// What was asked for, and has been found of it.
 pub(super) struct Wanted<'a> {
@@ -104,7 +104,7 @@ impl<'a> Wanted<'a> {
     }
 }
 
-/// No file that is asked for may take the place of another: the numbers of a drawing lie beside it.
+/// No file that is asked for may take the place of another, or of the network: the numbers of a drawing lie beside it.
 pub(super) fn check_paths(args: &AttackArgs) -> Result<()> {
     let figure = args.figure.as_deref();
     let files = [
@@ -119,6 +119,12 @@ pub(super) fn check_paths(args: &AttackArgs) -> Result<()> {
             continue;
         };
         let path = std::path::absolute(path)?;
+        if same_file(&path, args.network.path()) {
+            bail!(
+                "{name} would take the place of the network, {}; name another file",
+                args.network.path().display()
+            );
+        }
         if let Some((other, _)) = taken.iter().find(|(_, other)| *other == path) {
             bail!(
                 "{name} would take the place of {other}: both are {}; name other files",

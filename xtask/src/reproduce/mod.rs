@@ -1,0 +1,129 @@
+//! `cargo xtask reproduce`: trains, exports, attacks and draws what a plan says, one command after the other.
+
+mod plan;
+mod steps;
+#[cfg(test)]
+mod tests;
+
+use crate::exec;
+use crate::libtorch::{self, Site};
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use plan::Plan;
+use serde_json::Value;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use steps::Asked;
+
+#[derive(Debug, Args)]
+pub(crate) struct ReproduceArgs {
+    /// The plan, a TOML file; those that are shipped are in trainer/plans.
+    plan: PathBuf,
+    /// The folder of the images: the CIFAR-10 binary files or, where the plan says so, a folder by class.
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// Where runs, models and figures go, from the root of the repository. A run that begins with what another
+    /// leaves looks for that in runs.
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    into: PathBuf,
+    /// Where libtorch computes: cpu or cuda.
+    #[arg(long, default_value = "cpu")]
+    device: String,
+    /// Epochs of every run in place of its own: a rehearsal.
+    #[arg(long, value_name = "N")]
+    epochs: Option<usize>,
+    /// Measure and attack the first N images only.
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// Print the commands, and do nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Use bagcert and bagcert-train in this folder as they are; they are built where it is not given.
+    #[arg(long, value_name = "DIR")]
+    programs: Option<PathBuf>,
+}
+
+/// Does what the plan says. What an earlier call has done, to the end or not, is gone on with.
+pub(crate) fn run(site: &Site, args: &ReproduceArgs) -> Result<()> {
+    let root = exec::root();
+    let plan = Plan::read(&args.plan, &root)?;
+    if !args.data.is_dir() {
+        bail!("--data {}: there is no such folder", args.data.display());
+    }
+    let name = args.plan.file_stem().unwrap_or_default();
+    let asked = Asked {
+        data: std::path::absolute(&args.data)?,
+        into: args.into.clone(),
+        name: name.to_string_lossy().into_owned(),
+        device: args.device.clone(),
+        epochs: args.epochs,
+        limit: args.limit,
+    };
+    let steps = steps::steps(&plan, &asked);
+    let programs = match &args.programs {
+        _ if args.dry_run => PathBuf::new(),
+        Some(folder) => std::path::absolute(folder)?,
+        None => build(site)?,
+    };
+    for (at, step) in (1..).zip(&steps) {
+        let mut command = Command::new(programs.join(step.program.name()));
+        command.current_dir(&root).args(&step.arguments);
+        if args.dry_run {
+            println!("{}", exec::shown(&command));
+            continue;
+        }
+        if let Some((checkpoint, epochs)) = &step.unless
+            && epochs_behind(&root.join(checkpoint))?.is_some_and(|done| done >= *epochs)
+        {
+            continue;
+        }
+        eprintln!("step {at} of {}", steps.len());
+        exec::run(&mut command)?;
+    }
+    if !args.dry_run && !plan.figures.is_empty() {
+        let folder = root.join(&asked.into).join(&asked.name);
+        eprintln!("figures: {}", folder.display());
+    }
+    Ok(())
+}
+
+/// Builds the programs; where they lie.
+fn build(site: &Site) -> Result<PathBuf> {
+    libtorch::ensure(site)?;
+    let mut command = exec::cargo();
+    command.args(["build", "--release", "--bins"]);
+    for package in ["bagcert", "bagcert-trainer"] {
+        command.args(["--package", package]);
+    }
+    exec::run(site.apply(&mut command))?;
+    Ok(exec::target_dir()?.join("release"))
+}
+
+/// Epochs behind a checkpoint, by its own word; nothing where there is none.
+fn epochs_behind(path: &Path) -> Result<Option<usize>> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let epochs = epochs_said(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let named = || format!("{} is no checkpoint of bagcert-train", path.display());
+    epochs.map(Some).with_context(named)
+}
+
+/// A safetensors file begins with the length of its header, which is JSON.
+fn epochs_said(path: &Path) -> io::Result<Option<usize>> {
+    let mut file = File::open(path)?;
+    let mut length = [0; 8];
+    file.read_exact(&mut length)?;
+    let mut header = vec![];
+    file.take(u64::from_le_bytes(length))
+        .read_to_end(&mut header)?;
+    let said = || -> Option<usize> {
+        let header: Value = serde_json::from_slice(&header).ok()?;
+        let ours = header.get("__metadata__")?.get("bagcert")?.as_str()?;
+        let ours: Value = serde_json::from_str(ours).ok()?;
+        usize::try_from(ours.get("epoch")?.as_u64()?).ok()
+    };
+    Ok(said())
+}
