@@ -1,6 +1,6 @@
 //! Lists of SHA-256 beside data, as `sha256sum` writes them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
@@ -56,6 +56,29 @@ impl Checksums {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.known.is_empty()
+    }
+
+    /// Checks that whatever is listed under `part/` is there, but for the files in `found`, of which that is known.
+    ///
+    /// # Errors
+    /// [`FileError::Listed`], of the first by its name.
+    pub(crate) fn all_there(&self, part: &str, found: &HashSet<&str>) -> Result<(), FileError> {
+        let of_part = |name: &&String| {
+            let rest = name.strip_prefix(part);
+            rest.is_some_and(|rest| rest.starts_with('/'))
+        };
+        let gone = self
+            .known
+            .keys()
+            .filter(of_part)
+            .filter(|name| !found.contains(name.as_str()) && !self.folder.join(name).exists())
+            .min();
+        match gone {
+            None => Ok(()),
+            Some(name) => Err(FileError::Listed {
+                path: self.folder.join(name),
+            }),
+        }
     }
 
     /// Checks the bytes of the file `name` of the folder. What is not listed passes.

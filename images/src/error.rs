@@ -92,6 +92,15 @@ pub enum FileError {
         /// What it is.
         found: String,
     },
+    /// A file that the list names is not there.
+    #[error(
+        "{}: {CHECKSUMS} names it, and it is not there; get it again, or make the list anew if it was taken out on purpose",
+        path.display()
+    )]
+    Listed {
+        /// The file.
+        path: PathBuf,
+    },
     /// A file that passes for one of CIFAR-10 and is not.
     #[error(
         "{}: it has the name and the length of an official file of CIFAR-10, but the SHA-256 of its records is {found}, \

@@ -67,8 +67,8 @@ impl ImageFolder {
     /// folder's name in `classes`.
     ///
     /// # Errors
-    /// A folder that cannot be read, a class that is none of `classes` or has no image, or a damaged list of
-    /// checksums.
+    /// A folder that cannot be read, a class that is none of `classes` or has no image, a damaged list of checksums, or
+    /// one that names a file of the part that is not there.
     pub fn open(root: &Path, part: &str, classes: &[String]) -> Result<ImageFolder, FolderError> {
         let folder = root.join(part);
         let mut files = Vec::new();
@@ -99,12 +99,15 @@ impl ImageFolder {
                 missing: "it holds no folder of a class",
             });
         }
+        let checksums = Checksums::read(root)?;
+        let found = files.iter().map(|(_, image)| image.name.as_str());
+        checksums.all_there(part, &found.collect())?;
         // Of one place in their classes, images stay in the order of these.
         files.sort_by_key(|(place, _)| *place);
         Ok(ImageFolder {
             root: root.to_owned(),
             files: files.into_iter().map(|(_, image)| image).collect(),
-            checksums: Checksums::read(root)?,
+            checksums,
         })
     }
 

@@ -6,7 +6,7 @@ mod common;
 use std::path::Path;
 
 use bagcert_trainer::{
-    config::{Config, DataKind, MarginKind, PaddingMode, Precision},
+    config::{Config, DataKind, MarginKind, PaddingMode, Precision, Scores},
     network::Plan,
 };
 use common::write_config_with;
@@ -330,6 +330,8 @@ fn the_configurations_that_are_shipped_are_in_order() {
         if name.starts_with("paper-") {
             let training = &config.training;
             assert_eq!(config.loss.margin_kind, MarginKind::Paper, "{name}");
+            assert_eq!(config.loss.scores, Scores::Heaviside, "{name}");
+            assert!(training.initial.is_empty(), "{name}");
             assert_eq!(training.precision, Precision::F32, "{name}");
             assert!(
                 training.ema.is_none() && training.clip_norm.is_none(),

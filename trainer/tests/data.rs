@@ -235,6 +235,19 @@ fn what_cannot_be_used_is_named() {
         error.contains("001.JPEG") && error.contains(&zeros),
         "{error}"
     );
+    // What it names of this part is there; of another part that is no matter here, nor is what it does not name.
+    let list = |name: &str| fs::write(root.join("SHA256SUMS"), format!("{zeros}  {name}\n"));
+    list("train/birch/099.JPEG").unwrap();
+    told(
+        open(root, Sizes::square(8, 8)),
+        &["train/birch/099.JPEG", "SHA256SUMS names it"],
+    );
+    list("train/yew/001.JPEG").unwrap();
+    told(open(root, Sizes::square(8, 8)), &["train/yew/001.JPEG"]);
+    for elsewhere in ["val/birch/099.JPEG", "trains/001.JPEG", "001.JPEG"] {
+        list(elsewhere).unwrap();
+        open(root, Sizes::square(8, 8)).unwrap();
+    }
     fs::write(root.join("SHA256SUMS"), "nonsense\n").unwrap();
     told(open(root, Sizes::square(8, 8)), &["SHA256SUMS, line 1"]);
 }

@@ -203,6 +203,18 @@ fn the_log_has_the_rate_and_its_share_of_the_peak() {
         );
         assert!((log.share_of_peak.unwrap() - log.gflops / 2000.0).abs() < 1e-12);
     }
+    // One rate for all epochs of a command. No small network comes near to it, nor is it beyond what one core can.
+    let rates = logs
+        .iter()
+        .map(|log| log.gflops / log.share_of_matrix_rate.unwrap());
+    let rates: Vec<f64> = rates.collect();
+    let (least, most) = rates
+        .iter()
+        .fold((f64::MAX, 0.0f64), |(least, most), rate| {
+            (least.min(*rate), most.max(*rate))
+        });
+    assert!(most / least - 1.0 < 1e-9, "{rates:?}");
+    assert!(least > 1.0 && most < 1e5, "{rates:?}");
 }
 
 #[test]

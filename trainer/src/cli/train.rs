@@ -158,8 +158,13 @@ impl Observer for Progress {
                 ))
             })
             .unwrap_or_default();
-        let share = log.share_of_peak.map_or_else(String::new, |share| {
-            format!(" ({:.1} % of the peak)", 100.0 * share)
+        // Of the peak that was named, or else of what was measured.
+        let peak = log.share_of_peak.map(|share| (share, "the peak"));
+        let reached = log
+            .share_of_matrix_rate
+            .map(|share| (share, "a large matrix product's"));
+        let share = peak.or(reached).map_or_else(String::new, |(share, of)| {
+            format!(" ({:.1} % of {of})", 100.0 * share)
         });
         let line = format!(
             "epoch {}/{}: loss {:.4}, {:.0} images/s, {:.1} GFLOP/s{share}{measured}{}",

@@ -5,6 +5,7 @@ mod layout;
 mod mean;
 mod parameters;
 mod plan;
+mod rate;
 mod sampling;
 mod shake;
 
@@ -12,4 +13,5 @@ pub use forward::{BATCH_NORM_EPSILON, Compute, Mode, Network};
 pub use mean::mean;
 pub use parameters::Parameters;
 pub use plan::{Block, Convolution, Embedding, Layer, Plan};
+pub use rate::matrix_gflops;
 pub use sampling::Sampling;

@@ -92,6 +92,7 @@ impl<'r> Run<'r> {
             mendable,
             log,
             until: config.training.epochs,
+            matrix_gflops: None,
         })
     }
 }

@@ -27,7 +27,7 @@ use crate::{
     data::{Fingerprint, Source},
     evaluate::EvaluationError,
     loss::Margins,
-    network::{Network, Plan},
+    network::{self, Network, Plan},
     optimiser::Training,
 };
 
@@ -103,6 +103,10 @@ pub fn train(
     }
     run.measure_late(observer)?;
     run.collapse.check(run.header.epoch)?;
+    if run.header.epoch < run.until {
+        // A run needs less memory than this may; then the log goes without.
+        run.matrix_gflops = network::matrix_gflops(run.network.compute, device).ok();
+    }
     while run.header.epoch < run.until {
         run.epoch(observer)?;
     }
@@ -131,6 +135,8 @@ struct Run<'r> {
     saved: usize,
     /// The epoch after which to stop.
     until: usize,
+    /// What the device reaches, where there is an epoch to train.
+    matrix_gflops: Option<f64>,
 }
 
 impl Run<'_> {
@@ -253,6 +259,7 @@ impl Run<'_> {
             images_per_second: speed,
             gflops,
             share_of_peak: config.peak_tflops.map(|peak| gflops / (1e3 * peak)),
+            share_of_matrix_rate: self.matrix_gflops.map(|rate| gflops / rate),
             validation,
         }
     }

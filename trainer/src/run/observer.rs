@@ -27,6 +27,10 @@ pub struct EpochLog {
     /// That rate as a share of `training.peak_tflops`, where it was given.
     #[serde(default)]
     pub share_of_peak: Option<f64>,
+    /// That rate as a share of what the device reaches in one large product of matrices in the run's precision, measured when the
+    /// run began or was resumed.
+    #[serde(default)]
+    pub share_of_matrix_rate: Option<f64>,
     /// Accuracy on the validation images, where it was measured.
     pub validation: Option<serde_json::Value>,
 }
