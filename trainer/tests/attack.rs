@@ -21,8 +21,8 @@ use bagcert_trainer::{
     network::{Mode, Network},
 };
 use common::{
-    text,
-    trained::{self, checkpoint, options, overflowing, square, test_images, trained},
+    limited, text,
+    trained::{self, TRAINED, checkpoint, options, overflowing, square, test_images, trained},
 };
 use safetensors::SafeTensors;
 use tch::{Kind, Tensor, no_grad};
@@ -206,26 +206,24 @@ fn records(journal: &Path) -> Vec<Record> {
         .collect()
 }
 
-/// Broken on purpose: the certifier is told of a patch smaller than the one that comes.
+/// An attack that breaks certificates on purpose: the certifier is told of a patch smaller than the one that comes.
+fn certified_too_small(
+    journal: &Path,
+    broken: &Path,
+    more: &[&str],
+) -> (Option<i32>, String, String) {
+    let patches = ["--patch", "20x20", "--certify-patch", "1x1"];
+    let files = ["--output", text(journal), "--broken", text(broken)];
+    attack(&[&patches[..], &["--limit", "60"], &files, more].concat())
+}
+
 #[test]
 fn certificates_for_a_smaller_patch_break_loudly() {
     let folder = tempfile::tempdir().unwrap();
     let [journal, broken, patches] =
         ["j.jsonl", "broken", "patches.jsonl"].map(|name| folder.path().join(name));
-    let (status, output, errors) = attack(&[
-        "--patch",
-        "20x20",
-        "--certify-patch",
-        "1x1",
-        "--limit",
-        "60",
-        "--output",
-        text(&journal),
-        "--broken",
-        text(&broken),
-        "--patches",
-        text(&patches),
-    ]);
+    let (status, output, errors) =
+        certified_too_small(&journal, &broken, &["--patches", text(&patches)]);
     assert_eq!(status, Some(5), "{output}{errors}");
     let kept = fs::read_to_string(&patches).unwrap();
     let kept: Vec<FoundPatch> = kept
@@ -280,18 +278,7 @@ fn a_broken_certificate_is_told_where_it_cannot_be_saved() {
     let folder = tempfile::tempdir().unwrap();
     let [journal, file] = ["j.jsonl", "file"].map(|name| folder.path().join(name));
     fs::write(&file, "in the way").unwrap();
-    let (status, output, errors) = attack(&[
-        "--patch",
-        "20x20",
-        "--certify-patch",
-        "1x1",
-        "--limit",
-        "60",
-        "--output",
-        text(&journal),
-        "--broken",
-        text(&file.join("broken")),
-    ]);
+    let (status, output, errors) = certified_too_small(&journal, &file.join("broken"), &[]);
     assert_eq!(status, Some(5), "{output}{errors}");
     for part in ["must never happen", "could be saved", text(&file)] {
         assert!(errors.contains(part), "{part:?} is not in {errors}");
@@ -300,6 +287,38 @@ fn a_broken_certificate_is_told_where_it_cannot_be_saved() {
     assert_eq!(records.len(), 60);
     let broken = records.iter().filter(|record| record.broken()).count();
     assert!(output.contains(&format!("certificates broken: {broken}\n")));
+}
+
+/// So is it where something else has ended the attack: here the journal cannot be written, as on a full disk.
+#[test]
+fn a_broken_certificate_is_told_before_what_ended_the_attack() {
+    let folder = tempfile::tempdir().unwrap();
+    let (journal, broken) = (folder.path().join("j.jsonl"), folder.path().join("broken"));
+    let checkpoint = trained::checkpoint();
+    let network = [
+        "--checkpoint",
+        text(&checkpoint),
+        "--data",
+        text(TRAINED.path()),
+    ];
+    let patches = [
+        "--patch",
+        "20x20",
+        "--certify-patch",
+        "1x1",
+        "--limit",
+        "60",
+    ];
+    let files = ["--output", text(&journal), "--broken", text(&broken)];
+    let steps = ["--steps", "10", "--step-size", "0.1"];
+    let arguments = [&["attack"], &network[..], &patches, &files, &steps].concat();
+    // Room for the first line of the journal.
+    let result = limited("trap '' XFSZ; ulimit -f 1", &arguments);
+    let errors = String::from_utf8_lossy(&result.stderr);
+    assert_eq!(result.status.code(), Some(5), "{errors}");
+    for part in ["must never happen", "cannot write", "j.jsonl"] {
+        assert!(errors.contains(part), "{part:?} is not in {errors}");
+    }
 }
 
 /// An attack that cannot be made leaves no journal, which would stand in the way of one that can.

@@ -6,7 +6,6 @@ mod common;
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Output,
 };
 
 use bagcert_trainer::{
@@ -14,7 +13,7 @@ use bagcert_trainer::{
     run::build,
 };
 use common::{
-    command, records, run, text, train, untrained::header, write_config, write_config_with,
+    limited, records, run, text, train, untrained::header, write_config, write_config_with,
     write_dataset,
 };
 use tch::Device;
@@ -239,25 +238,6 @@ fn a_run_is_never_overwritten_or_mixed_with_another() {
     );
     assert!(fs::read(&checkpoint).unwrap() == before);
 
-    // A log that cannot be understood is not taken for an empty one.
-    let same = write_config(folder.path(), 1, "");
-    let log = output.join("log.jsonl");
-    let lines = fs::read_to_string(&log).unwrap();
-    for damaged in [&lines.as_bytes()[..lines.len() / 2], b"\xff\n"] {
-        fs::write(&log, damaged).unwrap();
-        let errors = fails(folder.path(), &same, &["--resume"]);
-        expect(&errors, &["log.jsonl"]);
-        assert_eq!(fs::read(&log).unwrap(), damaged);
-    }
-
-    // Nor does export write onto what it reads, whatever its name.
-    let odd = folder.path().join("odd");
-    fs::write(&odd, &before).unwrap();
-    let (result, errors) = run(&["export", "--checkpoint", text(&odd), "--output", text(&odd)]);
-    assert!(!result.status.success());
-    expect(&errors, &["is the checkpoint itself"]);
-    assert!(fs::read(&odd).unwrap() == before);
-
     let cut = folder.path().join("cut.safetensors");
     fs::write(&cut, &before[..before.len() - 5]).unwrap();
     let onnx = folder.path().join("out.onnx");
@@ -270,17 +250,6 @@ fn a_run_is_never_overwritten_or_mixed_with_another() {
     ]);
     assert!(!result.status.success() && !onnx.exists());
     expect(&errors, &["cut.safetensors", "damaged"]);
-}
-
-/// The command behind these words of a shell, on one thread.
-fn limited(limit: &str, arguments: &[&str]) -> Output {
-    let mut shell = std::process::Command::new("bash");
-    shell.arg("-c").arg(format!("{limit}; exec \"$0\" \"$@\""));
-    shell
-        .arg(command(&[]).get_program())
-        .args(arguments)
-        .env("OMP_NUM_THREADS", "1");
-    shell.output().unwrap()
 }
 
 /// libtorch's bindings panic then.
@@ -576,27 +545,6 @@ fn a_network_that_says_no_numbers_leaves_the_checkpoint_before_it() {
 }
 
 /// Measured on no image, everything would hold.
-#[test]
-fn counts_of_nothing_are_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let (_, output) = one_epoch(folder.path());
-    let path = output.join("checkpoint.safetensors");
-    let [checkpoint, data] = [path.as_path(), folder.path()].map(text);
-    for (command, option) in [
-        ("eval", "--limit"),
-        ("attack", "--limit"),
-        ("attack", "--certified"),
-    ] {
-        for count in ["0", "-3"] {
-            let given = format!("{option}={count}");
-            let (result, errors) =
-                run(&[command, "--checkpoint", checkpoint, "--data", data, &given]);
-            assert!(!result.status.success(), "{command} {given}");
-            expect(&errors, &[option, count]);
-        }
-    }
-}
-
 /// What the error says is there to be done.
 #[test]
 fn a_diverged_run_names_a_way_out_that_works() {
@@ -625,15 +573,4 @@ fn a_diverged_run_names_a_way_out_that_works() {
     assert!(result.status.success(), "{errors}");
     let begun = Checkpoint::read(&again.join("checkpoint.safetensors")).unwrap();
     assert_eq!(begun.header.initial, Some(sha256(&path).unwrap()));
-}
-
-#[test]
-fn a_grey_square_larger_than_the_images_is_refused_before_anything_is_written() {
-    let folder = tempfile::tempdir().unwrap();
-    write_dataset(folder.path(), 20);
-    let more = ("", "[augmentation]\ncutout = 33");
-    let config = write_config_with(folder.path(), 1, &[more]);
-    let errors = fails(folder.path(), &config, &[]);
-    expect(&errors, &["augmentation.cutout = 33", "32 pixels"]);
-    assert!(!folder.path().join("run/config.toml").exists());
 }

@@ -137,3 +137,25 @@ fn a_model_is_no_checkpoint_and_says_where_it_belongs() {
         assert!(fails(command, &[]).contains("--model"));
     }
 }
+
+#[test]
+fn counts_of_nothing_are_refused() {
+    let path = checkpoint();
+    let [checkpoint, data] = [path.as_path(), TRAINED.path()].map(text);
+    for (command, option) in [
+        ("eval", "--limit"),
+        ("attack", "--limit"),
+        ("attack", "--certified"),
+    ] {
+        for count in ["0", "-3"] {
+            let given = format!("{option}={count}");
+            let (result, errors) =
+                run(&[command, "--checkpoint", checkpoint, "--data", data, &given]);
+            assert!(!result.status.success(), "{command} {given}");
+            assert!(
+                errors.contains(option) && errors.contains(count),
+                "{errors}"
+            );
+        }
+    }
+}

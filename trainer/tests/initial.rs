@@ -156,6 +156,15 @@ fn a_run_begins_with_the_network_of_another() {
         !result.status.success() && errors.contains("is the checkpoint itself"),
         "{errors}"
     );
+    // Nor does ONNX take the place of what it is made of, whatever its name.
+    let odd = data.join("odd");
+    fs::copy(&second, &odd).unwrap();
+    let (result, errors) = run(&["export", "--checkpoint", text(&odd), "--output", text(&odd)]);
+    assert!(
+        !result.status.success() && errors.contains("is the checkpoint itself"),
+        "{errors}"
+    );
+    assert!(fs::read(&odd).unwrap() == fs::read(&second).unwrap());
     succeeds(&export(text(&alone)));
     fs::copy(&alone, &second).unwrap();
     let more = [&more[..more.len() - 1], &["3"]].concat();

@@ -361,3 +361,22 @@ fn a_run_says_what_it_works_on_and_from_where_it_goes_on() {
     let going = "going on after epoch 2\n";
     assert!(more.starts_with(images) && more.contains(going), "{more}");
 }
+
+#[test]
+fn a_log_that_cannot_be_understood_is_not_taken_for_an_empty_one() {
+    let folder = tempfile::tempdir().unwrap();
+    write_dataset(folder.path(), 20);
+    let config = write_config(folder.path(), 1, "");
+    let output = folder.path().join("run");
+    let resumed = arguments(&config, folder.path(), &output);
+    assert!(run(&resumed).0.status.success());
+    let log = output.join("log.jsonl");
+    let whole = fs::read(&log).unwrap();
+    for damaged in [&whole[..whole.len() / 2], b"\xff\n"] {
+        fs::write(&log, damaged).unwrap();
+        let (result, errors) = run(&resumed);
+        assert!(!result.status.success());
+        assert!(errors.contains("log.jsonl"), "{errors}");
+        assert_eq!(fs::read(&log).unwrap(), damaged);
+    }
+}

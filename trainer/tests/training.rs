@@ -272,3 +272,18 @@ fn relaxed_scores_are_measured_as_numbers() {
     let clean: f64 = clean.split(' ').next().unwrap().parse().unwrap();
     assert!(clean > 25.0, "{said}");
 }
+
+#[test]
+fn a_grey_square_larger_than_the_images_is_refused_before_anything_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    write_dataset(folder.path(), 20);
+    let more = ("", "[augmentation]\ncutout = 33");
+    let config = write_config_with(folder.path(), 1, &[more]);
+    let output = folder.path().join("run");
+    let (result, errors) = common::train(&config, folder.path(), &output, &[]);
+    assert!(!result.status.success());
+    for part in ["augmentation.cutout = 33", "32 pixels"] {
+        assert!(errors.contains(part), "{errors}");
+    }
+    assert!(!output.join("config.toml").exists());
+}

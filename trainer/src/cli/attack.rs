@@ -161,13 +161,21 @@ pub(super) fn attack(args: &AttackArgs) -> Result<Certificates> {
     let mut broken = Broken::new(&args.broken);
     // A journal has no pictures: what shall be seen of it is attacked again, from the same start, and not counted again.
     let mut others = 0;
+    // Whatever ends the attack early, that a certificate broke is told first.
+    let mut stopped: Result<()> = Ok(());
     let missing = pictures.missing(&done);
     let again = super::bar(
         missing.len() as u64,
         "{bar:40} {pos}/{len} images once more, {eta} left",
     );
     for indices in missing.chunks(usize::from(args.batch)) {
-        let attacked = attacker.images(&*data, indices)?;
+        let attacked = match attacker.images(&*data, indices) {
+            Ok(attacked) => attacked,
+            Err(error) => {
+                stopped = Err(error.into());
+                break;
+            }
+        };
         again.inc(indices.len() as u64);
         for one in &attacked {
             others += usize::from(!done.contains(&one.record));
@@ -185,9 +193,8 @@ pub(super) fn attack(args: &AttackArgs) -> Result<Certificates> {
              device); pictures and patches are of the second attack, counts of the first"
         );
     }
-    let mut stopped = Ok(());
     for indices in open.chunks(usize::from(args.batch)) {
-        if enough(&summary) {
+        if stopped.is_err() || enough(&summary) {
             break;
         }
         let attacked = match attacker.images(&*data, indices) {

@@ -38,13 +38,13 @@ enum FigureKind {
 impl FigureArgs {
     /// Refuses what the figure would not look at.
     fn check(&self) -> Result<()> {
-        let unused = match self.kind {
-            FigureKind::Attacked if !self.run.is_empty() => "--run",
-            FigureKind::Attacked if self.patch.is_some() => "--patch",
-            FigureKind::Scores if !self.journal.is_empty() => "--journal",
+        let (unused, this, other) = match self.kind {
+            FigureKind::Attacked if !self.run.is_empty() => ("--run", "attacked", "scores"),
+            FigureKind::Attacked if self.patch.is_some() => ("--patch", "attacked", "scores"),
+            FigureKind::Scores if !self.journal.is_empty() => ("--journal", "scores", "attacked"),
             FigureKind::Attacked | FigureKind::Scores => return Ok(()),
         };
-        bail!("{unused} has no effect on this figure, only on the other one; leave it out")
+        bail!("{unused} has no effect on `figure {this}`, only on `figure {other}`; leave it out")
     }
 }
 

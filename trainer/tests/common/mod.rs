@@ -85,6 +85,17 @@ pub(crate) fn command(args: &[&str]) -> Command {
     command
 }
 
+/// The command behind these words of a shell, on one thread.
+pub(crate) fn limited(limit: &str, arguments: &[&str]) -> Output {
+    let mut shell = Command::new("bash");
+    shell.arg("-c").arg(format!("{limit}; exec \"$0\" \"$@\""));
+    shell
+        .arg(command(&[]).get_program())
+        .args(arguments)
+        .env("OMP_NUM_THREADS", "1");
+    shell.output().unwrap()
+}
+
 /// Runs `bagcert-train`; its standard error as text.
 pub(crate) fn run(args: &[&str]) -> (Output, String) {
     let output = command(args).output().unwrap();

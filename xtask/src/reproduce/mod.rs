@@ -25,14 +25,14 @@ pub(crate) struct ReproduceArgs {
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
     /// Where runs, models and figures go, from the root of the repository. A run that begins with what another
-    /// leaves looks for that in runs.
-    #[arg(long, value_name = "DIR", default_value = "runs")]
-    into: PathBuf,
+    /// leaves looks for that in runs [default: runs].
+    #[arg(long, value_name = "DIR")]
+    into: Option<PathBuf>,
     /// Where libtorch computes: cpu or cuda.
     #[arg(long, default_value = "cpu")]
     device: String,
-    /// Epochs of every run in place of its own: a rehearsal.
-    #[arg(long, value_name = "N")]
+    /// Epochs of every run in place of its own: a rehearsal, in a folder of its own, so that no run goes on from it.
+    #[arg(long, value_name = "N", requires = "into")]
     epochs: Option<usize>,
     /// Measure and attack the first N images only.
     #[arg(long, value_name = "N")]
@@ -55,7 +55,7 @@ pub(crate) fn run(site: &Site, args: &ReproduceArgs) -> Result<()> {
     let name = args.plan.file_stem().unwrap_or_default();
     let asked = Asked {
         data: std::path::absolute(&args.data)?,
-        into: args.into.clone(),
+        into: args.into.clone().unwrap_or_else(|| "runs".into()),
         name: name.to_string_lossy().into_owned(),
         device: args.device.clone(),
         epochs: args.epochs,

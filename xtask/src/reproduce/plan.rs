@@ -201,6 +201,13 @@ impl Plan {
                 bail!("there is no model {}", model.display());
             }
         }
+        let attacked = |figure: &Figure| figure.kind == Kind::Attacked;
+        if self.images == Images::Folder && self.figures.iter().any(attacked) {
+            bail!(
+                "attacked is drawn of CIFAR-10 only: attack models of a folder by `bagcert-train attack --config`, and draw \
+                 their journals by `bagcert-train figure attacked`"
+            );
+        }
         let twice = |figure: &&Figure| {
             let same = |other: &&Figure| other.kind == figure.kind;
             self.figures.iter().filter(same).count() > 1

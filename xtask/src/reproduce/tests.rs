@@ -5,6 +5,7 @@ use super::steps::{Asked, Program, steps};
 use super::{ReproduceArgs, epochs_behind, run};
 use crate::exec;
 use crate::libtorch::Site;
+use clap::Parser as _;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -137,11 +138,28 @@ fn what_cannot_be_done_is_named_before_anything_is_begun() {
             "drawn twice",
         ),
         ("[[figures]]\nkind = \"circles\"".into(), "circles"),
+        (
+            format!("images = \"folder\"\n[[figures]]\nkind = \"attacked\"\n{one}"),
+            "of CIFAR-10 only",
+        ),
     ] {
         let error = plan(&text).unwrap_err();
         assert!(error.contains(words), "{words:?} is not in {error}");
         assert!(error.contains("plan.toml"), "{error}");
     }
+}
+
+/// A run would go on from a rehearsal as if that had been its own beginning.
+#[test]
+fn a_rehearsal_has_a_folder_of_its_own() {
+    let parsed = |more: &[&str]| {
+        let command = ["xtask", "reproduce", "plan.toml", "--data", "data"];
+        crate::Cli::try_parse_from([&command[..], more].concat()).map(|_| ())
+    };
+    let error = parsed(&["--epochs", "1"]).unwrap_err().to_string();
+    assert!(error.contains("--into"), "{error}");
+    parsed(&["--epochs", "1", "--into", "try"]).unwrap();
+    parsed(&["--limit", "9"]).unwrap();
 }
 
 fn shipped() -> Vec<(PathBuf, Plan)> {
@@ -322,7 +340,7 @@ fn a_plan_is_carried_out_and_once_more_goes_on_with_what_is_there() {
     let args = ReproduceArgs {
         plan,
         data,
-        into: into.clone(),
+        into: Some(into.clone()),
         device: "cpu".into(),
         epochs: None,
         limit: Some(20),
