@@ -6,7 +6,7 @@ mod common;
 use std::path::Path;
 
 use bagcert_trainer::{
-    config::{Config, DataKind, MarginKind, PaddingMode, Precision, Scores},
+    config::{AugmentationConfig, Config, DataKind, MarginKind, PaddingMode, Precision, Scores},
     network::Plan,
 };
 use common::write_config_with;
@@ -261,6 +261,22 @@ fn values_out_of_range_and_keys_without_effect_are_named() {
         ),
         (
             "",
+            "[augmentation]\nrotation = -1.0",
+            &["augmentation.rotation"],
+        ),
+        ("", "[augmentation]\nzoom = nan", &["augmentation.zoom"]),
+        (
+            "",
+            "[augmentation]\ncutout = 2\nepochs = 0",
+            &["augmentation.epochs", "at least 1"],
+        ),
+        (
+            "",
+            "[augmentation]\nepochs = 3",
+            &["augmentation.epochs", "something else"],
+        ),
+        (
+            "",
             "[distillation]\nteacher = \"a\"\nweight = 0.0",
             &["distillation.weight"],
         ),
@@ -349,11 +365,8 @@ fn the_configurations_that_are_shipped_are_in_order() {
             assert_eq!(config.data.padding_mode, PaddingMode::Zeros, "{name}");
             let loss = (config.loss.rival_softness, config.loss.temperature);
             assert_eq!(loss, (0.0, 1.0), "{name}");
-            assert_eq!(
-                (config.augmentation.cutout, config.augmentation.operations),
-                (0, 0),
-                "{name}"
-            );
+            let varied = config.augmentation;
+            assert_eq!(varied, AugmentationConfig::default(), "{name}");
             // Sections A.1.1 and A.1.2.
             let imagenet = name.starts_with("paper-imagenet-");
             let expected = if imagenet { (1, 64) } else { (2, 768) };

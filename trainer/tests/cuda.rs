@@ -45,7 +45,8 @@ fn a_run_learns_goes_on_and_is_measured_and_attacked_there_as_on_a_processor() {
     write_dataset(folder.path(), 160);
     let options =
         "ema = 0.9\nclip_norm = 1.0\nprecision = \"bf16\"\nchannels_last = true\ncell_stride = 2";
-    let more = "[augmentation]\ncutout = 6\noperations = 1\nmagnitude = 0.2";
+    let more =
+        "[augmentation]\ncutout = 6\noperations = 1\nmagnitude = 0.2\nrotation = 9.0\nzoom = 0.2";
     let config = write_config_with(folder.path(), 12, &[("training", options), ("", more)]);
     let output = folder.path().join("run");
     for part in [&["--until", "7"][..], &["--resume"]] {

@@ -89,7 +89,7 @@ fn every_option_at_once_and_resumed() {
     fs::write(&exported, onnx_bytes(&header, &network).unwrap()).unwrap();
     let all = format!(
         "[loss]\nmargin = 0.5\nmargin_kind = \"worst-pair\"\npatches = [\"3x3\", \"2x5\"]\npair_rivals = 1\n\
-         paper_epochs = 2\n[augmentation]\ncutout = 6\noperations = 1\nmagnitude = 0.3\n\
+         paper_epochs = 2\n[augmentation]\ncutout = 6\noperations = 1\nmagnitude = 0.3\nrotation = 9.0\nzoom = 0.2\nepochs = 3\n\
          [distillation]\nteacher = {teacher:?}\nkind = \"score-maps\"\nweight = 0.5\n\
          [training]\ninitial = {exported:?}\nepochs = 4\nbatch = 8\nlearning_rate = 0.01\nclip_norm = 1.0\nema = 0.9\n\
          precision = \"bf16\"\nchannels_last = true\n"

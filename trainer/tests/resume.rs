@@ -141,7 +141,7 @@ fn so_does_one_with_every_option() {
         ),
         (
             "",
-            "[augmentation]\ncutout = 6\noperations = 2\nmagnitude = 0.2",
+            "[augmentation]\ncutout = 6\noperations = 2\nmagnitude = 0.2\nrotation = 9.0\nzoom = 0.2\nepochs = 7",
         ),
     ];
     let config = write_config_with(folder.path(), 12, &extra);

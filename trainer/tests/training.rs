@@ -232,6 +232,17 @@ fn the_margin_changes_after_the_paper_s_epochs() {
 }
 
 #[test]
+fn images_are_varied_for_as_many_epochs_as_were_asked_for() {
+    let losses = |lines: &str| -> Vec<f64> {
+        let lines = format!("[augmentation]\nrotation = 20.0\nzoom = 0.5\n{lines}");
+        train("", &lines).iter().map(|log| log.loss).collect()
+    };
+    let (always, at_first) = (losses(""), losses("epochs = 4"));
+    assert_eq!(always[..4], at_first[..4]);
+    assert_ne!(always[4], at_first[4]);
+}
+
+#[test]
 fn validation_measures_the_average_of_the_weights() {
     let measured = |lines: &str| {
         let logs = train("training", lines);

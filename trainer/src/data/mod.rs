@@ -8,6 +8,7 @@ mod folder;
 mod open;
 mod records;
 mod strong;
+mod warp;
 
 pub use augment::Augmentation;
 pub use bagcert_images::{CLASS_NAMES, FileError, FolderError, Part, Sizes};

@@ -2,6 +2,7 @@
 
 use tch::{Kind, Tensor};
 
+use super::warp::warp;
 use crate::config::AugmentationConfig;
 
 /// Brightness, contrast, saturation, solarisation, translation.
@@ -15,6 +16,9 @@ const GREY: f64 = 0.5;
 /// generator of that device, and only for what the configuration asks for.
 pub fn vary(images: &Tensor, config: &AugmentationConfig) -> Tensor {
     let mut images = images.shallow_clone();
+    if config.rotation > 0.0 || config.zoom > 0.0 {
+        images = warp(&images, config.rotation, config.zoom);
+    }
     for _ in 0..config.operations {
         images = operation(&images, config.magnitude);
     }
@@ -128,6 +132,7 @@ mod tests {
             cutout,
             operations,
             magnitude,
+            ..AugmentationConfig::default()
         }
     }
 

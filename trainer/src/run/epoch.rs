@@ -78,9 +78,10 @@ impl Epoch<'_> {
         let mut sum = Tensor::zeros([1], (Kind::Double, data.device()));
         let mut learning_rate = 0.0;
         let mut last = None;
+        let variation = config.augmentation.in_epoch(self.number);
         for step in 0..steps {
             let Dataset { images, labels } = batches.next_batch()?;
-            let images = data::vary(&data::to_unit(&images), &config.augmentation);
+            let images = data::vary(&data::to_unit(&images), &variation);
             let shake = config.network.shake;
             let sampling = Sampling::draw(config.training.cell_stride);
             let mode = Mode::Train { shake };
