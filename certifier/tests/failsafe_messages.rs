@@ -8,6 +8,8 @@ use bagcert_certifier::failsafe::{
 use proptest::prelude::*;
 
 const ID: u32 = 0x0A0B_0C0D;
+/// By how much a counter can have moved on.
+const AHEAD: u16 = u16::MAX / 2;
 
 fn protected(sender: &mut Sender, payload: &[u8]) -> Vec<u8> {
     let mut message = vec![0; HEADER_LEN];
@@ -73,7 +75,7 @@ fn lengths_that_the_profile_does_not_have() {
 #[test]
 fn every_status() {
     let mut sender = Sender::new(ID);
-    let mut messages: Vec<Vec<u8>> = (0..12).map(|n| protected(&mut sender, &[n; 3])).collect();
+    let mut messages: Vec<Vec<u8>> = (0..14).map(|n| protected(&mut sender, &[n; 3])).collect();
     let mut receiver = Receiver::new(ID, 3);
     let mut check = |at: usize| receiver.check(Some(&messages[at]));
     assert_eq!(check(0), Status::Ok);
@@ -82,15 +84,15 @@ fn every_status() {
     assert_eq!(check(3), Status::OkSomeLost);
     assert_eq!(check(6), Status::OkSomeLost);
     assert_eq!(check(10), Status::WrongSequence);
-    // The counter was taken over all the same.
+    // The counter was taken over all the same, but not that of an old message.
     assert_eq!(check(11), Status::Ok);
     assert_eq!(check(2), Status::WrongSequence);
-    assert_eq!(check(3), Status::Ok);
+    assert_eq!(check(3), Status::WrongSequence);
     assert_eq!(receiver.check(None), Status::NoNewData);
     messages[4][HEADER_LEN] ^= 1;
     assert_eq!(receiver.check(Some(&messages[4])), Status::Error);
-    // Neither of these moved the counter on.
-    assert_eq!(receiver.check(Some(&messages[5])), Status::OkSomeLost);
+    // None of these moved the counter on.
+    assert_eq!(receiver.check(Some(&messages[13])), Status::OkSomeLost);
     assert_eq!(
         Receiver::new(ID + 1, 1).check(Some(&messages[0])),
         Status::Error
@@ -98,6 +100,57 @@ fn every_status() {
     for status in Status::ALL {
         let usable = status == Status::Ok || status == Status::OkSomeLost;
         assert_eq!(status.is_usable(), usable, "{status}");
+    }
+}
+
+/// A buffer that is sent again: however many old messages come in a row, none is an answer, and the next new one is.
+#[test]
+fn a_replayed_run_of_messages_gives_no_answer() {
+    for max_delta in [1, 3, AHEAD, u16::MAX] {
+        let mut sender = Sender::new(ID);
+        let mut receiver = Receiver::new(ID, max_delta);
+        let mut sent = Vec::new();
+        for _ in 0..u32::from(u16::MAX) + 500 {
+            sent.push(sender.send(&answer()));
+            assert_eq!(receiver.receive(sent.last().map(|m| &m[..])).0, Status::Ok);
+            if sent.len() % 4_001 != 0 {
+                continue;
+            }
+            for back in [2, 30, 1_000, usize::from(AHEAD)] {
+                let first = sent.len().saturating_sub(back + 1);
+                for old in &sent[first..(first + 20).min(sent.len() - 1)] {
+                    assert_eq!(receiver.receive(Some(old)), (Status::WrongSequence, None));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_sender_that_began_anew_is_taken_once_the_receiver_is_told() {
+    let mut receiver = Receiver::new(ID, 3);
+    for round in 0..3 {
+        let mut sender = Sender::new(ID);
+        for _ in 0..40 {
+            let message = sender.send(&answer());
+            assert_eq!(receiver.receive(Some(&message)).0, Status::Ok, "{round}");
+        }
+        let early = Sender::new(ID).send(&answer());
+        assert_eq!(
+            receiver.receive(Some(&early)),
+            (Status::WrongSequence, None)
+        );
+        receiver.restart();
+    }
+    // In the midst of a stream, wherever it is: once, as for a new receiver.
+    for skipped in [100, 40_000] {
+        let mut sender = Sender::new(ID);
+        let messages = (0..skipped + 3).map(|_| sender.send(&answer()));
+        let last: Vec<_> = messages.skip(skipped).collect();
+        receiver.restart();
+        let statuses = last.iter().map(|message| receiver.receive(Some(message)).0);
+        let expected = [Status::WrongSequence, Status::Ok, Status::Ok];
+        assert!(statuses.eq(expected), "{skipped}");
     }
 }
 

@@ -18,6 +18,8 @@ const CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_AUTOSAR);
 pub const HEADER_LEN: usize = 12;
 /// Bytes of the longest message that the profile protects.
 pub const MAX_LEN: usize = 4096;
+/// By how much a counter can have moved on; what seems to be further on is behind.
+const AHEAD: u16 = u16::MAX / 2;
 
 /// A message that the profile does not protect: shorter than its header, or longer than
 /// [`MAX_LEN`].
@@ -130,7 +132,7 @@ pub enum Status {
     Ok,
     /// Sound, and some messages before it were lost, no more than allowed.
     OkSomeLost,
-    /// Sound, but the counter has jumped or gone back: more were lost than allowed, or it is old.
+    /// Sound, but the counter has jumped: more were lost than allowed. Or it has gone back: the message is old.
     WrongSequence,
     /// Sound, but the counter stands still: the same message again.
     Repeated,
@@ -180,24 +182,37 @@ impl fmt::Display for Status {
 pub struct Receiver {
     data_id: u32,
     max_delta: u16,
-    counter: u16,
+    /// Of the newest message; none before the first.
+    counter: Option<u16>,
 }
 
 impl Receiver {
     /// Allows the counter to move on by `max_delta` at most; 1 allows no loss. A `max_delta` of 0
-    /// counts as 1. Keep it far below 65,535: the counter wraps, so that of an old message has moved on too,
-    /// by as much as is left of its range.
+    /// counts as 1, and one above 32,767 as that: of a counter that wraps, the other half of the range is behind.
     ///
     /// It waits for the counter 0: a stream that has long begun is a wrong sequence once.
     pub const fn new(data_id: u32, max_delta: u16) -> Self {
         Self {
             data_id,
-            max_delta: if max_delta == 0 { 1 } else { max_delta },
-            counter: u16::MAX,
+            max_delta: match max_delta {
+                0 => 1,
+                1..=AHEAD => max_delta,
+                _ => AHEAD,
+            },
+            counter: None,
         }
     }
 
+    /// Waits for the counter 0 again, as at first. A sender that has begun anew, and of which the receiving end is not told, is a
+    /// wrong sequence until it has counted past the last message before: its messages cannot be told from old ones.
+    pub const fn restart(&mut self) {
+        self.counter = None;
+    }
+
     /// The check of one cycle: of the message that came, header and all, or of none.
+    ///
+    /// Beyond the profile, whose counter follows every sound message: an old message changes nothing here, so that of a run of old
+    /// messages, 32,767 back at most, none is usable, and the next new one is.
     pub fn check(&mut self, message: Option<&[u8]>) -> Status {
         let Some(message) = message else {
             return Status::NoNewData;
@@ -205,8 +220,11 @@ impl Receiver {
         let Some(counter) = self.sound(message) else {
             return Status::Error;
         };
-        let delta = counter.wrapping_sub(self.counter);
-        self.counter = counter;
+        let delta = counter.wrapping_sub(self.counter.unwrap_or(u16::MAX));
+        if self.counter.is_some() && delta > AHEAD {
+            return Status::WrongSequence;
+        }
+        self.counter = Some(counter);
         match delta {
             0 => Status::Repeated,
             1 => Status::Ok,
