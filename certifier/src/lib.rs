@@ -92,7 +92,7 @@ pub use geometry::{Axis, CellRect, Geometry, MAX_EXTENT, Span};
 pub use geometry_error::GeometryError;
 pub use mask_set::{MaskSet, Work};
 pub use masks::MaskCertifier;
-pub use patch::{PatchSize, Pixel, rectangles_of_area};
+pub use patch::{ParsePatchError, PatchSize, Pixel, rectangles_of_area};
 pub use score_map::ScoreMap;
 pub use shape::{ScoreWord, Shape, ShapeError, TableWord};
 pub use verdict::{Condition, Masking, UnknownCondition, Verdict};

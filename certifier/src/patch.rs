@@ -1,6 +1,6 @@
 //! Patches: their size and where they lie.
 
-use core::fmt;
+use core::{fmt, str::FromStr};
 
 use crate::geometry_error::GeometryError;
 
@@ -49,6 +49,45 @@ impl PatchSize {
 impl fmt::Display for PatchSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}x{}", self.width, self.height)
+    }
+}
+
+/// Why a text is no patch size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum ParsePatchError {
+    /// It is not two whole numbers with an `x` between them, or one of them is too large.
+    Format,
+    /// It is, and no patch can have that size.
+    Size(GeometryError),
+}
+
+impl fmt::Display for ParsePatchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Format => f.write_str("write WIDTHxHEIGHT in whole pixels, for example 5x5"),
+            Self::Size(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for ParsePatchError {}
+
+impl FromStr for PatchSize {
+    type Err = ParsePatchError;
+
+    /// `WIDTHxHEIGHT` in pixels, digits alone on both sides of an `x` or `X`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let side = |digits: &str| {
+            // `parse` alone would take a sign.
+            let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+            plain.then(|| digits.parse().ok()).flatten()
+        };
+        let (width, height) = text
+            .split_once(['x', 'X'])
+            .and_then(|(width, height)| Some((side(width)?, side(height)?)))
+            .ok_or(ParsePatchError::Format)?;
+        Self::new(width, height).map_err(ParsePatchError::Size)
     }
 }
 

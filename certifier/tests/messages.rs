@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use bagcert_certifier::{
-    Axis, Condition, Fault, Geometry, GeometryError, PatchSize, Shape, ShapeError,
+    Axis, Condition, Fault, Geometry, GeometryError, ParsePatchError, PatchSize, Shape, ShapeError,
 };
 
 #[track_caller]
@@ -31,6 +31,42 @@ fn geometries() {
     let patch = PatchSize::new(1 << 24, 1 << 24).unwrap();
     let outcome = wide.max_affected_cells(patch);
     assert_eq!(outcome, Err(GeometryError::TooManyCells));
+}
+
+#[test]
+fn patch_sizes_are_read_as_they_are_written() {
+    for (text, width, height) in [
+        ("5x5", 5, 5),
+        ("24X1", 24, 1),
+        ("1x4294967295", 1, u32::MAX),
+    ] {
+        let size: PatchSize = text.parse().unwrap();
+        assert_eq!((size.width(), size.height()), (width, height));
+        assert_eq!(size.to_string(), text.to_lowercase());
+    }
+    for text in [
+        "",
+        "x",
+        "5",
+        "5x",
+        "x5",
+        "5x5x5",
+        "+5x5",
+        "5x+5",
+        "-1x5",
+        "5 x 5",
+        " 5x5",
+        "4294967296x1",
+        "5*5",
+        "٥x5",
+    ] {
+        let error = text.parse::<PatchSize>().unwrap_err();
+        assert_eq!(error, ParsePatchError::Format, "{text}");
+        says(&error, &["WIDTHxHEIGHT", "5x5"]);
+    }
+    for text in ["0x5", "5x0"] {
+        says(&text.parse::<PatchSize>().unwrap_err(), &[text, "empty"]);
+    }
 }
 
 #[test]
