@@ -159,6 +159,13 @@ impl<'m> Cycle<'m> {
         self.answer(|cycle, _| cycle.read(clock).and(Err(reason)))
     }
 
+    /// Forgets the last frame and the last reading of the clock, for a reset after faults: a single reading, or a time of capture, that
+    /// was far ahead would refuse every later one. The next frame is then as the first.
+    pub fn reset(&mut self) {
+        self.sequence = Sequence::new(self.settings.max_lost);
+        self.clock = Duration::ZERO;
+    }
+
     fn answer(
         &mut self,
         judge: impl FnOnce(&mut Self, &mut Report) -> Result<Verdict, Reason>,
@@ -166,6 +173,7 @@ impl<'m> Cycle<'m> {
         let mut report = Report {
             cycle: self.cycle,
             counter: None,
+            captured: None,
             lost: 0,
             latency: None,
             outcome: Outcome::Fault {
@@ -207,6 +215,7 @@ impl<'m> Cycle<'m> {
         frame.check(self.settings.data_id)?;
         let header = frame.header();
         report.counter = Some(header.counter);
+        report.captured = Some(header.captured);
         report.lost = self.sequence.admit(header, start)?;
         let age = since(header, start)?;
         if age > self.settings.max_age {

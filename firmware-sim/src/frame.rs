@@ -3,16 +3,17 @@
 
 use core::time::Duration;
 
-use crc::{CRC_32_AUTOSAR, Crc, Table};
+use crc::{CRC_64_XZ, Crc, Table};
 
 use crate::outcome::Reason;
 
-/// CRC-32/AUTOSAR (polynomial 0xF4ACFB13), byte by byte: the crate's loop over sixteen bytes a step
+/// CRC-64/XZ, that of AUTOSAR's E2E Profile 7, byte by byte: the crate's loop over sixteen bytes a step
 /// keeps a check of an index, hence a panic, in the firmware.
 ///
-/// As any CRC of 32 bits it sees every change confined to 32 neighbouring bits, so every single
-/// flipped bit; of other changes it misses one in about 2^32.
-const CRC: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_AUTOSAR);
+/// It sees every change confined to 64 neighbouring bits, and every one of up to three bits in less than 8,589,606,850; of
+/// other changes it misses one in about 2^64. A CRC of 32 bits would not do: scores and pictures are longer than
+/// its order, and it does not see two flipped bits that lie that far apart.
+pub(crate) const CRC: Crc<u64, Table<1>> = Crc::<u64, Table<1>>::new(&CRC_64_XZ);
 
 /// Logits that are handed to the CRC at once.
 const BLOCK: usize = 16;
@@ -81,7 +82,7 @@ impl<B: AsRef<[u8]>> Payload for Binary<B> {
 pub struct Frame<P> {
     header: Header,
     payload: P,
-    seal: u32,
+    seal: u64,
 }
 
 impl<P: Payload> Frame<P> {
@@ -138,7 +139,7 @@ impl<P> Frame<P> {
     }
 }
 
-fn seal(id: DataId, header: Header, scores: Scores<'_>) -> u32 {
+fn seal(id: DataId, header: Header, scores: Scores<'_>) -> u64 {
     let mut digest = CRC.digest();
     digest.update(&id.0.to_le_bytes());
     digest.update(&header.counter.to_le_bytes());
@@ -149,7 +150,7 @@ fn seal(id: DataId, header: Header, scores: Scores<'_>) -> u32 {
 }
 
 /// The checksum of values alone, whatever frame they are of: the same for the same bits.
-pub fn checksum(scores: Scores<'_>) -> u32 {
+pub fn checksum(scores: Scores<'_>) -> u64 {
     let mut digest = CRC.digest();
     cover(|bytes| digest.update(bytes), scores);
     digest.finalize()

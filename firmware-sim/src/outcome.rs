@@ -57,9 +57,9 @@ pub enum Reason {
     /// Header or scores are not those that were sealed, or belong to another stream.
     Corrupt {
         /// The frame's seal.
-        sealed: u32,
+        sealed: u64,
         /// The seal that its content asks for.
-        computed: u32,
+        computed: u64,
     },
     /// The counter stands still: a frame seen before, or a frozen camera.
     Repeated {
@@ -121,7 +121,7 @@ pub enum Reason {
     /// The picture is that of the frame before, to the last bit, under a counter that moves on.
     Frozen {
         /// Checksum of both pictures.
-        content: u32,
+        content: u64,
     },
     /// Two certificates of the same scores, worked out in separate memory, differ.
     Memory,
@@ -190,7 +190,7 @@ impl fmt::Display for Reason {
             Self::Missing => f.write_str("no frame came in time"),
             Self::Corrupt { sealed, computed } => write!(
                 f,
-                "the frame is damaged or of another stream: sealed with {sealed:08x}, its content gives {computed:08x}"
+                "the frame is damaged or of another stream: sealed with {sealed:016x}, its content gives {computed:016x}"
             ),
             Self::Repeated { counter } => {
                 write!(f, "the counter stands still at {counter}: a repeated frame")
@@ -228,7 +228,7 @@ impl fmt::Display for Reason {
             Self::Certifier(fault) => fault.fmt(f),
             Self::Frozen { content } => write!(
                 f,
-                "the picture is that of the frame before (checksum {content:08x}), though the counter moves on"
+                "the picture is that of a frame shortly before (checksum {content:016x}), though the counter moves on"
             ),
             Self::Memory => f.write_str(
                 "two certificates of the same scores, in separate memory, differ: one memory is damaged",
@@ -251,6 +251,8 @@ pub struct Report {
     pub cycle: u64,
     /// Counter of the frame; `None` without a frame, or where its seal does not fit.
     pub counter: Option<u32>,
+    /// When the frame was taken; known where its counter is.
+    pub captured: Option<Duration>,
     /// Frames lost between the last one and this one. Where the frame is used all the same, this
     /// is the only sign of them beside their own cycles' faults.
     pub lost: u32,
@@ -263,10 +265,19 @@ pub struct Report {
 }
 
 impl Report {
+    /// Time from capture to `now`. Without a verdict, or where the times contradict each other, the frame is of no use.
+    fn age(&self, now: Duration) -> Duration {
+        let age = self.captured.and_then(|captured| now.checked_sub(captured));
+        match (age, self.latency) {
+            (Some(age), Some(latency)) => age.max(latency),
+            _ => Duration::MAX,
+        }
+    }
+
     /// What the fail-safe logic is to know of this cycle: `primary` is the class that the primary
     /// perception gives for the same frame, `now` the clock at the step.
     ///
-    /// The frame's age is the time from capture to verdict.
+    /// The frame's age is the time from capture to `now`, however long ago the verdict was there.
     pub fn input(&self, primary: Option<usize>, now: Duration) -> Input {
         let (judgement, late) = match self.outcome {
             Outcome::Certified { class, slack } if slack > 0 => {
@@ -282,8 +293,7 @@ impl Report {
         };
         let mark = |counter| Mark {
             counter,
-            // A verdict has a latency; if it had none, it would be of no use.
-            age: self.latency.unwrap_or(Duration::MAX),
+            age: self.age(now),
         };
         Input {
             judgement,

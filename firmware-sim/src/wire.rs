@@ -9,14 +9,10 @@
 //! that lie 65,534 apart, and a frame of 53x53 pixels is longer than that.
 
 use bagcert_certifier::{CellRect, Condition, Fault, PatchSize, Pixel, Span, Verdict};
-use crc::{CRC_64_XZ, Crc, Table};
 use serde::{Deserialize, Serialize};
 
+use crate::frame;
 use crate::packed::{self, CHECKSUM_LEN, CRC};
-
-/// CRC-64/XZ, that of AUTOSAR's E2E Profile 7. It sees every change confined to 64 neighbouring bits,
-/// and every one of up to three bits in less than 8,589,606,850.
-const FRAME_CRC: Crc<u64, Table<1>> = Crc::<u64, Table<1>>::new(&CRC_64_XZ);
 
 /// Byte between two messages.
 pub const DELIMITER: u8 = 0;
@@ -131,7 +127,7 @@ impl Network {
 
 /// The checksum of a frame with the number of its request.
 pub fn frame_checksum(number: u32, pixels: &[u8]) -> u64 {
-    let mut digest = FRAME_CRC.digest();
+    let mut digest = frame::CRC.digest();
     digest.update(&number.to_le_bytes());
     digest.update(pixels);
     digest.finalize()

@@ -423,9 +423,10 @@ fn settings_that_contradict_each_other_are_refused_at_once() {
 
 #[test]
 fn the_seal_is_the_published_crc() {
-    // The check value of CRC-32/AUTOSAR over "123456789" in the CRC catalogue, and the example
-    // 00 00 00 00 of AUTOSAR's specification of CRC routines.
-    let crc = crc::Crc::<u32, crc::Table<16>>::new(&crc::CRC_32_AUTOSAR);
-    assert_eq!(crc.checksum(b"123456789"), 0x1697_D06A);
-    assert_eq!(crc.checksum(&[0; 4]), 0x6FB3_2240);
+    // The check value of CRC-64/XZ over "123456789" in the CRC catalogue.
+    let crc = crc::Crc::<u64, crc::Table<16>>::new(&crc::CRC_64_XZ);
+    assert_eq!(crc.checksum(b"123456789"), 0x995D_C9BB_DF19_39FA);
+    // A byte that says that maps are ready, then the map itself.
+    let sealed = bagcert_firmware_sim::checksum(bagcert_firmware_sim::Scores::Binary(&[0, 1, 1]));
+    assert_eq!(sealed, crc.checksum(&[1, 0, 1, 1]));
 }

@@ -73,7 +73,65 @@ fn a_frozen_picture_under_a_moving_counter() {
     let mut moved = first;
     moved[77] = f32::from_bits(moved[77].to_bits() + 1);
     assert_eq!(guard.check(&sealed_picture(10, moved)), Ok(()));
-    assert_eq!(guard.check(&sealed_picture(11, first)), Ok(()));
+}
+
+/// A camera that stopped, whose driver goes on through the buffers that it has filled.
+#[test]
+fn frozen_pictures_in_several_buffers_under_a_moving_counter() {
+    for buffers in 2..=PictureGuard::REMEMBERED {
+        let mut random = Random(13);
+        let mut guard = PictureGuard::new(CAMERA);
+        let pictures: Vec<_> = (0..buffers).map(|_| picture(&mut random)).collect();
+        for (counter, pixels) in (0..).zip(&pictures) {
+            assert_eq!(guard.check(&sealed_picture(counter, *pixels)), Ok(()));
+        }
+        for counter in buffers..10 * buffers {
+            let pixels = pictures[counter % buffers];
+            let outcome = guard.check(&sealed_picture(counter as u32, pixels));
+            assert!(
+                matches!(outcome, Err(Reason::Frozen { .. })),
+                "{buffers} buffers: {outcome:?}"
+            );
+        }
+        // It is alive again.
+        let next = sealed_picture(1_000, picture(&mut random));
+        assert_eq!(guard.check(&next), Ok(()));
+    }
+}
+
+/// Two bits may lie as far apart as they like: at the order of a CRC of 32 bits a vote of one class and the size of another one's
+/// logit would go unnoticed.
+#[test]
+fn two_flipped_bits_are_seen_at_any_distance() {
+    const WORDS: usize = 10 * 32 * 32;
+    let words: [f32; WORDS] = std::array::from_fn(|at| at as f32 - 5_000.5);
+    let captured = taken(1);
+    let mut frame = Frame::seal(
+        CAMERA,
+        Header {
+            counter: 1,
+            captured,
+        },
+        words,
+    );
+    let mut guard = PictureGuard::new(CAMERA);
+    let flip = |frame: &mut Frame<[f32; WORDS]>, bit: usize| {
+        let word = &mut frame.payload_mut()[bit / 32];
+        *word = f32::from_bits(word.to_bits() ^ 1 << (bit % 32));
+    };
+    for distance in [1, 31, 32, 65_533, 65_534, 65_535, 2 * 65_534, 4 * 65_534] {
+        for first in (0..WORDS * 32 - distance).step_by(4_099) {
+            flip(&mut frame, first);
+            flip(&mut frame, first + distance);
+            assert!(
+                matches!(guard.check(&frame), Err(Reason::Corrupt { .. })),
+                "{first} and {distance} on"
+            );
+            flip(&mut frame, first);
+            flip(&mut frame, first + distance);
+        }
+    }
+    assert_eq!(guard.check(&frame), Ok(()));
 }
 
 /// Which flipped weights one known answer shows: all that change a bit of it, hence not those of a
@@ -246,11 +304,45 @@ fn a_frame_that_was_refused_before_has_its_reason() {
     assert_eq!(report.lost, 1);
 }
 
+/// One reading far ahead, of the clock or of a time of capture, refuses all that comes after it, until the reset.
+#[test]
+fn a_reset_forgets_a_clock_that_leapt() {
+    let far = begins(1_000_000);
+    for header in [false, true] {
+        let clock = TestClock::default();
+        let mut memory = Memory::new();
+        let mut cycle = memory.cycle();
+        let good = |counter| sealed(counter, unanimous(1));
+        let report = cycle.run(clock.set(begins(0), WORK), Some(&good(0)));
+        assert!(report.outcome.is_certified());
+        let mut leapt = good(1);
+        if header {
+            let captured = far;
+            let header = Header {
+                counter: 1,
+                captured,
+            };
+            leapt = Frame::seal(ID, header, unanimous(1));
+        }
+        cycle.run(clock.set(far + WORK, WORK), Some(&leapt));
+        for counter in 2..9 {
+            let report = cycle.run(clock.set(begins(counter), WORK), Some(&good(counter)));
+            assert_eq!(report.outcome.fault(), Some(Reason::ClockBackwards));
+        }
+        cycle.reset();
+        for counter in 9..12 {
+            let report = cycle.run(clock.set(begins(counter), WORK), Some(&good(counter)));
+            assert!(report.outcome.is_certified(), "{report:?}");
+        }
+    }
+}
+
 #[test]
 fn what_the_fail_safe_logic_is_told() {
     let report = |outcome| Report {
         cycle: 7,
         counter: Some(5),
+        captured: Some(DEADLINE - WORK),
         lost: 0,
         latency: Some(WORK),
         outcome,
@@ -267,14 +359,35 @@ fn what_the_fail_safe_logic_is_told() {
     // A report that contradicts itself certifies nothing.
     let input = report(Outcome::Certified { class: 3, slack: 0 }).input(None, DEADLINE);
     assert_eq!(input.judgement, Judgement::NotCertified { class: 3 });
-    let without = Report {
-        latency: None,
-        ..report(Outcome::Certified { class: 3, slack: 1 })
+    // Whatever holds up the step after the verdict makes the frame older.
+    let certified = report(Outcome::Certified { class: 3, slack: 1 });
+    let age = |report: &Report, now| report.input(None, now).frame.unwrap().age;
+    assert_eq!(age(&certified, DEADLINE * 3), DEADLINE * 2 + WORK);
+    let slow = Report {
+        latency: Some(2 * WORK),
+        ..certified
     };
     assert_eq!(
-        without.input(None, DEADLINE).frame.unwrap().age,
-        Duration::MAX
+        age(&slow, DEADLINE),
+        2 * WORK,
+        "the clocks disagree: the older counts"
     );
+    for useless in [
+        Report {
+            latency: None,
+            ..certified
+        },
+        Report {
+            captured: None,
+            ..certified
+        },
+        Report {
+            captured: Some(DEADLINE + WORK),
+            ..certified
+        },
+    ] {
+        assert_eq!(age(&useless, DEADLINE), Duration::MAX);
+    }
 
     let non_finite = Fault::NonFinite {
         class: 0,

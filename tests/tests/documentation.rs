@@ -174,6 +174,33 @@ impl Helps {
     }
 }
 
+/// The program that `cargo run -p PACKAGE` runs: the default or the only one.
+fn run_of(package: &str) -> String {
+    let mut cargo = programs::cargo();
+    cargo.args([
+        "metadata",
+        "--no-deps",
+        "--format-version",
+        "1",
+        "--offline",
+    ]);
+    let output = programs::successful(cargo.current_dir(repository::root())).unwrap();
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let packages = found["packages"].as_array().unwrap();
+    let found = packages.iter().find(|found| found["name"] == package);
+    let package = found.unwrap_or_else(|| panic!("no package is called {package}"));
+    if let Some(name) = package["default_run"].as_str() {
+        return name.to_owned();
+    }
+    let targets = package["targets"].as_array().unwrap().iter();
+    let programs = targets.filter(|target| target["kind"][0] == "bin");
+    let names: Vec<_> = programs
+        .map(|target| target["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names.len(), 1, "`cargo run` cannot choose one of {names:?}");
+    names[0].to_owned()
+}
+
 /// The program that a command of a page runs, and the words that it gets.
 fn program(words: &[String]) -> Option<(String, &[String])> {
     let after = |mark: &str| words.iter().position(|word| word == mark).map(|at| at + 1);
@@ -181,10 +208,8 @@ fn program(words: &[String]) -> Option<(String, &[String])> {
         ("cargo", Some("xtask")) => Some(("xtask".to_owned(), &words[2..])),
         ("cargo", Some("run")) => {
             let package = after("-p").or_else(|| after("--package"));
-            let name = after("--bin").or(package);
-            let name = name.map_or("bagcert", |at| words[at].as_str());
-            // The one program that is not called as its package is.
-            let name = name.replace("bagcert-trainer", "bagcert-train");
+            let package = package.map_or("bagcert", |at| words[at].as_str());
+            let name = after("--bin").map_or_else(|| run_of(package), |at| words[at].clone());
             Some((name, &words[after("--")?..]))
         }
         ("cargo", _) => None,

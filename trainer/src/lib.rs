@@ -24,3 +24,4 @@ pub mod optimiser;
 mod random;
 pub mod results;
 pub mod run;
+mod table;

@@ -75,23 +75,22 @@ fn each_reason_is_given_once() {
             ],
             "there is no folder",
         ),
-        (
-            &[
-                "eval",
-                "--model",
-                text(&inside),
-                "--data",
-                data,
-                "--patch",
-                "5xa",
-            ],
-            "invalid digit",
-        ),
     ] {
         let (found, errors) = run(arguments);
         assert_eq!(found.status.code(), Some(1), "{errors}");
         assert_eq!(errors.matches(reason).count(), 1, "{errors}");
         assert!(!errors.contains("unfinished"), "{errors}");
+    }
+}
+
+#[test]
+fn a_patch_that_is_none_is_wrong_usage() {
+    for patch in ["5xa", "55", "0x5"] {
+        for command in ["eval", "attack"] {
+            let (found, errors) = run(&[command, "--model", "m", "--data", "d", "--patch", patch]);
+            assert_eq!(found.status.code(), Some(2), "{errors}");
+            expect(&errors, &[&format!("'{patch}'"), "--patch"]);
+        }
     }
 }
 

@@ -78,21 +78,7 @@ enum Chore {
     },
     /// All that concerns ARM: the firmware for Cortex-M4F, M7, M55 and R5F, held against its promises and
     /// run in QEMU, and the runtime for aarch64 Linux, compared with this machine's under qemu-user.
-    Arm {
-        /// First install what is missing: QEMU, cross compiler (apt-get), targets (rustup), the log's
-        /// decoder (cargo).
-        #[arg(long)]
-        setup: bool,
-        /// One of the two only.
-        #[arg(long, value_enum)]
-        only: Option<arm::Part>,
-        /// Test images that aarch64 compares, where BAGCERT_DATA names CIFAR-10.
-        #[arg(long, value_name = "N", default_value_t = 1000)]
-        images: usize,
-        /// Also run the certifier's tests on aarch64.
-        #[arg(long)]
-        unit_tests: bool,
-    },
+    Arm(arm::ArmArgs),
     /// Train, export, attack and draw what a plan says: the paper's tables and figures, or the shipped models.
     Reproduce(reproduce::ReproduceArgs),
     /// Take the picture in the README from a report on the sample frames (with chromium).
@@ -121,12 +107,7 @@ fn run(cli: Cli) -> Result<()> {
         Chore::Coverage { least } => coverage::run(&site, least),
         Chore::Mutants { part, shard } => mutants::run(part.as_deref(), shard.as_deref()),
         Chore::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
-        Chore::Arm {
-            setup,
-            only,
-            images,
-            unit_tests,
-        } => arm::run(setup, only, images, unit_tests),
+        Chore::Arm(args) => arm::run(&args),
         Chore::Reproduce(args) => reproduce::run(&site, &args),
         Chore::Picture { model } => picture::run(model),
     }

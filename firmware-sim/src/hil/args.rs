@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use bagcert::frames::Input;
-use bagcert_certifier::{Condition, PatchSize, UnknownCondition};
+use bagcert_certifier::{Condition, PatchSize};
 use bagcert_firmware_sim::packed::Job;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::inject::Kind;
-use crate::model::{Trust, input_parser, parse_patch};
+use crate::model::{Trust, input_parser};
 
 /// A test of the certifier with the hardware in the loop.
 #[derive(Debug, Parser)]
@@ -40,7 +40,7 @@ pub(crate) struct Maps {
     #[arg(long, value_name = "M.onnx")]
     pub(crate) model: PathBuf,
     /// The patch size to certify against, in pixels, width first.
-    #[arg(long, value_name = "WxH", value_parser = parse_patch)]
+    #[arg(long, value_name = "WxH")]
     pub(crate) patch: PatchSize,
     /// Take this many frames at most.
     #[arg(long, value_name = "N")]
@@ -84,10 +84,10 @@ pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) trust: Trust,
     /// The patch size that frames are certified against, in pixels, width first.
-    #[arg(long, value_name = "WxH", value_parser = parse_patch, requires = "frames")]
+    #[arg(long, value_name = "WxH", requires = "frames")]
     pub(crate) patch: Option<PatchSize>,
     /// The condition that frames are certified under: 3.1, 3.2, 3.3, mask or double-mask.
-    #[arg(long, default_value = "3.2", value_parser = parse_condition, requires = "frames")]
+    #[arg(long, default_value = "3.2", requires = "frames")]
     pub(crate) condition: Condition,
     /// Messages to send; maps or frames are taken round and round [default: each once].
     #[arg(long, value_name = "N")]
@@ -130,10 +130,10 @@ pub(crate) struct Target {
     #[command(flatten)]
     pub(crate) trust: Trust,
     /// The patch size to certify against, in pixels, width first.
-    #[arg(long, value_name = "WxH", value_parser = parse_patch)]
+    #[arg(long, value_name = "WxH")]
     pub(crate) patch: PatchSize,
     /// The condition to certify under: 3.1, 3.2, 3.3, mask or double-mask.
-    #[arg(long, default_value = "3.2", value_parser = parse_condition)]
+    #[arg(long, default_value = "3.2")]
     pub(crate) condition: Condition,
     /// Longest silence of a TCP connection before it is closed, in seconds.
     #[arg(long, value_name = "S", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
@@ -154,9 +154,4 @@ fn parse_job(text: &str) -> Result<Job, String> {
         let names = Job::ALL.map(Job::name).join(", ");
         format!("the certificates are {names}")
     })
-}
-
-fn parse_condition(text: &str) -> Result<Condition, String> {
-    text.parse()
-        .map_err(|error: UnknownCondition| error.to_string())
 }

@@ -9,7 +9,7 @@ use bagcert_certifier::PatchSize;
 use clap::{Parser, ValueEnum};
 
 use super::camera::Road;
-use super::model::{Trust, input_parser, parse_patch};
+use super::model::{Trust, input_parser};
 use super::stop::Stop;
 use super::supervisor::Primary;
 
@@ -30,7 +30,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) trust: Trust,
     /// The patch size to certify against, in pixels, width first.
-    #[arg(long, value_name = "WxH", value_parser = parse_patch)]
+    #[arg(long, value_name = "WxH")]
     pub(crate) patch: PatchSize,
     /// Frames per second.
     #[arg(long, value_name = "HZ", default_value = "30", value_parser = parse_positive)]

@@ -25,6 +25,7 @@ impl Line<'_> {
         let Report {
             cycle,
             counter,
+            captured: _,
             lost,
             latency,
             outcome,

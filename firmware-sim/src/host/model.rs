@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use bagcert::frames::Input;
 use bagcert::integrity::{LoadedModel, PublicKey};
 use bagcert::with_causes;
-use bagcert_certifier::PatchSize;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 
 use super::stop::Stop;
@@ -34,18 +33,6 @@ impl Trust {
         };
         loaded.map_err(|error| Stop::Refused(with_causes(&error)))
     }
-}
-
-pub(crate) fn parse_patch(text: &str) -> Result<PatchSize, String> {
-    let number = |digits: &str| {
-        let plain = digits.bytes().all(|b| b.is_ascii_digit());
-        plain.then(|| digits.parse::<u32>().ok()).flatten()
-    };
-    let (width, height) = text
-        .split_once(['x', 'X'])
-        .and_then(|(width, height)| Some((number(width)?, number(height)?)))
-        .ok_or_else(|| format!("{text:?} is not WIDTHxHEIGHT in whole pixels, for example 5x5"))?;
-    PatchSize::new(width, height).map_err(|error| error.to_string())
 }
 
 pub(crate) fn input_parser() -> impl TypedValueParser<Value = Input> {

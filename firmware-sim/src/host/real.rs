@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use bagcert_firmware_sim::{Capture, Clock, Frame, Intake, Reason, stages};
@@ -65,9 +65,21 @@ struct Note {
     before: Before,
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A thread that panicked has already ended the run.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The same, if the other thread lets go of it while there is time.
+fn free<T>(mutex: &Mutex<T>, in_time: impl Fn() -> bool) -> Option<MutexGuard<'_, T>> {
+    loop {
+        match mutex.try_lock() {
+            Ok(guard) => return Some(guard),
+            Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) if in_time() => std::thread::sleep(NAP),
+            Err(TryLockError::WouldBlock) => return None,
+        }
+    }
 }
 
 /// Runs all cycles.
@@ -210,10 +222,12 @@ fn see(
         if has(&faults, |kind| matches!(kind, Kind::FlipModel)) {
             perception.damage();
         }
-        perception.process(number, &shot.picture, &faults)
+        let processed = perception.process(number, &shot.picture, &faults);
+        // With the model in its hands, as where a forward pass hangs.
+        std::thread::sleep(hang(&faults));
+        processed
     };
-    let forward = started.elapsed();
-    std::thread::sleep(hang(&faults));
+    let forward = started.elapsed().saturating_sub(hang(&faults));
     match processed {
         Ok(frame) => {
             locked(&shared.forwards).push(forward);
@@ -253,10 +267,18 @@ fn supervise(
         let mut turn = supervisor.turn(number, &clock, &arrival, note.label, &faults);
         let mut was_damaged = false;
         if supervisor.wants_reset(&turn.output) {
-            let mut perception = locked(perception);
-            was_damaged = perception.is_damaged();
-            perception.reload();
-            turn.reset = Some(supervisor.reset(perception.check_model()));
+            // A forward pass that hangs must not hold up this thread: its model has then failed the test.
+            let model = match free(perception, || {
+                shared.start.elapsed() < tick + inputs.timing.period
+            }) {
+                Some(mut perception) => {
+                    was_damaged = perception.is_damaged();
+                    perception.reload();
+                    perception.check_model()
+                }
+                None => Err(Reason::Model),
+            };
+            turn.reset = Some(supervisor.reset(model));
         }
         let id = ids.get(number as usize).cloned().unwrap_or_default();
         log.turn_named(

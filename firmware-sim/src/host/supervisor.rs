@@ -163,6 +163,7 @@ impl<'m> Supervisor<'m> {
             Err(_) => SelfTest::Failed,
         };
         self.in_safe_state = 0;
+        self.cycle.reset();
         let mode = self.logic.reset(outcome).mode;
         if mode == Mode::SafeState
             && outcome == SelfTest::Passed

@@ -63,7 +63,10 @@ impl Ran {
     }
 }
 
-/// A folder with a model and two frames, 16x16 pixels where not said otherwise: red all over, and red or
+/// Frames of a [`Bench`].
+pub(crate) const FRAMES: usize = 8;
+
+/// A folder with a model and frames, 16x16 pixels where not said otherwise: in turn one that is red all over, and one that is red or
 /// green by turns.
 ///
 /// A cell votes for `red` where the red channel is above one half, and so for `green` and `blue`.
@@ -92,17 +95,23 @@ impl Bench {
         let bench = Bench { folder };
         let frames = bench.path("frames");
         std::fs::create_dir(&frames).unwrap();
-        let red = image::Rgb([255, 0, 0]);
-        let green = image::Rgb([0, 255, 0]);
-        let plain = image::RgbImage::from_pixel(side, side, red);
-        plain.save(frames.join("0-red.png")).unwrap();
-        let turns =
-            image::RgbImage::from_fn(
-                side,
-                side,
-                |x, y| if (x + y) % 2 == 0 { red } else { green },
-            );
-        turns.save(frames.join("1-red.png")).unwrap();
+        // More of them than the guard of a frozen camera remembers, each a shade darker than the one before.
+        for number in 0..FRAMES {
+            let red = image::Rgb([255 - number as u8, 0, 0]);
+            let green = image::Rgb([0, 255, 0]);
+            let plain = number % 2 == 0;
+            let colour = |x, y| {
+                if plain || (x + y) % 2 == 0 {
+                    red
+                } else {
+                    green
+                }
+            };
+            let frame = image::RgbImage::from_fn(side, side, colour);
+            frame
+                .save(frames.join(format!("{number}-red.png")))
+                .unwrap();
+        }
         bench
     }
 

@@ -112,7 +112,7 @@ pub(crate) struct InspectArgs {
     #[arg(value_name = "M.onnx")]
     pub(crate) model: PathBuf,
     /// Count the cells that a patch of this size affects at most; may be repeated.
-    #[arg(long, value_name = "WxH", value_parser = parse_patch)]
+    #[arg(long, value_name = "WxH")]
     pub(crate) patch: Vec<PatchSize>,
     /// How to write the result.
     #[arg(long, value_enum, default_value_t = InspectFormat::Table)]
@@ -133,10 +133,10 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "T", default_value = "1", value_parser = up_to::<MAX_THREADS>)]
     pub(crate) threads: NonZeroUsize,
     /// A patch size of the certificate, width first; may be repeated.
-    #[arg(long, value_name = "WxH", default_value = "5x5", value_parser = parse_patch)]
+    #[arg(long, value_name = "WxH", default_value = "5x5")]
     pub(crate) patch: Vec<PatchSize>,
     /// The condition to check: 3.1, 3.2, 3.3, mask or double-mask.
-    #[arg(long, default_value = "3.2", value_parser = parse_condition)]
+    #[arg(long, default_value = "3.2")]
     pub(crate) condition: Condition,
     /// For mask and double-mask: take every N-th window along each axis, N - 1 cells longer.
     #[arg(long, value_name = "N", default_value = "1")]
@@ -153,12 +153,7 @@ pub(crate) struct BenchArgs {
 #[derive(Debug, Args)]
 pub(crate) struct PatchArgs {
     /// A patch size in pixels, width first; may be repeated.
-    #[arg(
-        long,
-        value_name = "WxH",
-        value_parser = parse_patch,
-        required_unless_present = "area"
-    )]
+    #[arg(long, value_name = "WxH", required_unless_present = "area")]
     patch: Vec<PatchSize>,
     /// Every patch of N pixels that fits the image, from 1xN to Nx1.
     #[arg(long, value_name = "N")]
@@ -170,7 +165,7 @@ pub(crate) struct PatchArgs {
     /// patch sizes asked for together, so the answer itself depends on these; each line then says
     /// whether this one answer is certified against its size. To certify each size with a
     /// predictor of its own, run the command once for each.
-    #[arg(long, default_value = "3.2", value_parser = parse_condition)]
+    #[arg(long, default_value = "3.2")]
     pub(crate) condition: Condition,
     /// For mask and double-mask: take every N-th window along each axis, N - 1 cells longer; faster,
     /// and weaker.
@@ -286,26 +281,6 @@ pub(crate) fn check_fits(patch: PatchSize, image: Size) -> Result<(), Stop> {
         "--patch {patch}: a patch of {patch} pixels does not fit the model's image of {image} pixels \
          (width first)"
     )))
-}
-
-pub(crate) fn parse_patch(text: &str) -> Result<PatchSize, String> {
-    let number = |digits: &str| {
-        let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
-        plain.then(|| digits.parse::<u32>().ok()).flatten()
-    };
-    let (width, height) = text
-        .split_once(['x', 'X'])
-        .and_then(|(w, h)| Some((number(w)?, number(h)?)))
-        .ok_or_else(|| format!("{text:?} is not WIDTHxHEIGHT in whole pixels, for example 5x5"))?;
-    PatchSize::new(width, height).map_err(|_| {
-        format!("a patch of {width}x{height} covers no pixel; both sides must be 1 or more")
-    })
-}
-
-pub(crate) fn parse_condition(text: &str) -> Result<Condition, String> {
-    text.parse().map_err(|_| {
-        format!("{text:?} is not a condition that this program knows: 3.1, 3.2, 3.3, mask or double-mask")
-    })
 }
 
 /// More threads than this would be a slip of the finger.

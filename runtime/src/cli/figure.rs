@@ -12,7 +12,7 @@ use bagcert::results::{Drawing, Example, Kind, Measured, Paper, Score, Subject};
 use bagcert_certifier::{Condition, PatchSize};
 use clap::{Args, ValueEnum};
 
-use super::args::{MAX_THREADS, check_fits, data_parser, parse_condition, parse_patch, up_to};
+use super::args::{MAX_THREADS, check_fits, data_parser, up_to};
 use super::labelled;
 use super::output::Output;
 use super::say;
@@ -50,12 +50,12 @@ pub(crate) struct FigureArgs {
     #[arg(long, value_name = "FILE")]
     frame: Option<PathBuf>,
     /// The patch of `speed`, `conditions` and `frame` [default: 5x5].
-    #[arg(long, value_name = "WxH", value_parser = parse_patch)]
+    #[arg(long, value_name = "WxH")]
     patch: Option<PatchSize>,
     /// A condition of `squares` and `shapes`; may be repeated [default: 3.2].
     ///
     /// Under mask and double-mask each patch has a predictor to itself.
-    #[arg(long, value_parser = parse_condition)]
+    #[arg(long)]
     condition: Vec<Condition>,
     /// The largest side in `squares` [default: 12].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]

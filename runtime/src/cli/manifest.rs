@@ -7,7 +7,7 @@ use bagcert::integrity::{self, GoldenFrame, LoadedModel, Manifest, ManifestError
 use bagcert_certifier::{Condition, PatchSize};
 use clap::Args;
 
-use super::args::{check_fits, check_masks, parse_condition, parse_patch};
+use super::args::{check_fits, check_masks};
 use super::output::Output;
 use super::say;
 use super::stop::Stop;
@@ -18,13 +18,13 @@ pub(crate) struct ManifestArgs {
     #[arg(long, value_name = "M.onnx")]
     model: PathBuf,
     /// A patch size of the golden frames' verdicts, width first; may be repeated.
-    #[arg(long, value_name = "WxH", default_value = "5x5", value_parser = parse_patch)]
+    #[arg(long, value_name = "WxH", default_value = "5x5")]
     patch: Vec<PatchSize>,
     /// A condition of the golden frames' verdicts: 3.1, 3.2, 3.3, mask or double-mask; may be repeated.
     ///
     /// Under the masking conditions there is one predictor for all patch sizes together, as in
     /// `bagcert certify`.
-    #[arg(long, default_value = "3.2", value_parser = parse_condition)]
+    #[arg(long, default_value = "3.2")]
     condition: Vec<Condition>,
     /// Golden frames: image files in the model's folder or below it.
     #[arg(value_name = "FRAME")]

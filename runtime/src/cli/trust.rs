@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use bagcert::integrity::{self, LoadedModel, Manifest, PublicKey};
 use clap::Args;
 
-use super::stop::Stop;
+use super::{say, stop::Stop};
 
 /// What must be shown of a model's file before it is used.
 #[derive(Debug, Args)]
@@ -42,7 +42,19 @@ impl TrustArgs {
         } else {
             LoadedModel::load(path, key.as_ref())
         };
-        Ok(loaded?)
+        let loaded = loaded?;
+        if loaded
+            .manifest()
+            .is_some_and(|known| known.golden().is_empty())
+        {
+            say(&format!(
+                "bagcert: {}: its manifest has no golden frames, so no known answer was checked here; \
+                 `bagcert manifest --model {} FRAME...` writes one that has",
+                path.display(),
+                path.display()
+            ));
+        }
+        Ok(loaded)
     }
 }
 

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::io::Cursor;
 use std::path::Path;
 
-use bagcert_images::check_whole;
+use bagcert_images::{check_whole, contained};
 use image::{DynamicImage, ImageReader, Limits};
 
 use super::{FrameError, Size};
@@ -17,6 +17,19 @@ pub(crate) const MAX_FILE: u64 = 256 << 20;
 const BYTES_PER_PIXEL: u64 = 16;
 /// Bytes of a colour profile, unpacked.
 const MAX_PROFILE: u64 = 16 << 20;
+
+/// A panic of a decoder is a bad image like any other, and does not end the frames after it.
+fn guarded(
+    path: &Path,
+    decode: impl FnOnce() -> Result<Picture, FrameError>,
+) -> Result<Picture, FrameError> {
+    contained(decode).unwrap_or_else(|said| {
+        Err(FrameError::BadImage {
+            path: path.to_owned(),
+            reason: format!("its decoder failed ({said})"),
+        })
+    })
+}
 
 /// Pixels of one frame: three planes (red, green, blue) of `height` rows of `width` values in [0, 1].
 #[derive(Clone, Debug, PartialEq)]
@@ -62,6 +75,10 @@ impl Picture {
     /// # Errors
     /// As of [`read`](Picture::read), less those of reading.
     pub fn decode(bytes: &[u8], path: &Path, size: Size) -> Result<Picture, FrameError> {
+        guarded(path, || Picture::decoded(bytes, path, size))
+    }
+
+    fn decoded(bytes: &[u8], path: &Path, size: Size) -> Result<Picture, FrameError> {
         let bad = |reason: String| FrameError::BadImage {
             path: path.to_owned(),
             reason,
@@ -208,4 +225,21 @@ fn split<T: Copy>(samples: &[T], to_unit: impl Fn(T) -> f32) -> Vec<f32> {
         .flat_map(|channel| samples.iter().skip(channel).step_by(3))
         .map(|&v| to_unit(v))
         .collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::panic, clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decoder_that_panics_is_a_bad_image() {
+        let error = guarded(Path::new("a.png"), || panic!("an index out of range")).unwrap_err();
+        assert!(matches!(error, FrameError::BadImage { .. }));
+        let said = error.to_string();
+        assert!(
+            said.contains("a.png") && said.contains("an index out of range"),
+            "{said}"
+        );
+    }
 }

@@ -16,6 +16,8 @@ pub(super) const MAX_MANIFEST_BYTES: u64 = 1 << 20;
 const FORMAT: u32 = 1;
 /// Most golden frames of one manifest: each is a forward pass at every start.
 const MAX_GOLDEN_FRAMES: usize = 64;
+/// Most verdicts of one golden frame: certificates of many sizes at once take time that grows with their square.
+const MAX_VERDICTS: usize = 32;
 const HEADER: &str = "\
 # What `bagcert` checks before it uses the model beside this file. Written by `bagcert manifest`;
 # the signature NAME.toml.sig, where there is one, is of this text byte by byte.
@@ -52,6 +54,15 @@ pub enum ManifestError {
     /// A golden frame without a verdict to check.
     #[error("it has no verdicts")]
     NoVerdicts,
+    /// More verdicts of a golden frame than are checked at every start.
+    #[error("it has {found} verdicts, at most {MAX_VERDICTS} are taken")]
+    TooManyVerdicts {
+        /// How many.
+        found: usize,
+    },
+    /// A patch size of which a golden frame has two verdicts.
+    #[error("it has two verdicts for a patch of {0}")]
+    TwoVerdicts(PatchSize),
     /// A condition that this program does not know.
     #[error("condition {0:?}: {1}")]
     Condition(String, UnknownCondition),
@@ -179,7 +190,16 @@ impl GoldenFrame {
         if self.verdicts.is_empty() {
             return Err(ManifestError::NoVerdicts);
         }
-        self.query().map(|_| ())
+        if self.verdicts.len() > MAX_VERDICTS {
+            return Err(ManifestError::TooManyVerdicts {
+                found: self.verdicts.len(),
+            });
+        }
+        let mut seen = BTreeSet::new();
+        match self.query()?.1.into_iter().find(|size| !seen.insert(*size)) {
+            Some(twice) => Err(ManifestError::TwoVerdicts(twice)),
+            None => Ok(()),
+        }
     }
 }
 

@@ -299,6 +299,28 @@ fn golden_frames_are_named_from_the_manifests_folder() {
     }
 }
 
+/// Without one nothing shows that this machine computes as the one that wrote the manifest: it is said, and not in the results.
+#[test]
+fn a_manifest_without_golden_frames_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = text(&colour_model(folder.path(), 32, 10));
+    let red = text(&plain(folder.path(), "red.png", RED));
+    let certify = [
+        "certify", "--model", &model, "--patch", "5x5", "--format", "jsonl", &red,
+    ];
+    run(["manifest", "--model", &model]).ended(0);
+    let ran = run(certify).ended(0);
+    ran.says(&["no golden frames", &model]);
+    assert!(
+        ran.stdout.lines().all(|line| line.starts_with('{')),
+        "{}",
+        ran.stdout
+    );
+    run(["manifest", "--model", &model, &red]).ended(0);
+    let ran = run(certify).ended(0);
+    assert!(!ran.stderr.contains("golden"), "{}", ran.stderr);
+}
+
 #[test]
 fn golden_frames_are_counted_once_under_any_number_of_conditions() {
     let folder = tempfile::tempdir().unwrap();

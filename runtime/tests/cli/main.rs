@@ -80,6 +80,16 @@ impl Ran {
         }
     }
 
+    /// Asserts that the standard error is empty, but for the word that a model of the tests has no golden frames.
+    #[track_caller]
+    pub(crate) fn is_silent(&self) {
+        let said = self.stderr.lines();
+        let other: Vec<_> = said
+            .filter(|line| !line.contains("no golden frames"))
+            .collect();
+        assert!(other.is_empty(), "{other:?}");
+    }
+
     pub(crate) fn json(&self) -> Vec<serde_json::Value> {
         self.stdout
             .lines()

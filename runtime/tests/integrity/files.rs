@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::common::manifest::with_manifest;
 use crate::common::onnx::{Builder, small_classifier};
 use bagcert::integrity::{
-    Fingerprint, IntegrityError, LoadedModel, Manifest, Standing, manifest_path, standing,
+    Fingerprint, GoldenVerdict, IntegrityError, LoadedModel, Manifest, Standing, manifest_path,
+    standing,
 };
 
 /// A model of one convolution with this bias, in some 200 bytes.
@@ -266,6 +267,24 @@ fn manifests_that_are_refused() {
     assert!(Manifest::new(one.model().clone(), frames(64)).is_ok());
     let error = Manifest::new(one.model().clone(), frames(65)).unwrap_err();
     assert!(error.to_string().contains("65 golden frames"), "{error}");
+    // What a start costs is bounded, too: many sizes under masks would take hours.
+    let with_verdicts = |sizes: std::ops::RangeInclusive<u32>| {
+        let mut frame = one.golden()[0].clone();
+        let verdict = frame.verdicts[0].clone();
+        let of = |side: u32| GoldenVerdict {
+            patch: [side, 1],
+            ..verdict.clone()
+        };
+        frame.verdicts = sizes.map(of).collect();
+        Manifest::new(one.model().clone(), vec![frame])
+    };
+    assert!(with_verdicts(1..=32).is_ok());
+    let error = with_verdicts(1..=33).unwrap_err().to_string();
+    assert!(error.contains("33 verdicts"), "{error}");
+    let mut twice = one.golden()[0].clone();
+    twice.verdicts.push(twice.verdicts[0].clone());
+    let error = Manifest::new(one.model().clone(), vec![twice]).unwrap_err();
+    assert!(error.to_string().contains("two verdicts"), "{error}");
 }
 
 /// Any change of a manifest's text either is refused or leaves its meaning: none is a panic.

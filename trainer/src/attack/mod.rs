@@ -11,7 +11,6 @@ mod objective;
 mod pgd;
 mod predictor;
 mod record;
-mod table;
 mod weakest;
 
 use bagcert_certifier::{

@@ -5,7 +5,7 @@ use bagcert_certifier::{
     ScoreWord, Shape, Span, TableWord, Verdict,
 };
 
-use super::table::Table;
+use crate::table::Table;
 
 /// A masking predictor with its memory.
 pub(super) struct Masks<'g> {
@@ -159,8 +159,8 @@ impl<'g> Masks<'g> {
 
     fn lead_after_one(&self, logits: &[f32], own: usize) -> i64 {
         let left = |plane: &[f32]| {
-            let votes: Vec<i64> = plane.iter().map(|logit| vote(*logit)).collect();
-            let table = Table::new(&votes, self.shape.width());
+            let votes = plane.iter().map(|logit| vote(*logit));
+            let table = Table::new(votes, self.shape.width());
             let most = self.windows.iter().map(|window| table.sum(window)).max();
             table.total() - most.unwrap_or(0)
         };
@@ -179,14 +179,12 @@ impl<'g> Masks<'g> {
         let cells = self.shape.cells();
         let mine = logits.chunks(cells).nth(own).unwrap_or_default();
         let rivals = logits.chunks(cells).enumerate();
-        let leads: Vec<(Table, Vec<i64>)> = rivals
+        let leads: Vec<(Table<i64>, Vec<i64>)> = rivals
             .filter(|(class, _)| *class != own)
             .map(|(_, theirs)| {
                 let pairs = mine.iter().zip(theirs);
-                let lead: Vec<i64> = pairs
-                    .map(|(own, theirs)| vote(*own) - vote(*theirs))
-                    .collect();
-                let table = Table::new(&lead, self.shape.width());
+                let lead = pairs.map(|(own, theirs)| vote(*own) - vote(*theirs));
+                let table = Table::new(lead, self.shape.width());
                 let sums = self
                     .windows
                     .iter()

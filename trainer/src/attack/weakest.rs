@@ -2,7 +2,7 @@
 
 use bagcert_certifier::{Fault, Geometry, GeometryError, PatchSize, Pixel};
 
-use super::table::Table;
+use crate::table::Table;
 
 /// The rival and the top-left pixel at which the votes of `predicted` outside the affected region lead least:
 /// the arguments of the minimum, over c and l, of the sum of D_c outside R(l). Of equals the lowest class,
@@ -39,12 +39,11 @@ pub(super) fn weakest(
         if rival == predicted {
             continue;
         }
-        let lead: Vec<i64> = own
+        let lead = own
             .iter()
             .zip(theirs)
-            .map(|(own, theirs)| i64::from(*own >= 0.0) - i64::from(*theirs >= 0.0))
-            .collect();
-        let table = Table::new(&lead, columns);
+            .map(|(own, theirs)| i64::from(*own >= 0.0) - i64::from(*theirs >= 0.0));
+        let table = Table::new(lead, columns);
         for y in 0..=last_y {
             for x in 0..=last_x {
                 let at = Pixel { x, y };

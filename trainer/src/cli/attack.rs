@@ -6,7 +6,7 @@ mod pictures;
 use std::{collections::BTreeSet, path::PathBuf};
 
 use anyhow::{Context, Result, bail};
-use bagcert_certifier::{Condition, Masking, UnknownCondition};
+use bagcert_certifier::{Condition, Masking, PatchSize};
 use bagcert_trainer::{
     attack::{Attack, Attacker, Journal, Record, Settings, Summary, figure::Scene},
     checkpoint::{Header, sha256},
@@ -17,7 +17,7 @@ use clap::{Args, builder::RangedU64ValueParser};
 
 use broken::Broken;
 
-use super::{DeviceName, bar, images::ImagesArgs, network::NetworkArgs, parse_patch};
+use super::{DeviceName, bar, images::ImagesArgs, network::NetworkArgs};
 
 /// Exit status where a certificate was broken.
 pub(super) const BROKEN: u8 = 5;
@@ -30,14 +30,14 @@ pub(super) struct AttackArgs {
     data: ImagesArgs,
     /// The patch.
     #[arg(long, value_name = "WxH", default_value = "5x5")]
-    patch: String,
+    patch: PatchSize,
     /// Certify against this size instead; if it is smaller than --patch, certificates must break: a check that
     /// the attack can break them.
     #[arg(long, value_name = "WxH")]
-    certify_patch: Option<String>,
+    certify_patch: Option<PatchSize>,
     /// What certifies: 3.2 or 3.3 the plain vote; mask or double-mask a predictor of their own, which then is
     /// what must be turned.
-    #[arg(long, default_value = "3.2", value_parser = parse_condition)]
+    #[arg(long, default_value = "3.2")]
     condition: Condition,
     /// Steps of projected gradient ascent.
     #[arg(long, default_value_t = 100)]
@@ -85,11 +85,6 @@ pub(super) struct AttackArgs {
     device: DeviceName,
 }
 
-fn parse_condition(text: &str) -> Result<Condition, String> {
-    text.parse()
-        .map_err(|error: UnknownCondition| error.to_string())
-}
-
 /// Whether every certificate held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Certificates {
@@ -99,11 +94,8 @@ pub(super) enum Certificates {
 
 /// Attacks, and prints accuracy without a patch, under attack, and certified.
 pub(super) fn attack(args: &AttackArgs) -> Result<Certificates> {
-    let patch = parse_patch("--patch", &args.patch)?;
-    let certified = match &args.certify_patch {
-        Some(text) => parse_patch("--certify-patch", text)?,
-        None => patch,
-    };
+    let patch = args.patch;
+    let certified = args.certify_patch.unwrap_or(patch);
     if !(args.step_size > 0.0 && args.step_size <= 1.0) {
         bail!(
             "--step-size {}: it must lie in (0, 1], the range of a pixel",

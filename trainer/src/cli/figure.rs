@@ -3,10 +3,9 @@
 use std::{fs, path::PathBuf};
 
 use anyhow::{Context, Result, bail};
+use bagcert_certifier::PatchSize;
 use bagcert_trainer::{checkpoint::write_whole, results};
 use clap::{Args, ValueEnum};
-
-use super::parse_patch;
 
 #[derive(Args)]
 pub(super) struct FigureArgs {
@@ -21,7 +20,7 @@ pub(super) struct FigureArgs {
     run: Vec<PathBuf>,
     /// For `scores`: the patch whose certified accuracy is drawn, one of the runs' training.validation_patches [default: 5x5].
     #[arg(long, value_name = "WxH")]
-    patch: Option<String>,
+    patch: Option<PatchSize>,
     /// The folder for KIND.csv and KIND.svg; it is made where it is not there.
     #[arg(long, value_name = "DIR")]
     output: PathBuf,
@@ -54,7 +53,7 @@ pub(super) fn figure(args: &FigureArgs) -> Result<()> {
     let (name, drawing) = match args.kind {
         FigureKind::Attacked => ("attacked", results::attacked(&args.journal)?),
         FigureKind::Scores => {
-            let patch = parse_patch("--patch", args.patch.as_deref().unwrap_or("5x5"))?;
+            let patch = args.patch.map_or_else(|| PatchSize::new(5, 5), Ok)?;
             ("scores", results::scores(&args.run, patch)?)
         }
     };

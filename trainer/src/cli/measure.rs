@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use anyhow::Result;
+use bagcert_certifier::PatchSize;
 use bagcert_trainer::{
     checkpoint::Header,
     data::{DataError, Dataset, Images},
@@ -13,7 +14,7 @@ use bagcert_trainer::{
 use clap::{Args, ValueEnum};
 use tch::Kind;
 
-use super::{DeviceName, bar, images::ImagesArgs, network::NetworkArgs, parse_patch};
+use super::{DeviceName, bar, images::ImagesArgs, network::NetworkArgs};
 
 #[derive(Args)]
 pub(super) struct EvalArgs {
@@ -23,7 +24,7 @@ pub(super) struct EvalArgs {
     images: ImagesArgs,
     /// Patch sizes to certify against.
     #[arg(long = "patch", value_name = "WxH", default_values = ["2x2", "5x5", "10x10"])]
-    patches: Vec<String>,
+    patches: Vec<PatchSize>,
     /// The last N training images in place of the test images, for a choice between networks that kept them aside: the test
     /// images are for the end.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -53,11 +54,6 @@ enum PrecisionName {
 
 /// Prints clean and certified accuracy on the test images, or on those kept aside.
 pub(super) fn eval(args: &EvalArgs) -> Result<()> {
-    let patches = args
-        .patches
-        .iter()
-        .map(|text| parse_patch("--patch", text))
-        .collect::<Result<Vec<_>>>()?;
     let device = args.device.open()?;
     let (header, mut network, geometry) = args.network.load(device)?;
     network.compute = Compute {
@@ -88,7 +84,7 @@ pub(super) fn eval(args: &EvalArgs) -> Result<()> {
         header.scores,
         &images,
         &geometry,
-        &patches,
+        &args.patches,
         args.batch,
         &mut |done| bar.set_position(done as u64),
     )?;

@@ -14,8 +14,7 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::{Context, Result, bail};
-use bagcert_certifier::PatchSize;
+use anyhow::{Result, bail};
 use bagcert_trainer::{checkpoint::save, device::DeviceChoice, export::export, run};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -148,16 +147,4 @@ fn bar(len: u64, template: &str) -> ProgressBar {
         bar.set_style(style);
     }
     bar
-}
-
-/// `WxH` as a patch; `option` is where it came from.
-fn parse_patch(option: &str, text: &str) -> Result<PatchSize> {
-    let Some((width, height)) = text.split_once('x') else {
-        bail!("{option} {text}: write WIDTHxHEIGHT, for example 5x5")
-    };
-    let number = |part: &str| {
-        part.parse::<u32>()
-            .with_context(|| format!("{option} {text}: {part:?} is no whole number"))
-    };
-    Ok(PatchSize::new(number(width)?, number(height)?)?)
 }

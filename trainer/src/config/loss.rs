@@ -121,13 +121,7 @@ impl TryFrom<String> for Patch {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let sides = text.split_once('x').and_then(|(width, height)| {
-            Some((width.parse::<u32>().ok()?, height.parse::<u32>().ok()?))
-        });
-        let (width, height) = sides.ok_or_else(|| {
-            format!("patch {text:?}: write \"WIDTHxHEIGHT\", for example \"5x5\"")
-        })?;
-        PatchSize::new(width, height)
+        text.parse()
             .map(Self)
             .map_err(|error| format!("patch {text:?}: {error}"))
     }

@@ -4,9 +4,10 @@
 //! that runs on a vehicle reads them. A patch can make each score that it reaches anything in [0, 1], so
 //! Conditions 3.2 and 3.3 hold for them as for votes.
 
-use bagcert_certifier::{CellRect, Fault, Geometry, MaskSet, PatchSize, Shape};
+use bagcert_certifier::{Fault, Geometry, MaskSet, PatchSize, Shape};
 
 use super::judge::{Outcome, PatchOutcome};
+use crate::table::Table;
 
 /// Conditions 3.2 and 3.3 for one image's scores (C x h x w, row-major), for each patch size. Sums are of 64
 /// bits.
@@ -27,9 +28,9 @@ pub(super) fn outcome(
             x: at % width,
         });
     }
-    let tables: Vec<Table> = scores
+    let tables: Vec<Table<f64>> = scores
         .chunks(shape.cells())
-        .map(|class| Table::new(class, shape.width()))
+        .map(|class| Table::new(class.iter().copied().map(f64::from), shape.width()))
         .collect();
     // The first of those with the largest sum, as for votes.
     let mut predicted = 0;
@@ -59,7 +60,7 @@ pub(super) fn outcome(
             let lead = own.total() - rival.total();
             outcome.global &= lead > 2.0 * largest;
             outcome.window &= set.windows().all(|window| {
-                let inside = own.sum(window) - rival.sum(window);
+                let inside = own.sum(&window) - rival.sum(&window);
                 let rows = f64::from(window.y.last - window.y.first + 1);
                 let columns = f64::from(window.x.last - window.x.first + 1);
                 lead - inside > rows * columns
@@ -71,43 +72,6 @@ pub(super) fn outcome(
         predicted,
         patches: found,
     })
-}
-
-/// A class's summed-area table: one row and one column more than the map.
-struct Table {
-    sums: Vec<f64>,
-    width: usize,
-}
-
-impl Table {
-    fn new(scores: &[f32], width: usize) -> Self {
-        let mut sums = vec![0.0; width + 1];
-        for row in scores.chunks(width) {
-            let above = sums.len() - width;
-            let mut along = 0.0;
-            sums.push(0.0);
-            for (at, score) in row.iter().enumerate() {
-                along += f64::from(*score);
-                sums.push(along + sums.get(above + at).copied().unwrap_or(0.0));
-            }
-        }
-        Self { sums, width }
-    }
-
-    fn total(&self) -> f64 {
-        self.sums.last().copied().unwrap_or(0.0)
-    }
-
-    /// The sum of the scores in a rectangle.
-    fn sum(&self, cells: CellRect) -> f64 {
-        let at = |y: u32, x: u32| {
-            let index = y as usize * (self.width + 1) + x as usize;
-            self.sums.get(index).copied().unwrap_or(f64::NAN)
-        };
-        let (top, bottom) = (cells.y.first, cells.y.last + 1);
-        let (left, right) = (cells.x.first, cells.x.last + 1);
-        at(bottom, right) - at(bottom, left) - at(top, right) + at(top, left)
-    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
+use super::ArmArgs;
 use super::difference::{Logits, Verdicts};
 use super::tools;
 use crate::{exec, test};
@@ -24,19 +25,18 @@ const HIL: &str = "bagcert-hil";
 const CONDITIONS: [&str; 3] = ["3.2", "mask", "double-mask"];
 
 /// Builds `bagcert` for aarch64, and compares what it answers with this machine's answers: on the
-/// sample frames, and on the first `images` test images where `BAGCERT_DATA` names CIFAR-10. Then it is
+/// sample frames, and on the first test images where `BAGCERT_DATA` names CIFAR-10, by each model. Then it is
 /// the target of a test with the hardware in the loop; what that test says, `look` gets line by line.
-/// With `unit_tests` the certifier's tests run there as well.
 ///
 /// # Errors
 /// Where something is missing, with what to install; where a build fails; where logits differ by more
 /// than rounding, or verdicts though no score does; where that test fails.
-pub(crate) fn run(images: usize, unit_tests: bool, look: impl FnMut(&str)) -> Result<()> {
+pub(crate) fn run(args: &ArmArgs, look: impl FnMut(&str)) -> Result<()> {
     let site = Site::new()?;
     let start = Instant::now();
     build(&site)?;
     eprintln!("built in {:.0} s", start.elapsed().as_secs_f64());
-    if unit_tests {
+    if args.unit_tests {
         exec::run(site.cargo(Processor::Aarch64).args([
             "test",
             "--release",
@@ -45,12 +45,16 @@ pub(crate) fn run(images: usize, unit_tests: bool, look: impl FnMut(&str)) -> Re
             "--tests",
         ]))?;
     }
-    site.compare("sample frames", &Input::Frames)?;
-    match std::env::var_os("BAGCERT_DATA") {
-        Some(data) => site.compare("CIFAR-10 test images", &Input::Cifar10(data.into(), images))?,
-        None => println!("skipped: CIFAR-10 test images: BAGCERT_DATA names no folder"),
+    let data = std::env::var_os("BAGCERT_DATA");
+    let images = data.map(|data| Input::Cifar10(data.into(), args.images));
+    for model in &args.models {
+        site.compare(model, "sample frames", &Input::Frames)?;
+        match &images {
+            Some(images) => site.compare(model, "CIFAR-10 test images", images)?,
+            None => println!("skipped: CIFAR-10 test images: BAGCERT_DATA names no folder"),
+        }
     }
-    site.in_the_loop(images, look)
+    site.in_the_loop(args.images, look)
 }
 
 /// What is missing here, and how to get it; with `install` it is installed first where that is possible.
@@ -119,14 +123,12 @@ enum Input {
 #[derive(Debug)]
 struct Site {
     target: PathBuf,
-    model: PathBuf,
 }
 
 impl Site {
     fn new() -> Result<Self> {
         Ok(Self {
             target: exec::target_dir()?,
-            model: exec::root().join("models").join("cifar10-rf8.onnx"),
         })
     }
 
@@ -186,12 +188,13 @@ impl Site {
     }
 
     /// Logits and verdicts of both processors.
-    fn compare(&self, what: &str, input: &Input) -> Result<()> {
+    fn compare(&self, model: &Path, what: &str, input: &Input) -> Result<()> {
+        let what = format!("{}, {what}", model.display());
         let folder = self.cross().join("answers");
         std::fs::create_dir_all(&folder)?;
         let [here, there] = [Processor::Here, Processor::Aarch64].map(|processor| {
             let start = Instant::now();
-            let logits = self.logits(processor, input, &folder);
+            let logits = self.logits(processor, model, input, &folder);
             eprintln!(
                 "{what}, {processor:?}: {:.1} s",
                 start.elapsed().as_secs_f64()
@@ -200,7 +203,7 @@ impl Site {
         });
         let (here, there) = (here?, there?);
         let verdicts = CONDITIONS.map(|condition| {
-            let verdicts = |processor| self.verdicts(processor, input, condition, &folder);
+            let verdicts = |processor| self.verdicts(processor, model, input, condition, &folder);
             Ok::<_, anyhow::Error>((verdicts(Processor::Here)?, verdicts(Processor::Aarch64)?))
         });
         let mut turned = None;
@@ -242,10 +245,16 @@ impl Site {
         Ok(())
     }
 
-    fn logits(&self, processor: Processor, input: &Input, folder: &Path) -> Result<Vec<f32>> {
+    fn logits(
+        &self,
+        processor: Processor,
+        model: &Path,
+        input: &Input,
+        folder: &Path,
+    ) -> Result<Vec<f32>> {
         let output = folder.join(format!("{processor:?}.f32"));
         let mut command = self.program(processor, "examples/logits");
-        command.arg(&self.model).arg(&output);
+        command.arg(model).arg(&output);
         match input {
             Input::Frames => command.arg(usize::MAX.to_string()).arg("models/frames"),
             Input::Cifar10(data, images) => command.arg(images.to_string()).arg(cifar10(data)?),
@@ -261,6 +270,7 @@ impl Site {
     fn verdicts(
         &self,
         processor: Processor,
+        model: &Path,
         input: &Input,
         condition: &str,
         folder: &Path,
@@ -273,7 +283,9 @@ impl Site {
         };
         // Relative to the root: the same name on both sides.
         command
-            .args(["--model", "models/cifar10-rf8.onnx", "--patch", "5x5"])
+            .arg("--model")
+            .arg(model)
+            .args(["--patch", "5x5"])
             .args(["--condition", condition, "--format", "jsonl", "--output"])
             .arg(&output);
         match input {

@@ -6,8 +6,11 @@ mod difference;
 mod firmware;
 mod tools;
 
+use std::path::PathBuf;
+
 use crate::exec;
 use anyhow::{Result, bail};
+use clap::Args;
 use tools::Tools;
 
 /// What to run of it.
@@ -64,19 +67,44 @@ impl Outcome {
     }
 }
 
-/// Installs what is missing where `setup` says so, then builds and runs all that can be.
+/// What to build and to run.
+#[derive(Debug, Args)]
+pub(crate) struct ArmArgs {
+    /// First install what is missing: QEMU, cross compiler (apt-get), targets (rustup), the log's
+    /// decoder (cargo).
+    #[arg(long)]
+    setup: bool,
+    /// One of the two only.
+    #[arg(long, value_enum)]
+    only: Option<Part>,
+    /// The model whose answers on aarch64 are compared, from the root of the repository; may be repeated.
+    #[arg(
+        long = "model",
+        value_name = "M.onnx",
+        default_value = "models/cifar10-rf8.onnx"
+    )]
+    models: Vec<PathBuf>,
+    /// Test images that aarch64 compares, where BAGCERT_DATA names CIFAR-10.
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    images: usize,
+    /// Also run the certifier's tests on aarch64.
+    #[arg(long)]
+    unit_tests: bool,
+}
+
+/// Installs what is missing where `--setup` says so, then builds and runs all that can be.
 ///
 /// What is missing on this machine is left out and named at the end, and is no error.
-pub(crate) fn run(setup: bool, only: Option<Part>, images: usize, unit_tests: bool) -> Result<()> {
+pub(crate) fn run(args: &ArmArgs) -> Result<()> {
     let mut outcome = Outcome::default();
-    if only != Some(Part::Linux) {
-        bare(setup, &mut outcome)?;
+    if args.only != Some(Part::Linux) {
+        bare(args.setup, &mut outcome)?;
     }
-    if only != Some(Part::Bare) {
-        match aarch64::missing(setup, &mut outcome.left_out) {
+    if args.only != Some(Part::Bare) {
+        match aarch64::missing(args.setup, &mut outcome.left_out) {
             Some(what) => outcome.left_out(format!("the runtime for aarch64 Linux: {what}")),
             None => {
-                aarch64::run(images, unit_tests, |line| outcome.look(line))?;
+                aarch64::run(args, |line| outcome.look(line))?;
                 outcome.done("aarch64 Linux: verdicts beside this machine's", "compared");
                 outcome.done("aarch64 Linux: hardware in the loop", "passed");
             }
