@@ -17,6 +17,9 @@ pub(super) struct Plan {
     /// In the order in which they are trained and drawn; a later one may begin with what an earlier one leaves.
     #[serde(default)]
     pub(super) runs: Vec<Run>,
+    /// Taken once all runs are trained, in their order.
+    #[serde(default)]
+    pub(super) means: Vec<Mean>,
     /// Models that are there already, drawn after those of the runs.
     #[serde(default)]
     pub(super) models: Vec<PathBuf>,
@@ -95,6 +98,47 @@ fn onnx() -> Vec<Export> {
     vec![Export::Onnx]
 }
 
+/// A network whose weights are the mean of others'.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Mean {
+    /// What its file is called, without ending.
+    pub(super) name: String,
+    /// Networks of the same layers, as `bagcert-train mean` takes them.
+    pub(super) of: Vec<PathBuf>,
+    /// What each counts; all the same where nothing is said.
+    #[serde(default)]
+    pub(super) weights: Vec<f64>,
+}
+
+impl Mean {
+    fn check(&self) -> Result<()> {
+        let name = &self.name;
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        if name.is_empty() || !name.chars().all(plain) {
+            bail!("a mean is called {name:?}: letters, digits, - and _ make the name of its file");
+        }
+        if self.of.len() < 2 {
+            bail!("{name}: a mean is of two networks or more");
+        }
+        if !self.weights.is_empty() && self.weights.len() != self.of.len() {
+            bail!(
+                "{name}: {} weights for {} networks; give one for each, or none",
+                self.weights.len(),
+                self.of.len()
+            );
+        }
+        if let Some(weight) = self
+            .weights
+            .iter()
+            .find(|weight| !(**weight > 0.0 && weight.is_finite()))
+        {
+            bail!("{name}: a weight of {weight}; it must be above 0");
+        }
+        Ok(())
+    }
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Figure {
@@ -161,7 +205,7 @@ impl Plan {
 
     /// Whatever can be wrong before the first of some hours of training.
     fn check(&self, root: &Path) -> Result<()> {
-        if self.runs.is_empty() && self.models.is_empty() {
+        if self.runs.is_empty() && self.means.is_empty() && self.models.is_empty() {
             bail!("it has neither runs nor models");
         }
         let mut names = BTreeSet::new();
@@ -194,6 +238,12 @@ impl Plan {
                     "{config} is not exported as onnx, of which {} is drawn",
                     figure.kind.name()
                 );
+            }
+        }
+        for mean in &self.means {
+            mean.check()?;
+            if !names.insert(mean.name.clone()) {
+                bail!("{} is made twice", mean.name);
             }
         }
         for model in &self.models {

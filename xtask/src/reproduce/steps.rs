@@ -77,6 +77,15 @@ pub(super) fn steps(plan: &Plan, asked: &Asked) -> Vec<Step> {
             }
         }
     }
+    for mean in &plan.means {
+        let mut making = step(Program::Trainer, &["mean"]);
+        let mut say = |option: &str, value: String| making.arguments.extend([option.into(), value]);
+        mean.of.iter().for_each(|part| say("--of", text(part)));
+        let weights = mean.weights.iter();
+        weights.for_each(|weight| say("--weight", weight.to_string()));
+        say("--output", asked.file(&mean.name, Export::Onnx.ending()));
+        steps.push(making);
+    }
     for figure in &plan.figures {
         draw(figure, plan, asked, &mut steps);
     }
@@ -145,8 +154,10 @@ fn draw(figure: &Figure, plan: &Plan, asked: &Asked, steps: &mut Vec<Step>) {
     let folder = text(&asked.into.join(&asked.name));
     let names = plan.runs.iter().flat_map(Run::names);
     let names: Vec<String> = names.map(|(name, _)| name).collect();
+    let means = plan.means.iter().map(|mean| &mean.name);
     let models: Vec<(String, String)> = names
         .iter()
+        .chain(means)
         .map(|name| (name.clone(), asked.file(name, Export::Onnx.ending())))
         .chain(plan.models.iter().map(|model| {
             let name = model.file_stem().unwrap_or_default();
@@ -195,7 +206,7 @@ fn draw(figure: &Figure, plan: &Plan, asked: &Asked, steps: &mut Vec<Step>) {
         }
         Kind::Speed | Kind::Conditions | Kind::Squares | Kind::Shapes => {
             let mut drawing = step(Program::Runtime, &["figure", kind]);
-            if !names.is_empty() {
+            if models.len() > plan.models.len() {
                 // What was trained a moment ago has no manifest.
                 drawing.arguments.push("--no-card".into());
             }

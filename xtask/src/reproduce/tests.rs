@@ -104,6 +104,15 @@ fn a_plan_comes_to_these_commands() {
         lines(scores, &asked())[2],
         "bagcert-train figure scores --run runs/figure-rf8-1 --run runs/figure-rf8-2 --output runs/plan"
     );
+    let mean = "[[means]]\nname = \"both\"\nof = [\"runs/a.onnx\", \"models/cifar10-rf8.onnx\"]\nweights = [2, 0.5]\n\
+                [[figures]]\nkind = \"shapes\"\n";
+    assert_eq!(
+        lines(mean, &asked()),
+        [
+            "bagcert-train mean --of runs/a.onnx --of models/cifar10-rf8.onnx --weight 2 --weight 0.5 --output runs/both.onnx",
+            "bagcert figure shapes --no-card --model runs/both.onnx --data cifar10:/data --output runs/plan",
+        ]
+    );
     let folder = "images = \"folder\"\n[[figures]]\nkind = \"speed\"\n[[runs]]\nconfig = \"trainer/configs/paper-imagenet-rf17.toml\"\n";
     assert!(lines(folder, &asked())[2].contains("--data folder:/data"));
 }
@@ -138,6 +147,26 @@ fn what_cannot_be_done_is_named_before_anything_is_begun() {
             "drawn twice",
         ),
         ("[[figures]]\nkind = \"circles\"".into(), "circles"),
+        (
+            "[[means]]\nname = \"../a\"\nof = [\"a\", \"b\"]".into(),
+            "../a",
+        ),
+        (
+            "[[means]]\nname = \"a\"\nof = [\"a\"]".into(),
+            "two networks",
+        ),
+        (
+            "[[means]]\nname = \"a\"\nof = [\"a\", \"b\"]\nweights = [1]".into(),
+            "1 weights for 2",
+        ),
+        (
+            "[[means]]\nname = \"a\"\nof = [\"a\", \"b\"]\nweights = [1, 0]".into(),
+            "above 0",
+        ),
+        (
+            format!("{one}[[means]]\nname = \"figure-rf5\"\nof = [\"a\", \"b\"]"),
+            "figure-rf5 is made twice",
+        ),
         (
             format!("images = \"folder\"\n[[figures]]\nkind = \"attacked\"\n{one}"),
             "of CIFAR-10 only",
@@ -225,6 +254,16 @@ fn the_plans_that_are_shipped_can_be_carried_out() {
                 assert!(leg.epochs as i64 >= epochs, "{}", run.config.display());
             }
         }
+        for part in plan.means.iter().flat_map(|mean| &mean.of) {
+            let there =
+                left.contains(&*part.to_string_lossy()) || exec::root().join(part).is_file();
+            assert!(
+                there,
+                "{}: nothing leaves {}",
+                path.display(),
+                part.display()
+            );
+        }
     }
 }
 
@@ -238,11 +277,14 @@ fn all_models_and_figures_have_a_plan() {
             .find(|(path, _)| path.file_stem().unwrap() == name);
         &found.unwrap_or_else(|| panic!("no plan {name}")).1
     };
-    let made: BTreeSet<String> = of("shipped-models")
+    let models = of("shipped-models");
+    let means = models.means.iter().map(|mean| mean.name.clone());
+    let made: BTreeSet<String> = models
         .runs
         .iter()
         .filter(|run| run.export.contains(&Export::Onnx))
         .flat_map(|run| run.names().into_iter().map(|(name, _)| name))
+        .chain(means)
         .collect();
     for entry in fs::read_dir(exec::root().join("models")).unwrap() {
         let path = entry.unwrap().path();
