@@ -160,7 +160,7 @@ impl<'m> Cycle<'m> {
     }
 
     /// Forgets the last frame and the last reading of the clock, for a reset after faults: a single reading, or a time of capture, that
-    /// was far ahead would refuse every later one. The next frame is then as the first.
+    /// was far ahead would refuse every later one. The next frame is then as the first. A [`Watchdog`](crate::Watchdog) has a reset of its own.
     pub fn reset(&mut self) {
         self.sequence = Sequence::new(self.settings.max_lost);
         self.clock = Duration::ZERO;

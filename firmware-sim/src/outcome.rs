@@ -118,7 +118,8 @@ pub enum Reason {
     },
     /// The certifier reached no verdict.
     Certifier(Fault),
-    /// The picture is that of the frame before, to the last bit, under a counter that moves on.
+    /// The picture is one of the last [`PictureGuard::REMEMBERED`](crate::PictureGuard::REMEMBERED), to the last bit, under a
+    /// counter that moves on.
     Frozen {
         /// Checksum of both pictures.
         content: u64,

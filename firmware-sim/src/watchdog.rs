@@ -17,6 +17,11 @@ impl Watchdog {
         Self { limit, last: now }
     }
 
+    /// Forgets all signs of life, for a reset: one that was far ahead would hide every hang until then. The stage may be silent from `now` on.
+    pub const fn reset(&mut self, now: Duration) {
+        self.last = now;
+    }
+
     /// A sign of life. One of the past changes nothing.
     pub fn alive(&mut self, now: Duration) {
         self.last = self.last.max(now);

@@ -273,6 +273,12 @@ fn a_stage_that_hangs() {
     assert_eq!(watchdog.check(ms(260)), Ok(()));
     assert_eq!(watchdog.check(ms(20)), Ok(()));
     assert!(watchdog.check(ms(261)).is_err());
+    // One far ahead hides a hang, until the reset.
+    watchdog.alive(ms(1_000_000));
+    assert_eq!(watchdog.check(ms(5_000)), Ok(()));
+    watchdog.reset(ms(5_000));
+    assert_eq!(watchdog.check(ms(5_100)), Ok(()));
+    assert!(watchdog.check(ms(5_101)).is_err());
 }
 
 #[test]

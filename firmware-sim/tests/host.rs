@@ -170,6 +170,22 @@ fn an_input_that_cannot_be_read_is_a_missing_frame_and_status_4() {
         .says(&["nowhere", "no frame to run on"]);
 }
 
+/// Nothing would show that this machine computes as the one that measured the model.
+#[test]
+fn a_manifest_without_golden_frames_is_refused() {
+    use bagcert::integrity::{Fingerprint, Manifest};
+    let bench = Bench::new();
+    let (model, frames) = (bench.text("colours.onnx"), bench.text("frames"));
+    let print = Fingerprint::of(&std::fs::read(&model).unwrap());
+    let manifest = Manifest::new(print, vec![]).unwrap().to_toml().unwrap();
+    std::fs::write(bench.path("colours.toml"), manifest).unwrap();
+    run(&[
+        "--model", &model, "--patch", "3x3", "--cycles", "2", &frames,
+    ])
+    .ended(3)
+    .says(&["colours.onnx", "no golden frames"]);
+}
+
 #[test]
 fn wrong_usage_is_status_2() {
     let bench = Bench::new();

@@ -20,6 +20,8 @@ pub const HEADER_LEN: usize = 12;
 pub const MAX_LEN: usize = 4096;
 /// By how much a counter can have moved on; what seems to be further on is behind.
 const AHEAD: u16 = u16::MAX / 2;
+/// Messages in sequence after which a [`Receiver`] follows a counter that has jumped; they themselves are not usable.
+pub const RESYNCHRONISE: u8 = 8;
 
 /// A message that the profile does not protect: shorter than its header, or longer than
 /// [`MAX_LEN`].
@@ -178,19 +180,25 @@ impl fmt::Display for Status {
 }
 
 /// The receiving end.
+///
+/// Beyond the profile, whose counter follows every sound message: here one that is out of sequence changes nothing, so that of a run of
+/// old messages none is usable, and the next new one is. Where more new ones were lost than allowed, [`RESYNCHRONISE`] of them in sequence,
+/// and none of the stream before among them, make the counter follow.
 #[derive(Clone, Debug)]
 pub struct Receiver {
     data_id: u32,
     max_delta: u16,
-    /// Of the newest message; none before the first.
+    /// Of the newest message in sequence; none before the first.
     counter: Option<u16>,
+    /// A stream that may be followed: counter of its newest message, and how many came in sequence.
+    other: Option<(u16, u8)>,
 }
 
 impl Receiver {
     /// Allows the counter to move on by `max_delta` at most; 1 allows no loss. A `max_delta` of 0
     /// counts as 1, and one above 32,767 as that: of a counter that wraps, the other half of the range is behind.
     ///
-    /// It waits for the counter 0: a stream that has long begun is a wrong sequence once.
+    /// It waits for the counter 0, or for a stream that has begun before.
     pub const fn new(data_id: u32, max_delta: u16) -> Self {
         Self {
             data_id,
@@ -200,19 +208,19 @@ impl Receiver {
                 _ => AHEAD,
             },
             counter: None,
+            other: None,
         }
     }
 
-    /// Waits for the counter 0 again, as at first. A sender that has begun anew, and of which the receiving end is not told, is a
-    /// wrong sequence until it has counted past the last message before: its messages cannot be told from old ones.
+    /// Waits for the counter 0 again, as at first. To be called where the sender is known to have begun anew, or where nothing came for
+    /// so long that the counter may have moved on by 32,768 or more: such messages cannot be told from old ones, and are out of sequence
+    /// until they have counted past the last one before.
     pub const fn restart(&mut self) {
         self.counter = None;
+        self.other = None;
     }
 
     /// The check of one cycle: of the message that came, header and all, or of none.
-    ///
-    /// Beyond the profile, whose counter follows every sound message: an old message changes nothing here, so that of a run of old
-    /// messages, 32,767 back at most, none is usable, and the next new one is.
     pub fn check(&mut self, message: Option<&[u8]>) -> Status {
         let Some(message) = message else {
             return Status::NoNewData;
@@ -221,15 +229,35 @@ impl Receiver {
             return Status::Error;
         };
         let delta = counter.wrapping_sub(self.counter.unwrap_or(u16::MAX));
-        if self.counter.is_some() && delta > AHEAD {
-            return Status::WrongSequence;
+        if delta == 0 && self.counter.is_some() {
+            self.other = None;
+            return Status::Repeated;
         }
-        self.counter = Some(counter);
-        match delta {
-            0 => Status::Repeated,
-            1 => Status::Ok,
-            delta if delta <= self.max_delta => Status::OkSomeLost,
-            _ => Status::WrongSequence,
+        if (1..=self.max_delta).contains(&delta) {
+            self.counter = Some(counter);
+            self.other = None;
+            return match delta {
+                1 => Status::Ok,
+                _ => Status::OkSomeLost,
+            };
+        }
+        self.consider(counter, self.counter.is_none() || delta <= AHEAD);
+        Status::WrongSequence
+    }
+
+    /// A sound message out of sequence: follows its stream once enough of it has come. An old one, not `ahead`, begins none.
+    fn consider(&mut self, counter: u16, ahead: bool) {
+        let in_sequence = match self.other {
+            Some((last, count)) if (1..=self.max_delta).contains(&counter.wrapping_sub(last)) => {
+                count.saturating_add(1)
+            }
+            _ if ahead => 1,
+            _ => return,
+        };
+        self.other = Some((counter, in_sequence));
+        if in_sequence >= RESYNCHRONISE {
+            self.counter = Some(counter);
+            self.other = None;
         }
     }
 

@@ -60,7 +60,7 @@ mod output;
 mod self_test;
 mod table;
 
-pub use e2e::{HEADER_LEN, MAX_LEN, MessageLength, Receiver, Sender, Status};
+pub use e2e::{HEADER_LEN, MAX_LEN, MessageLength, RESYNCHRONISE, Receiver, Sender, Status};
 pub use event::{Deadline, Event, FaultKind, Input, Judgement, Mark};
 pub use limits::{Limits, LimitsError};
 pub use logic::FailSafe;

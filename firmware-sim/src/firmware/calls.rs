@@ -17,7 +17,8 @@ use bagcert_firmware_sim::packed::{self, Job, Layout};
 use bagcert_firmware_sim::session::{Judged, Session, Target};
 use bagcert_firmware_sim::wire::{self, Inbox, Network, REPLY_LEN, Refusal};
 use bagcert_firmware_sim::{
-    Binary, Clock, Cycle, DataId, Frame, Header, KnownAnswer, Memory, PictureGuard, Settings,
+    Binary, Clock, Cycle, DataId, Frame, Header, KnownAnswer, Memory, PictureGuard, Reason,
+    Settings,
 };
 
 /// A value of which the compiler knows its type only.
@@ -245,6 +246,11 @@ fn cycle() -> Option<bool> {
         let frame = Frame::seal(DataId(any(1)), header, Binary(slice(&mut ready)));
         let report = cycle.run(&clock, any(Some(&frame)));
         certified |= report.outcome.is_certified();
+        let report = cycle.refuse(&clock, any(Reason::Missing));
+        certified |= black_box(report.input(any(Some(1)), duration()))
+            .primary
+            .is_some();
+        cycle.reset();
     }
     Some(certified)
 }
@@ -286,6 +292,7 @@ fn fail_safe() -> Option<bool> {
         usable |= receiver.receive(any(Some(&message))).0.is_usable();
         usable |= receiver.receive(Some(slice(&mut received))).1.is_some();
         usable |= sender.protect(slice(&mut received)).is_ok();
+        receiver.restart();
         let output = fail_safe.reset(any(SelfTest::Passed));
         usable |= black_box(output).class.is_some();
     }

@@ -92,7 +92,9 @@ pub(crate) fn matches_primary(settings: &Settings, turn: &Turn) -> bool {
     };
     let contradicted = certified.is_some() && said.is_some() && said != certified;
     let event = turn.output.event;
-    if contradicted && !matches!(event, Event::Contradicted | Event::Integrity) {
+    // A verdict in time may be too old at the step, and then has no class.
+    let too_old = event == Event::FrameFault && class.is_none();
+    if contradicted && !too_old && !matches!(event, Event::Contradicted | Event::Integrity) {
         return false;
     }
     match turn.output.trust {

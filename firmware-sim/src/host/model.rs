@@ -31,7 +31,18 @@ impl Trust {
         } else {
             LoadedModel::load(path, key.as_ref())
         };
-        loaded.map_err(|error| Stop::Refused(with_causes(&error)))
+        let loaded = loaded.map_err(|error| Stop::Refused(with_causes(&error)))?;
+        if loaded
+            .manifest()
+            .is_some_and(|known| known.golden().is_empty())
+        {
+            return Err(Stop::Refused(format!(
+                "{}: its manifest has no golden frames, so nothing shows that this machine computes as the one that wrote it; \
+                 write one that has by `bagcert manifest`, or try it with --no-card",
+                path.display()
+            )));
+        }
+        Ok(loaded)
     }
 }
 

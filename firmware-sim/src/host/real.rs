@@ -278,7 +278,7 @@ fn supervise(
                 }
                 None => Err(Reason::Model),
             };
-            turn.reset = Some(supervisor.reset(model));
+            turn.reset = Some(supervisor.reset(model, shared.start.elapsed()));
         }
         let id = ids.get(number as usize).cloned().unwrap_or_default();
         log.turn_named(

@@ -142,7 +142,7 @@ pub(crate) fn run(
         let was_damaged = perception.is_damaged();
         if supervisor.wants_reset(&turn.output) {
             perception.reload();
-            turn.reset = Some(supervisor.reset(perception.check_model()));
+            turn.reset = Some(supervisor.reset(perception.check_model(), ended));
         }
         let clean = shot.and_then(|shot| shot.clean);
         log.turn(

@@ -157,13 +157,14 @@ impl<'m> Supervisor<'m> {
 
     /// A reset, with `model` what the known answer through the model said. A logic whose memory is
     /// damaged is made anew.
-    pub(crate) fn reset(&mut self, model: Result<(), Reason>) -> Mode {
+    pub(crate) fn reset(&mut self, model: Result<(), Reason>, now: Duration) -> Mode {
         let outcome = match model {
             Ok(()) => self_test(),
             Err(_) => SelfTest::Failed,
         };
         self.in_safe_state = 0;
         self.cycle.reset();
+        self.watchdog.reset(now);
         let mode = self.logic.reset(outcome).mode;
         if mode == Mode::SafeState
             && outcome == SelfTest::Passed

@@ -41,6 +41,9 @@ pub(crate) fn run(args: &ManifestArgs) -> Result<usize, Stop> {
             path.display()
         )));
     }
+    let wrong = |reason: ManifestError| Stop::Usage(format!("{}: {reason}", path.display()));
+    let count = args.frames.len().saturating_mul(args.condition.len());
+    integrity::check_golden(count, &args.patch).map_err(wrong)?;
     let mut golden = Vec::with_capacity(args.frames.len());
     if !args.frames.is_empty() {
         for &patch in &args.patch {
@@ -67,7 +70,6 @@ pub(crate) fn run(args: &ManifestArgs) -> Result<usize, Stop> {
             }
         }
     }
-    let wrong = |reason: ManifestError| Stop::Usage(format!("{}: {reason}", path.display()));
     let manifest = Manifest::new(loaded.fingerprint().clone(), golden).map_err(wrong)?;
     let text = manifest.to_toml().map_err(wrong)?;
     let mut output = Output::to(&path)?;

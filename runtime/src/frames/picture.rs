@@ -18,19 +18,6 @@ const BYTES_PER_PIXEL: u64 = 16;
 /// Bytes of a colour profile, unpacked.
 const MAX_PROFILE: u64 = 16 << 20;
 
-/// A panic of a decoder is a bad image like any other, and does not end the frames after it.
-fn guarded(
-    path: &Path,
-    decode: impl FnOnce() -> Result<Picture, FrameError>,
-) -> Result<Picture, FrameError> {
-    contained(decode).unwrap_or_else(|said| {
-        Err(FrameError::BadImage {
-            path: path.to_owned(),
-            reason: format!("its decoder failed ({said})"),
-        })
-    })
-}
-
 /// Pixels of one frame: three planes (red, green, blue) of `height` rows of `width` values in [0, 1].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Picture {
@@ -75,7 +62,22 @@ impl Picture {
     /// # Errors
     /// As of [`read`](Picture::read), less those of reading.
     pub fn decode(bytes: &[u8], path: &Path, size: Size) -> Result<Picture, FrameError> {
-        guarded(path, || Picture::decoded(bytes, path, size))
+        Picture::decode_by(bytes, path, size, Picture::decoded)
+    }
+
+    /// A panic of the decoder is a bad image like any other, and does not end the frames after it.
+    fn decode_by(
+        bytes: &[u8],
+        path: &Path,
+        size: Size,
+        decoder: impl FnOnce(&[u8], &Path, Size) -> Result<Picture, FrameError>,
+    ) -> Result<Picture, FrameError> {
+        contained(|| decoder(bytes, path, size)).unwrap_or_else(|said| {
+            Err(FrameError::BadImage {
+                path: path.to_owned(),
+                reason: format!("its decoder failed ({said})"),
+            })
+        })
     }
 
     fn decoded(bytes: &[u8], path: &Path, size: Size) -> Result<Picture, FrameError> {
@@ -234,7 +236,12 @@ mod tests {
 
     #[test]
     fn a_decoder_that_panics_is_a_bad_image() {
-        let error = guarded(Path::new("a.png"), || panic!("an index out of range")).unwrap_err();
+        let size = Size {
+            width: 1,
+            height: 1,
+        };
+        let decoder = |_: &[u8], _: &Path, _| panic!("an index out of range");
+        let error = Picture::decode_by(b"", Path::new("a.png"), size, decoder).unwrap_err();
         assert!(matches!(error, FrameError::BadImage { .. }));
         let said = error.to_string();
         assert!(

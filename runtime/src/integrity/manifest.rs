@@ -190,16 +190,7 @@ impl GoldenFrame {
         if self.verdicts.is_empty() {
             return Err(ManifestError::NoVerdicts);
         }
-        if self.verdicts.len() > MAX_VERDICTS {
-            return Err(ManifestError::TooManyVerdicts {
-                found: self.verdicts.len(),
-            });
-        }
-        let mut seen = BTreeSet::new();
-        match self.query()?.1.into_iter().find(|size| !seen.insert(*size)) {
-            Some(twice) => Err(ManifestError::TwoVerdicts(twice)),
-            None => Ok(()),
-        }
+        check_sizes(&self.query()?.1)
     }
 }
 
@@ -299,6 +290,29 @@ impl Manifest {
             })?;
         }
         Ok(())
+    }
+}
+
+/// Whether one golden frame may have verdicts for all these sizes, and `frames` of them stand in one manifest: to be known before they
+/// are worked out.
+///
+/// # Errors
+/// Too many, or one twice.
+pub fn check_golden(frames: usize, sizes: &[PatchSize]) -> Result<(), ManifestError> {
+    if frames > MAX_GOLDEN_FRAMES {
+        return Err(ManifestError::TooManyFrames { found: frames });
+    }
+    check_sizes(sizes)
+}
+
+fn check_sizes(sizes: &[PatchSize]) -> Result<(), ManifestError> {
+    if sizes.len() > MAX_VERDICTS {
+        return Err(ManifestError::TooManyVerdicts { found: sizes.len() });
+    }
+    let mut seen = BTreeSet::new();
+    match sizes.iter().find(|size| !seen.insert(**size)) {
+        Some(twice) => Err(ManifestError::TwoVerdicts(*twice)),
+        None => Ok(()),
     }
 }
 

@@ -32,7 +32,9 @@ use bagcert_certifier::{Condition, PatchSize};
 
 pub use error::{IntegrityError, KeyError};
 pub use golden::TOLERANCE;
-pub use manifest::{Fingerprint, GoldenFrame, GoldenVerdict, Manifest, ManifestError};
+pub use manifest::{
+    Fingerprint, GoldenFrame, GoldenVerdict, Manifest, ManifestError, check_golden,
+};
 pub use signature::{DOMAIN, PublicKey, SIGNATURE_LENGTH, SecretKey};
 
 use crate::admission::{self, AdmittedModel};

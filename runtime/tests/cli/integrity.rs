@@ -342,6 +342,17 @@ fn golden_frames_are_counted_once_under_any_number_of_conditions() {
     with(&["--condition", "mask", "--patch", "32x32", &red])
         .ended(2)
         .says(&["no vote"]);
+    // Refused before anything is worked out.
+    let many: Vec<String> = (1..=33).map(|width| format!("--patch={width}x1")).collect();
+    let many: Vec<&str> = many
+        .iter()
+        .map(String::as_str)
+        .chain([red.as_str()])
+        .collect();
+    with(&many).ended(2).says(&["33 verdicts"]);
+    with(&["--patch", "5x5", "--patch", "5x5", &red])
+        .ended(2)
+        .says(&["two verdicts", "5x5"]);
     with(&[&red, &green, &red])
         .ended(2)
         .says(&[&red, "named twice"]);

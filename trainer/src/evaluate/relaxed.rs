@@ -28,6 +28,15 @@ pub(super) fn outcome(
             x: at % width,
         });
     }
+    let (rows, columns) = (geometry.y.outputs(), geometry.x.outputs());
+    if (shape.height(), shape.width()) != (rows as usize, columns as usize) {
+        return Err(Fault::GeometryMismatch {
+            height: shape.height(),
+            width: shape.width(),
+            geometry_height: rows,
+            geometry_width: columns,
+        });
+    }
     let tables: Vec<Table<f64>> = scores
         .chunks(shape.cells())
         .map(|class| Table::new(class.iter().copied().map(f64::from), shape.width()))
