@@ -77,7 +77,8 @@ typedef struct BagcertModelInfo {
   BagcertGeometry geometry;
   // SHA-256 of the file, in lower-case hexadecimal, ended by a zero.
   char sha256[65];
-  // Whether the file is the one that its manifest names, and answered its golden frames.
+  // Whether the file is the one that its manifest names, and answered its golden frames; it may have none,
+  // and `bagcert inspect` counts them.
   bool has_manifest;
 } BagcertModelInfo;
 

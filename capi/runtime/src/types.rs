@@ -29,7 +29,8 @@ pub struct BagcertModelInfo {
     pub geometry: BagcertGeometry,
     /// SHA-256 of the file, in lower-case hexadecimal, ended by a zero.
     pub sha256: [c_char; 65],
-    /// Whether the file is the one that its manifest names, and answered its golden frames.
+    /// Whether the file is the one that its manifest names, and answered its golden frames; it may have none,
+    /// and `bagcert inspect` counts them.
     pub has_manifest: bool,
 }
 

@@ -32,10 +32,7 @@ impl Trust {
             LoadedModel::load(path, key.as_ref())
         };
         let loaded = loaded.map_err(|error| Stop::Refused(with_causes(&error)))?;
-        if loaded
-            .manifest()
-            .is_some_and(|known| known.golden().is_empty())
-        {
+        if loaded.lacks_golden_frames() {
             return Err(Stop::Refused(format!(
                 "{}: its manifest has no golden frames, so nothing shows that this machine computes as the one that wrote it; \
                  write one that has by `bagcert manifest`, or try it with --no-card",

@@ -324,3 +324,33 @@ fn wait(
         std::thread::sleep(NAP);
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    /// A forward pass that hangs holds the model: whoever wants it has its time, and no more.
+    #[test]
+    fn what_another_thread_holds_is_waited_for_while_there_is_time_only() {
+        let model = Mutex::new(7);
+        let (held, is_held) = mpsc::channel();
+        let (finish, may_finish) = mpsc::channel::<()>();
+        std::thread::scope(|scope| {
+            let model = &model;
+            scope.spawn(move || {
+                let _guard = model.lock().unwrap();
+                held.send(()).unwrap();
+                // Ends by itself, so that whoever waits for it without end is told so and not left waiting.
+                may_finish.recv_timeout(Duration::from_secs(5)).ok();
+            });
+            is_held.recv().unwrap();
+            let looks = Cell::new(0);
+            let found = free(model, || looks.replace(looks.get() + 1) < 3);
+            assert!(found.is_none() && looks.get() == 4);
+            drop(finish);
+            assert_eq!(free(model, || true).map(|guard| *guard), Some(7));
+        });
+    }
+}

@@ -163,8 +163,11 @@ impl<'m> Supervisor<'m> {
             Err(_) => SelfTest::Failed,
         };
         self.in_safe_state = 0;
-        self.cycle.reset();
-        self.watchdog.reset(now);
+        // After a failed one a stage that hangs goes on to be seen.
+        if outcome == SelfTest::Passed {
+            self.cycle.reset();
+            self.watchdog.reset(now);
+        }
         let mode = self.logic.reset(outcome).mode;
         if mode == Mode::SafeState
             && outcome == SelfTest::Passed

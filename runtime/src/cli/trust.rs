@@ -43,10 +43,7 @@ impl TrustArgs {
             LoadedModel::load(path, key.as_ref())
         };
         let loaded = loaded?;
-        if loaded
-            .manifest()
-            .is_some_and(|known| known.golden().is_empty())
-        {
+        if loaded.lacks_golden_frames() {
             say(&format!(
                 "bagcert: {}: its manifest has no golden frames, so no known answer was checked here; \
                  `bagcert manifest --model {} FRAME...` writes one that has",

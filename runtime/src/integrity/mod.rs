@@ -115,6 +115,13 @@ impl LoadedModel {
         self.manifest.as_ref()
     }
 
+    /// Whether its manifest names no golden frame, so that nothing shows that this machine computes as the one that wrote it.
+    #[must_use]
+    pub fn lacks_golden_frames(&self) -> bool {
+        let golden = self.manifest.as_ref().map(Manifest::golden);
+        golden.is_some_and(<[_]>::is_empty)
+    }
+
     /// A new engine with the memory of its certificates, which has answered every golden frame of the
     /// manifest as it should.
     ///

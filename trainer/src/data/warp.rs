@@ -22,7 +22,7 @@ pub(super) fn warp(images: &Tensor, rotation: f64, zoom: f64) -> Tensor {
 /// Each image turned by its `angle` (radians, from the x axis down to the y axis) and made `scale` times as large.
 fn transform(images: &Tensor, angle: &Tensor, scale: &Tensor) -> Tensor {
     let size = images.size();
-    let &[count, _, height, width] = size.as_slice() else {
+    let &[_, _, height, width] = size.as_slice() else {
         return images.shallow_clone();
     };
     // From where each pixel of the result comes, in coordinates from -1 to 1 along both sides.
@@ -34,7 +34,6 @@ fn transform(images: &Tensor, angle: &Tensor, scale: &Tensor) -> Tensor {
         Tensor::stack(&[&(&sine * (-1.0 / aspect)), &cosine, &none], 1),
     ];
     let grid = Tensor::affine_grid_generator(&Tensor::stack(&rows, 1), size.as_slice(), false);
-    debug_assert_eq!(grid.size(), [count, height, width, 2]);
     images.grid_sampler(&grid, BILINEAR, REFLECTION, false)
 }
 

@@ -135,6 +135,16 @@ mod tests {
     }
 
     #[test]
+    fn a_map_of_another_network_is_refused() {
+        let shape = Shape::new(4, 6, 7).unwrap();
+        let fault = outcome(&[0.5; 168], shape, &geometry(), &patches()).err();
+        assert!(
+            matches!(fault, Some(Fault::GeometryMismatch { .. })),
+            "{fault:?}"
+        );
+    }
+
+    #[test]
     fn halves_are_not_votes() {
         // One row of four cells, each of which reads its own pixel.
         let axis = |cells| Axis::new(cells, cells, 1, 0, 0).unwrap();
