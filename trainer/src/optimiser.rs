@@ -23,7 +23,7 @@ pub struct Training {
     pub average: Option<Average>,
 }
 
-/// Adam (Kingma & Ba, 2015) without weight decay.
+/// Adam (Kingma & Ba, 2015), with the decoupled weight decay of AdamW (Loshchilov & Hutter, 2019) where one is asked for.
 #[derive(Debug)]
 pub struct Adam {
     /// First moment, as long as the parameters.
@@ -32,6 +32,8 @@ pub struct Adam {
     pub second: Tensor,
     /// Steps taken.
     pub steps: i64,
+    /// As long as the parameters: what each loses of itself in a step, over the learning rate.
+    decay: Option<Tensor>,
 }
 
 impl Adam {
@@ -42,6 +44,15 @@ impl Adam {
             first: zero(),
             second: zero(),
             steps: 0,
+            decay: None,
+        }
+    }
+
+    /// The same with a weight decay of `rate` where `decayed`, as long as the parameters, is 1; none where it is 0.
+    pub fn with_decay(self, decayed: &Tensor, rate: f64) -> Self {
+        Self {
+            decay: Some(decayed * rate),
+            ..self
         }
     }
 
@@ -51,6 +62,10 @@ impl Adam {
         let bias1 = 1.0 - BETA1.powf(self.steps as f64);
         let bias2 = 1.0 - BETA2.powf(self.steps as f64);
         no_grad(|| {
+            if let Some(decay) = &self.decay {
+                let lost = decay * -learning_rate;
+                let _ = parameters.shallow_clone().addcmul_(parameters, &lost);
+            }
             let _ = self.first.lerp_(gradient, 1.0 - BETA1);
             let _ = self.second.lerp_(&gradient.square(), 1.0 - BETA2);
             let mut scale = self.second.sqrt();
@@ -140,5 +155,31 @@ mod tests {
             p -= 0.01 * corrected.0 / (corrected.1.sqrt() + EPSILON);
         }
         assert!((parameters.double_value(&[0]) - p).abs() < 1e-5);
+    }
+
+    /// Decoupled: the moments know nothing of it, and what is not to decay takes the same steps as without.
+    #[test]
+    fn weight_decay_agrees_with_the_formula_where_it_is_asked_for() {
+        let parameters = Tensor::from_slice(&[1.0f32, 1.0]);
+        let decayed = Tensor::from_slice(&[1.0f32, 0.0]);
+        let mut adam = Adam::new(&parameters).with_decay(&decayed, 0.5);
+        let (mut with, mut without, mut m, mut v) = (1.0f64, 1.0f64, 0.0f64, 0.0f64);
+        for step in 1..=20 {
+            let (gradient, rate) = ((step as f64 * 0.7).sin(), 0.01 * step as f64);
+            adam.step(
+                &parameters,
+                &Tensor::from_slice(&[gradient as f32; 2]),
+                rate,
+            );
+            m = BETA1 * m + (1.0 - BETA1) * gradient;
+            v = BETA2 * v + (1.0 - BETA2) * gradient * gradient;
+            let corrected = (m / (1.0 - BETA1.powi(step)), v / (1.0 - BETA2.powi(step)));
+            let move_by = rate * corrected.0 / (corrected.1.sqrt() + EPSILON);
+            with -= rate * 0.5 * with + move_by;
+            without -= move_by;
+        }
+        assert!((with - without).abs() > 0.1);
+        assert!((parameters.double_value(&[0]) - with).abs() < 1e-5);
+        assert!((parameters.double_value(&[1]) - without).abs() < 1e-5);
     }
 }

@@ -231,6 +231,21 @@ fn values_out_of_range_and_keys_without_effect_are_named() {
             "clip_norm = nan",
             &["training.clip_norm", "NaN"],
         ),
+        (
+            "training",
+            "weight_decay = 0.0",
+            &["training.weight_decay", "leave it out"],
+        ),
+        (
+            "training",
+            "weight_decay = 1e5",
+            &["training.weight_decay", "100000", "learning_rate"],
+        ),
+        (
+            "training",
+            "weight_decay = nan",
+            &["training.weight_decay", "NaN"],
+        ),
         ("training", "ema = 1.0", &["training.ema", "0.999"]),
         (
             "training",
@@ -353,6 +368,7 @@ fn the_configurations_that_are_shipped_are_in_order() {
                 training.ema.is_none() && training.clip_norm.is_none(),
                 "{name}"
             );
+            assert!(training.weight_decay.is_none(), "{name}");
             assert!(
                 config.distillation.is_none() && !training.channels_last,
                 "{name}"

@@ -137,7 +137,7 @@ fn so_does_one_with_every_option() {
         ),
         (
             "training",
-            "ema = 0.9\nclip_norm = 0.5\nprecision = \"bf16\"\nchannels_last = true",
+            "ema = 0.9\nclip_norm = 0.5\nweight_decay = 0.5\nprecision = \"bf16\"\nchannels_last = true",
         ),
         (
             "",

@@ -258,6 +258,7 @@ fn validation_measures_the_average_of_the_weights() {
     assert_ne!(plain.1, averaged.1);
     let clipped = measured("clip_norm = 0.001");
     assert_ne!(plain.2, clipped.2);
+    assert_ne!(plain.2, measured("weight_decay = 0.5").2);
 }
 
 /// Softmax knows no votes: neither validation nor `eval` may count logits of 0 and more.

@@ -53,6 +53,10 @@ pub struct TrainingConfig {
     /// The largest norm of a step's gradient, over all parameters; longer ones are scaled down to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clip_norm: Option<f64>,
+    /// What the weights of convolutions lose of themselves in each step, over the learning rate (AdamW, Loshchilov & Hutter,
+    /// 2019). Biases, batch normalisation and position embeddings lose nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight_decay: Option<f64>,
     /// Decay of an exponential moving average of the weights, which is then what is measured and exported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ema: Option<f64>,
@@ -162,6 +166,13 @@ impl TrainingConfig {
             "training.clip_norm",
             norm,
             "it must be above 0",
+        )?;
+        let decay = self.weight_decay.unwrap_or(1.0);
+        require(
+            positive(decay) && decay * self.learning_rate < 1.0,
+            "training.weight_decay",
+            decay,
+            "it must be above 0, and below 1 / training.learning_rate, where a step would leave no weights; leave it out for none",
         )?;
         let ema = self.ema.unwrap_or(0.5);
         require(

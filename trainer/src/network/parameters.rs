@@ -138,6 +138,19 @@ impl Parameters {
         split(&self.statistics, &self.layout.statistics)
     }
 
+    /// As long as `flat`: 1 for the weights of convolutions, 0 for all else (biases, scales, shifts, position embeddings).
+    pub fn weights(&self) -> Tensor {
+        let marks = self.layout.parameters.iter().map(|(name, shape)| {
+            let mark = if name.ends_with(".weight") { 1.0 } else { 0.0 };
+            Tensor::full(
+                shape.iter().product::<i64>(),
+                mark,
+                (Kind::Float, self.flat.device()),
+            )
+        });
+        Tensor::cat(&marks.collect::<Vec<_>>(), 0)
+    }
+
     /// Moves all of them to `device`.
     pub(super) fn move_to(&mut self, device: Device) {
         self.flat = self.flat.detach().to_device(device).set_requires_grad(true);
@@ -166,5 +179,31 @@ impl Parameters {
         }
         no_grad(|| place.copy_(value));
         true
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_of_convolutions_are_told_from_all_else() {
+        let config = "width = 2\nkernels = [1, 3]\npaths = 1\nposition_embedding = true";
+        let plan = Plan::new(&toml::from_str(config).unwrap(), 8, 3, 2);
+        let parameters = Parameters::new(&plan, Device::Cpu);
+        let marks = parameters.with(&parameters.weights(), &parameters.statistics);
+        let statistics = marks.layout.statistics.len();
+        let named = marks.named();
+        let (mut weights, mut places) = (0, 0);
+        for (name, mark) in &named[..named.len() - statistics] {
+            let expected = f64::from(name.ends_with(".weight"));
+            assert_eq!(mark.min().double_value(&[]), expected, "{name}");
+            assert_eq!(mark.max().double_value(&[]), expected, "{name}");
+            weights += usize::from(name.ends_with(".weight"));
+            places += usize::from(name.ends_with("place.value"));
+        }
+        // Stem, two in each block, head; one embedding at the stem and at each block.
+        assert_eq!((weights, places), (6, 3));
     }
 }

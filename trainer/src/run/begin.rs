@@ -145,8 +145,12 @@ fn numbers(
         header.initial = Some(initial);
     }
     let average = config.training.ema;
+    let adam = Adam::new(&network.parameters.flat);
     let mut training = Training {
-        adam: Adam::new(&network.parameters.flat),
+        adam: match config.training.weight_decay {
+            Some(rate) => adam.with_decay(&network.parameters.weights(), rate),
+            None => adam,
+        },
         average: average.map(|decay| Average::new(&network.parameters, decay)),
     };
     if let Some(checkpoint) = checkpoint {
