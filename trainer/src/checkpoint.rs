@@ -19,6 +19,7 @@ use crate::{
     evaluate::floats,
     network::Network,
     optimiser::Training,
+    regular,
 };
 
 /// What a checkpoint says about itself.
@@ -59,6 +60,23 @@ pub struct Header {
     /// their mean; nothing where they were random, and in checkpoints from before this was kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub initial: Option<String>,
+}
+
+/// A header as it stands in a file.
+#[derive(Serialize)]
+struct Sealed<'h> {
+    #[serde(flatten)]
+    header: &'h Header,
+    #[serde(flatten)]
+    tensors: Numbers,
+}
+
+/// What a header says of the numbers beside it.
+#[derive(Serialize, Deserialize)]
+struct Numbers {
+    /// [`digest`] of them; nothing in checkpoints from before this was kept.
+    #[serde(default, rename = "numbers")]
+    sha256: Option<String>,
 }
 
 /// Why a checkpoint could not be written or read.
@@ -141,12 +159,14 @@ const TRAINED: [&str; 2] = ["training.parameters", "training.statistics"];
 /// How the name of a file begins that is not written to its end yet.
 const UNFINISHED: &str = ".bagcert-unfinished-";
 
-/// Writes `bytes` to `path` so that a kill at any moment leaves the old file or the new one, never a part.
+/// Writes `bytes` to `path` so that a kill at any moment leaves the old file or the new one, never a part. Of a link the file
+/// that it names is replaced; a pipe or a device is written to as it is.
 ///
 /// # Errors
 /// The system's reason, for example a full disk; the old file is then untouched.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
-    let folder = path
+    let place = fs::canonicalize(path).unwrap_or_else(|_| path.into());
+    let folder = place
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
@@ -155,10 +175,14 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
             let reason = format!("there is no folder {}; make it first", folder.display());
             return Err(std::io::Error::new(std::io::ErrorKind::NotFound, reason));
         }
+        if fs::metadata(&place).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+            let mut device = fs::OpenOptions::new().write(true).open(&place)?;
+            return device.write_all(bytes).and_then(|()| device.flush());
+        }
         let mut file = readable_temporary(folder)?;
         file.write_all(bytes)?;
         file.as_file().sync_all()?;
-        file.persist(path)?;
+        file.persist(&place)?;
         fs::File::open(folder)?.sync_all()
     };
     write().map_err(|source| CheckpointError::File {
@@ -173,7 +197,7 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
 /// # Errors
 /// Where it cannot be read.
 pub fn sha256(path: &Path) -> Result<String, CheckpointError> {
-    let content = fs::read(path).map_err(|source| CheckpointError::File {
+    let content = regular::read(path).map_err(|source| CheckpointError::File {
         what: "read",
         path: path.into(),
         source,
@@ -257,11 +281,31 @@ pub fn save(
         })
         .collect();
     let views = views.map_err(|error: safetensors::SafeTensorError| format(error.to_string()))?;
-    let text = serde_json::to_string(header).map_err(|error| format(error.to_string()))?;
+    let sha256 = digest(views.iter().map(|(name, view)| (*name, view)));
+    let sealed = Sealed {
+        header,
+        tensors: Numbers {
+            sha256: Some(sha256),
+        },
+    };
+    let text = serde_json::to_string(&sealed).map_err(|error| format(error.to_string()))?;
+    // One entry: several would be written in any order, and the same run would not give the same file.
     let metadata = HashMap::from([(HEADER.to_string(), text)]);
     let data =
         safetensors::serialize(views, Some(metadata)).map_err(|error| format(error.to_string()))?;
     write_whole(path, &data)
+}
+
+/// SHA-256 of tensors, in the order of their names, in hexadecimal digits.
+fn digest<'t, 'd: 't>(tensors: impl Iterator<Item = (&'t str, &'t TensorView<'d>)>) -> String {
+    let mut tensors: Vec<_> = tensors.collect();
+    tensors.sort_by_key(|(name, _)| *name);
+    let mut sha256 = Sha256::new();
+    for (name, tensor) in tensors {
+        sha256.update(format!("{name} {:?}\n", tensor.shape()));
+        sha256.update(tensor.data());
+    }
+    format!("{:x}", sha256.finalize())
 }
 
 /// A new file in `folder` with the permissions of any other file, not of a secret.
@@ -292,7 +336,7 @@ impl Checkpoint {
     /// # Errors
     /// Where it cannot be read, or is no checkpoint of this program.
     pub fn read(path: &Path) -> Result<Self, CheckpointError> {
-        let data = fs::read(path).map_err(|source| CheckpointError::File {
+        let data = regular::read(path).map_err(|source| CheckpointError::File {
             what: "read",
             path: path.into(),
             source,
@@ -304,9 +348,16 @@ impl Checkpoint {
         let (_, metadata) =
             SafeTensors::read_metadata(&data).map_err(|error| format(error.to_string()))?;
         // Also checks that every tensor lies inside the file.
-        SafeTensors::deserialize(&data).map_err(|error| format(error.to_string()))?;
+        let tensors = SafeTensors::deserialize(&data).map_err(|error| format(error.to_string()))?;
         let text = metadata.metadata().as_ref().and_then(|map| map.get(HEADER));
         let text = text.ok_or_else(|| format(format!("it has no {HEADER:?} header")))?;
+        let views = tensors.tensors();
+        let found = || digest(views.iter().map(|(name, view)| (name.as_str(), view)));
+        let kept: Numbers =
+            serde_json::from_str(text).map_err(|error| format(error.to_string()))?;
+        if kept.sha256.is_some_and(|kept| kept != found()) {
+            return Err(format("its numbers are not those that were written".into()));
+        }
         let header: Header =
             serde_json::from_str(text).map_err(|error| format(error.to_string()))?;
         if header.version != 1 {
@@ -317,6 +368,19 @@ impl Checkpoint {
         }
         let network = header.network.check();
         network.map_err(|error| format(error.to_string()))?;
+        let normal = |(mean, deviation): &(f32, f32)| {
+            mean.is_finite() && deviation.is_finite() && *deviation > 0.0
+        };
+        if header.normalisation.len() != 3 || !header.normalisation.iter().all(normal) {
+            let reason = format!(
+                "its images are normalised by {:?}, not by mean and standard deviation of three channels",
+                header.normalisation
+            );
+            return Err(CheckpointError::Format {
+                path: path.into(),
+                reason,
+            });
+        }
         Ok(Self {
             header,
             path: path.into(),
@@ -418,6 +482,17 @@ impl Checkpoint {
                 .map_err(|_| format(format!("it has no tensor {name:?}")))?;
             if view.dtype() != Dtype::F32 {
                 return Err(format(format!("tensor {name:?} is not f32")));
+            }
+            let (values, _) = view.data().as_chunks();
+            let least = if name.ends_with(".variance") {
+                0.0
+            } else {
+                f32::MIN
+            };
+            let fits = |value: f32| value.is_finite() && value >= least;
+            let mut values = values.iter().map(|bytes| f32::from_le_bytes(*bytes));
+            if let Some(value) = values.find(|value| !fits(*value)) {
+                return Err(format(format!("tensor {name:?} has the number {value}")));
             }
             let shape: Vec<i64> = view.shape().iter().map(|&len| len as i64).collect();
             Ok(Tensor::from_data_size(view.data(), &shape, Kind::Float))

@@ -224,6 +224,8 @@ impl Folded {
             let shift = double(self.parameters.next(), "shift")?;
             let mean = double(self.statistics.next(), "mean")?;
             let variance = double(self.statistics.next(), "variance")?;
+            // An infinite one would leave weights of 0.
+            finite(floats(&variance)?, &c.name)?;
             let gain = gain / (variance + BATCH_NORM_EPSILON).sqrt();
             (weight * gain.view([-1, 1, 1, 1]), shift - mean * gain)
         } else {

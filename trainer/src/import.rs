@@ -6,7 +6,7 @@
 
 use std::{
     collections::HashMap,
-    fs, io,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -23,6 +23,7 @@ use crate::{
     config::{NetworkConfig, Scores},
     export::{ExportError, onnx_bytes},
     network::{Embedding, Layer, Network, Plan},
+    regular,
 };
 
 /// Why a file could not be taken back.
@@ -76,7 +77,7 @@ pub fn is_exported(path: &Path) -> bool {
 /// # Errors
 /// Where the file cannot be read or is anything but an export of this program.
 pub fn import(path: &Path, device: Device) -> Result<(Header, Network, Geometry), ImportError> {
-    let bytes = fs::read(path).map_err(|source| ImportError::Read {
+    let bytes = regular::read(path).map_err(|source| ImportError::Read {
         path: path.into(),
         source,
     })?;

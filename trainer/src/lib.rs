@@ -22,6 +22,7 @@ pub mod mean;
 pub mod network;
 pub mod optimiser;
 mod random;
+mod regular;
 pub mod results;
 pub mod run;
 mod table;

@@ -8,7 +8,7 @@ fn main() -> ExitCode {
     match cli::run() {
         Ok(status) => status,
         Err(error) => {
-            eprintln!("error: {}", told(&error));
+            cli::said::note(&format!("error: {}", told(&error)));
             ExitCode::FAILURE
         }
     }

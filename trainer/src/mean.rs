@@ -21,7 +21,7 @@ pub enum MeanError {
     #[error("a mean is of two files at least")]
     TooFew,
     /// A file's part in the mean is no share.
-    #[error("the weight of {} is {weight}; a finite number above 0 is wanted", path.display())]
+    #[error("the weight of {} is {weight:?}; a number from 1e-6 to 1e6 is wanted", path.display())]
     Weight {
         /// The file.
         path: PathBuf,
@@ -73,11 +73,11 @@ pub enum MeanError {
 /// weight, with batch normalisation folded in; the header is the first one's.
 ///
 /// # Errors
-/// Where there are fewer than two, a weight is not above 0, a file cannot be used, or they are of different layers or images.
+/// Where there are fewer than two, a weight is out of its range, a file cannot be used, or they are of different layers or images.
 pub fn mean_of_files(parts: &[(PathBuf, f64)]) -> Result<(Header, Network), MeanError> {
     if let Some((path, weight)) = parts
         .iter()
-        .find(|(_, weight)| !(weight.is_finite() && *weight > 0.0))
+        .find(|(_, weight)| !(1e-6..=1e6).contains(weight))
     {
         let (path, weight) = (path.clone(), *weight);
         return Err(MeanError::Weight { path, weight });

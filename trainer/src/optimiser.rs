@@ -79,7 +79,8 @@ impl Adam {
 
 /// `gradient`, scaled down where its norm is above `largest`. Nothing is read back from the device.
 pub fn clip_norm(gradient: &Tensor, largest: f64) -> Tensor {
-    let norm = gradient.square().sum(Kind::Float).sqrt();
+    // In f32 the square of a number above 1e19 is infinite, and the step would be none.
+    let norm = gradient.norm_scalaropt_dtype(2, Kind::Double);
     // A norm of 0 gives infinity, and a scale of 1.
     gradient * (norm.reciprocal() * largest).clamp_max(1.0)
 }
@@ -120,6 +121,13 @@ mod tests {
             Vec::<f32>::try_from(clip_norm(&zero, 0.5)).unwrap(),
             [0.0, 0.0]
         );
+        for (found, expected) in Vec::<f32>::try_from(clip_norm(&(&gradient * 1e30), 0.5))
+            .unwrap()
+            .iter()
+            .zip([0.3f32, -0.4])
+        {
+            assert!((found - expected).abs() < 1e-6, "{found} is not {expected}");
+        }
         // What is no number stays none, so that the run stops.
         let broken = clip_norm(&Tensor::from_slice(&[f32::NAN, 1.0]), 0.5);
         assert!(

@@ -321,6 +321,31 @@ fn a_broken_certificate_is_told_before_what_ended_the_attack() {
     }
 }
 
+/// And where the figures cannot be printed.
+#[test]
+fn a_broken_certificate_is_told_where_nothing_can_be_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (checkpoint, broken) = (trained::checkpoint(), folder.path().join("broken"));
+    let mut attack = common::command(&[
+        "attack",
+        "--checkpoint",
+        text(&checkpoint),
+        "--data",
+        text(TRAINED.path()),
+        "--broken",
+        text(&broken),
+    ]);
+    attack.args(["--patch", "20x20", "--certify-patch", "1x1"]);
+    attack.args(["--limit", "60", "--steps", "10", "--step-size", "0.1"]);
+    let full = fs::OpenOptions::new().write(true).open("/dev/full");
+    let result = attack.stdout(full.unwrap()).output().unwrap();
+    let errors = String::from_utf8_lossy(&result.stderr);
+    assert_eq!(result.status.code(), Some(5), "{errors}");
+    for part in ["must never happen", "the standard output"] {
+        assert!(errors.contains(part), "{part:?} is not in {errors}");
+    }
+}
+
 /// An attack that cannot be made leaves no journal, which would stand in the way of one that can.
 #[test]
 fn what_cannot_be_attacked_leaves_no_journal() {

@@ -246,6 +246,31 @@ fn values_out_of_range_and_keys_without_effect_are_named() {
             "weight_decay = nan",
             &["training.weight_decay", "NaN"],
         ),
+        (
+            "training",
+            "clip_norm = 1e-320",
+            &["training.clip_norm", "1e-320"],
+        ),
+        (
+            "data",
+            "normalisation = [[0.5, 1e-20], [0.5, 0.2], [0.5, 0.2]]",
+            &["data.normalisation", "[0.5, 1e-20]"],
+        ),
+        (
+            "data",
+            "normalisation = [[1e20, 0.2], [0.5, 0.2], [0.5, 0.2]]",
+            &["data.normalisation", "[1e20, 0.2]"],
+        ),
+        (
+            "loss",
+            "margin_kind = \"worst-pair\"",
+            &["loss.margin_kind = \"worst-pair\""],
+        ),
+        (
+            "training",
+            "initial = \"\"",
+            &["initial", "an empty path names no file"],
+        ),
         ("training", "ema = 1.0", &["training.ema", "0.999"]),
         (
             "training",

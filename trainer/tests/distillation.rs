@@ -59,12 +59,15 @@ fn answers(data: &Path, name: &str) -> Tensor {
     mean_scores(&logits.ge(0.0).to_kind(Kind::Float)).argmax(1, false)
 }
 
-/// The made-up data set with every label replaced by one.
-fn unlabel(data: &Path) {
+/// The made-up data set with every label replaced by one of these, in turn.
+fn unlabel(data: &Path, labels: &[u8]) {
     for index in 1..=5 {
         let path = data.join(format!("data_batch_{index}.bin"));
         let mut bytes = fs::read(&path).unwrap();
-        bytes.iter_mut().step_by(3073).for_each(|label| *label = 3);
+        let places = bytes.iter_mut().step_by(3073);
+        places
+            .zip(labels.iter().cycle())
+            .for_each(|(place, label)| *place = *label);
         fs::write(&path, bytes).unwrap();
     }
 }
@@ -86,7 +89,8 @@ fn a_student_learns_what_the_teacher_says_and_no_label() {
     let known = share(&taught, &labels);
     assert!(known > 0.3, "the teacher knows {known}");
 
-    unlabel(data);
+    // No label is looked at: here not even two classes are there.
+    unlabel(data, &[3]);
     let teacher = data.join("teacher").join(run::CHECKPOINT);
     for kind in ["mean-scores", "score-maps"] {
         let table = taught_by(&[&teacher], kind, 1.0);
@@ -96,7 +100,10 @@ fn a_student_learns_what_the_teacher_says_and_no_label() {
         } else {
             ""
         };
-        train(data, kind, &[("network", network), ("", &table)]).unwrap();
+        // Score maps take longer, and after 12 epochs processors that round otherwise have very different networks.
+        let epochs = if kind == "mean-scores" { 12 } else { 36 };
+        let config = write_config_with(data, epochs, &[("network", network), ("", &table)]);
+        train_in(data, kind, &config).unwrap();
         let same = share(&answers(data, kind), &taught);
         eprintln!("{kind}: {same} of the teacher's answers; the teacher knows {known}");
         assert!(same > 0.3, "{kind}: {same}");
@@ -112,10 +119,17 @@ fn a_student_learns_what_the_teacher_says_and_no_label() {
         let expected = 2.0 * (3.0 * work(kind) + work("teacher"));
         assert!((found / expected - 1.0).abs() < 1e-9, "{kind}: {found}");
     }
-    // Without the teacher, these labels teach the one class they name.
+    // Without the teacher nothing can be learnt of them, and of two no more than those.
+    let refused = train(data, "alone", &[]).unwrap_err();
+    assert!(
+        refused.contains("all images are of the class \"cat\""),
+        "{refused}"
+    );
+    unlabel(data, &[3, 5, 5]);
     train(data, "alone", &[]).unwrap();
     let alone = answers(data, "alone");
-    assert!(share(&alone, &alone.full_like(3)) > 0.9);
+    let known = [3, 5].map(|class| share(&alone, &alone.full_like(class)));
+    assert!(known.iter().sum::<f64>() > 0.9, "{known:?}");
 }
 
 /// An exported model teaches what its checkpoint does, but for the folding of its normalisation; several teach the
@@ -169,7 +183,7 @@ fn exported_models_teach_and_several_do() {
     // Anything else with that ending is named, wherever it stands.
     fs::write(&model, b"no model").unwrap();
     let error = taught("four", 2, &[&teacher, &model]).unwrap_err();
-    for part in ["the teacher", "teacher.onnx"] {
+    for part in ["distillation.teacher", "teacher.onnx"] {
         assert!(error.contains(part), "{part} is not in: {error}");
     }
 }

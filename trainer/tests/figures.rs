@@ -151,6 +151,36 @@ fn scores_are_compared_epoch_by_epoch() {
         assert!(errors.contains(part), "{errors}");
     }
 
+    // An empty picture would look like a result.
+    let begun = folder.path().join("begun.jsonl");
+    let journal = TRAINED.path().join("figure.jsonl");
+    let network = common::trained::checkpoint();
+    let (attacked, _, errors) = common::trained::attack(
+        ["--checkpoint", text(&network)],
+        &["--limit", "1", "--output", text(&journal)],
+    );
+    assert_eq!(attacked, Some(0), "{errors}");
+    let lines = fs::read_to_string(&journal).unwrap();
+    fs::write(&begun, format!("{}\n", lines.lines().next().unwrap())).unwrap();
+    let unmeasured = folder.path().join("unmeasured");
+    fs::create_dir(&unmeasured).unwrap();
+    fs::copy(softmax.join("config.toml"), unmeasured.join("config.toml")).unwrap();
+    fs::write(unmeasured.join("log.jsonl"), "{\"epoch\": 1}\n").unwrap();
+    for (given, said) in [
+        (
+            ["scores", "--run", text(&unmeasured)],
+            "holds no epoch that was validated",
+        ),
+        (
+            ["attacked", "--journal", text(&begun)],
+            "holds no attacked image",
+        ),
+    ] {
+        let (status, errors) = figure(&given, folder.path());
+        assert_eq!(status, Some(1));
+        assert!(errors.contains(said), "{errors}");
+    }
+
     // What the other figure is about is not passed over.
     for (given, said) in [
         (

@@ -161,14 +161,22 @@ fn what_is_no_mean_is_refused_and_leaves_every_file_as_it_was() {
                 "--of", first, "--of", second, "--weight", "1", "--weight", "-1", "--output",
                 output,
             ],
-            "above 0",
+            "from 1e-6 to 1e6",
         ),
         (
             &[
                 "--of", first, "--of", second, "--weight", "1", "--weight", "inf", "--output",
                 output,
             ],
-            "above 0",
+            "from 1e-6 to 1e6",
+        ),
+        // Their sum is no number, and each share 0.
+        (
+            &[
+                "--of", first, "--of", second, "--weight", "1e308", "--weight", "1e308",
+                "--output", output,
+            ],
+            "from 1e-6 to 1e6",
         ),
         (
             &["--of", first, "--of", second, "--output", second],

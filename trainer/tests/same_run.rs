@@ -104,11 +104,20 @@ fn a_run_on_a_folder_is_not_resumed_on_another() {
     begun.refused(&["\"cedar\" is gone", "\"acacia\" is new"]);
     rename(&data, "acacia", "cedar");
     // Added and removed.
-    let elm = data.join("train/elm");
-    fs::create_dir(&elm).unwrap();
-    fs::copy(data.join("train/ash/000.png"), elm.join("0.png")).unwrap();
+    let elms = ["train", "val"].map(|part| data.join(part).join("elm"));
+    for elm in &elms {
+        fs::create_dir(elm).unwrap();
+        fs::copy(data.join("train/ash/000.png"), elm.join("0.png")).unwrap();
+    }
     begun.refused(&["the class \"elm\" is new"]);
-    fs::remove_dir_all(&elm).unwrap();
+    // What is measured would say nothing of it.
+    fs::remove_dir_all(&elms[1]).unwrap();
+    let said = begun.train(&["--resume"]).expect("it went on");
+    assert!(
+        said.contains("the class \"elm\" of train has no folder here"),
+        "{said}"
+    );
+    fs::remove_dir_all(&elms[0]).unwrap();
     let aside = folder.path().join("aside");
     for part in ["train", "val"] {
         fs::create_dir_all(aside.join(part)).unwrap();
@@ -269,14 +278,14 @@ fn a_run_on_records_is_not_resumed_on_others() {
     fs::write(data.join("train.bin.xz"), packer.finish().unwrap()).unwrap();
     begun.goes_on();
 
-    // Another number of classes is another configuration, and where that is lost the checkpoint tells.
+    // Another number of classes is another configuration, and where that was exchanged the checkpoint tells.
     let wider = fs::read_to_string(&begun.config)
         .unwrap()
         .replace("labels = 10", "labels = 11");
     fs::write(&begun.config, wider).unwrap();
     let said = begun.train(&["--resume"]).unwrap();
     assert!(said.contains("data.labels was 10 and is 11 now"), "{said}");
-    fs::remove_file(begun.output.join("config.toml")).unwrap();
+    fs::copy(&begun.config, begun.output.join("config.toml")).unwrap();
     begun.refused(&["the class \"10\" is new"]);
 }
 

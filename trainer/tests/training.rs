@@ -299,3 +299,39 @@ fn a_grey_square_larger_than_the_images_is_refused_before_anything_is_written() 
     }
     assert!(!output.join("config.toml").exists());
 }
+
+/// oneDNN writes beyond its memory in the gradient of a strided 1x1 convolution of few channels, which ends a process without
+/// a word, or never.
+#[test]
+fn networks_of_few_channels_are_trained() {
+    let folder = tempfile::tempdir().unwrap();
+    write_dataset(folder.path(), 20);
+    for (at, layers) in [
+        "stem_kernel = 1\nstem_stride = 2\nkernels = [3, 1]",
+        "stem_kernel = 1\nstem_stride = 4\nkernels = [1]",
+        "width = 3\nkernels = [3, 1]\nstrides = [2, 1]",
+        "width = 7\nkernels = [3, 1]\nstrides = [4, 1]\npaths = 1",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let config = folder.path().join("few.toml");
+        let width = if layers.contains("width") {
+            ""
+        } else {
+            "width = 8\n"
+        };
+        let tables = format!(
+            "seed = 7\n[data]\nvalidation = 20\n[network]\n{width}{layers}\n[loss]\nmargin = 0.5\n[training]\nepochs = 2\n\
+             batch = 16\nlearning_rate = 0.01\n"
+        );
+        std::fs::write(&config, tables).unwrap();
+        let output = folder.path().join(at.to_string());
+        let (result, errors) = common::train(&config, folder.path(), &output, &[]);
+        assert!(
+            result.status.success(),
+            "{layers}: {:?} {errors}",
+            result.status
+        );
+    }
+}

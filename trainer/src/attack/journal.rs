@@ -1,7 +1,7 @@
 //! A file with a line per attacked image, so that a long attack can be stopped and resumed.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{File, OpenOptions},
     io::{self, Read, Write},
     path::{Path, PathBuf},
 };
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::Record;
-use crate::{data::Fingerprint, lock};
+use crate::{data::Fingerprint, lock, regular};
 
 /// What a journal's results depend on; its first line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -159,6 +159,7 @@ impl Journal {
                 source,
             }
         };
+        regular::expect(path).map_err(failed("use"))?;
         let opened = OpenOptions::new()
             .create(resume)
             .create_new(!resume)
@@ -207,7 +208,7 @@ impl Journal {
     /// # Errors
     /// Where it cannot be read, is empty, or has a line that is no record.
     pub fn read(path: &Path) -> Result<(Settings, Vec<Record>), JournalError> {
-        let text = fs::read_to_string(path).map_err(|source| JournalError::File {
+        let text = regular::read_text(path).map_err(|source| JournalError::File {
             what: "read",
             path: path.into(),
             source,
@@ -271,6 +272,8 @@ fn parse(path: &Path, text: &str) -> Result<(Option<Settings>, Vec<Record>, usiz
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests {
     use super::*;
+    use std::fs;
+
     use crate::data::PartPrint;
 
     fn classes() -> Vec<String> {

@@ -17,7 +17,12 @@ use clap::{Args, builder::RangedU64ValueParser};
 
 use broken::Broken;
 
-use super::{DeviceName, bar, images::ImagesArgs, network::NetworkArgs};
+use super::{
+    DeviceName, bar,
+    images::ImagesArgs,
+    network::NetworkArgs,
+    said::{note, results},
+};
 
 /// Exit status where a certificate was broken.
 pub(super) const BROKEN: u8 = 5;
@@ -108,9 +113,9 @@ pub(super) fn attack(args: &AttackArgs) -> Result<Certificates> {
     let votes = header.scores.expect_votes();
     votes.with_context(|| format!("{} cannot be attacked", args.network.path().display()))?;
     if header.scores == Scores::Sigmoid {
-        eprintln!(
+        note(
             "note: this network was trained on sigmoid scores; it is attacked and certified as votes, a logit of 0 or more \
-             being one"
+             being one",
         );
     }
     let data = args.data.open(&header)?;
@@ -180,10 +185,10 @@ pub(super) fn attack(args: &AttackArgs) -> Result<Certificates> {
     }
     again.finish_and_clear();
     if others > 0 {
-        eprintln!(
+        note(&format!(
             "note: attacked once more, {others} images came out otherwise than in the journal (libtorch rounds by batch and \
              device); pictures and patches are of the second attack, counts of the first"
-        );
+        ));
     }
     for indices in open.chunks(usize::from(args.batch)) {
         if stopped.is_err() || enough(&summary) {
@@ -215,21 +220,21 @@ pub(super) fn attack(args: &AttackArgs) -> Result<Certificates> {
     if summary.broken.is_empty() {
         stopped?;
         pictures.write(&scene)?;
-        print(&summary, &header, args, &attack);
+        results(&told(&summary, &header, args, &attack))?;
     } else {
         let written = stopped.and_then(|()| pictures.write(&scene));
-        print(&summary, &header, args, &attack);
+        let printed = results(&told(&summary, &header, args, &attack));
         let saved = match &broken.failed {
             None => format!("saved in {}", args.broken.display()),
             Some(error) => format!("not all of them could be saved: {error:#}"),
         };
-        eprintln!(
+        note(&format!(
             "error: {} certificates were broken, which must never happen: test images {:?}; {saved}",
             summary.broken.len(),
             summary.broken,
-        );
-        if let Err(error) = written {
-            eprintln!("error: {error:#}");
+        ));
+        for error in [written, printed].into_iter().filter_map(Result::err) {
+            note(&format!("error: {error:#}"));
         }
         return Ok(Certificates::Broken);
     }
@@ -293,28 +298,38 @@ fn named(condition: Condition) -> String {
     }
 }
 
-fn print(summary: &Summary, header: &Header, args: &AttackArgs, attack: &Attack) {
-    println!(
+/// The results in lines.
+fn told(summary: &Summary, header: &Header, args: &AttackArgs, attack: &Attack) -> String {
+    let mut lines = vec![format!(
         "{} test images of {}, patch {}, {} steps of {}",
         summary.images, header.dataset, attack.patch, args.steps, args.step_size
-    );
-    let line = |name: &str, count: usize, more: &str| {
-        println!("{name} {:.2} % ({count}){more}", summary.percent(count));
-    };
-    line("clean accuracy    ", summary.right, "");
-    line("attacked accuracy ", summary.held, "");
+    )];
     let condition = format!(", {} at {}", named(attack.condition), attack.certified);
-    line("certified accuracy", summary.certified_right, &condition);
-    println!(
+    for (name, count, more) in [
+        ("clean accuracy    ", summary.right, ""),
+        ("attacked accuracy ", summary.held, ""),
+        (
+            "certified accuracy",
+            summary.certified_right,
+            condition.as_str(),
+        ),
+    ] {
+        lines.push(format!(
+            "{name} {:.2} % ({count}){more}",
+            summary.percent(count)
+        ));
+    }
+    lines.push(format!(
         "certified images attacked: {} ({} of them classified wrongly); certificates broken: {}",
         summary.certified_attacked,
         summary.certified_wrong,
         summary.broken.len()
-    );
+    ));
     if summary.outside_changed > 0 {
-        println!(
+        lines.push(format!(
             "votes outside the affected region changed in {} images: rounding of libtorch",
             summary.outside_changed
-        );
+        ));
     }
+    lines.join("\n") + "\n"
 }

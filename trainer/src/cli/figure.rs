@@ -7,6 +7,8 @@ use bagcert_certifier::PatchSize;
 use bagcert_trainer::{checkpoint::write_whole, results};
 use clap::{Args, ValueEnum};
 
+use super::said::note;
+
 #[derive(Args)]
 pub(super) struct FigureArgs {
     /// What to draw.
@@ -62,7 +64,7 @@ pub(super) fn figure(args: &FigureArgs) -> Result<()> {
     for (ending, text) in [("csv", &drawing.csv), ("svg", &drawing.svg)] {
         let path = args.output.join(format!("{name}.{ending}"));
         write_whole(&path, text.as_bytes())?;
-        eprintln!("written: {}", path.display());
+        note(&format!("written: {}", path.display()));
     }
     Ok(())
 }

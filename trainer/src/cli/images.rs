@@ -65,10 +65,18 @@ impl ImagesArgs {
             bail!("--data {}: there is no such folder", self.data.display());
         }
         let facts = data::facts(&config, &self.data)?;
-        if facts.classes != header.classes || facts.size != header.image_size {
+        let alike = facts.classes.len() == header.classes.len() && facts.size == header.image_size;
+        if let Some(difference) =
+            data::other_classes(&header.classes, &facts.classes).filter(|_| alike)
+        {
             bail!(
-                "{} {} {} classes in images of {} pixels, the network is for {} classes in {}, or their names \
-                 differ; --config says what the images are",
+                "{} holds other classes than the network is for: {difference}; --config says what the images are",
+                self.data.display()
+            );
+        }
+        if !alike {
+            bail!(
+                "{} {} {} classes in images of {} pixels, the network is for {} classes in {}; --config says what the images are",
                 self.data.display(),
                 match (&self.config, config.kind) {
                     (None, DataKind::Cifar10) => "was taken for CIFAR-10, which has",

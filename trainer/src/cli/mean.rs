@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use bagcert_trainer::{export::export, import::is_exported, mean::mean_of_files};
 use clap::Args;
 
-use super::same_file;
+use super::{said::note, same_file};
 
 #[derive(Args)]
 pub(super) struct MeanArgs {
@@ -48,12 +48,16 @@ pub(super) fn mean(args: &MeanArgs) -> Result<()> {
     export(&args.output, &header, &network)?;
     let all: f64 = parts.iter().map(|(_, weight)| weight).sum();
     for (path, weight) in &parts {
-        eprintln!("{:6.2} % of {}", 100.0 * weight / all, path.display());
+        note(&format!(
+            "{:6.2} % of {}",
+            100.0 * weight / all,
+            path.display()
+        ));
     }
-    eprintln!(
+    note(&format!(
         "{} parameters written to {}",
         network.plan.parameter_count(),
         args.output.display()
-    );
+    ));
     Ok(())
 }

@@ -14,7 +14,7 @@ use bagcert_trainer::{
 use clap::{Args, ValueEnum};
 use tch::Kind;
 
-use super::{DeviceName, bar, images::ImagesArgs, network::NetworkArgs};
+use super::{DeviceName, bar, images::ImagesArgs, network::NetworkArgs, said::results};
 
 #[derive(Args)]
 pub(super) struct EvalArgs {
@@ -89,15 +89,15 @@ pub(super) fn eval(args: &EvalArgs) -> Result<()> {
         &mut |done| bar.set_position(done as u64),
     )?;
     bar.finish_and_clear();
-    print_accuracy(&header, part, &accuracy);
-    println!(
-        "{:.2} s: {:.2} s for the images, {:.2} s waiting for the network, {:.2} s certifying",
+    let mut lines = told(&header, part, &accuracy);
+    lines.push(format!(
+        "{:.2} s: {:.2} s for the images, {:.2} s waiting for the network, {:.2} s certifying\n",
         begun.elapsed().as_secs_f64(),
         times.images.as_secs_f64(),
         times.network.as_secs_f64(),
         times.certifier.as_secs_f64()
-    );
-    Ok(())
+    ));
+    results(&lines.join("\n"))
 }
 
 /// The first images of others.
@@ -120,36 +120,40 @@ impl Images for First {
     }
 }
 
-fn print_accuracy(header: &Header, part: &str, accuracy: &Accuracy) {
+/// The figures in lines.
+fn told(header: &Header, part: &str, accuracy: &Accuracy) -> Vec<String> {
     // How long it was trained an exported model does not say.
     let epochs = match header.epoch {
         0 => String::new(),
         epochs => format!(", after {epochs} epochs"),
     };
-    println!(
+    let mut lines = vec![format!(
         "{} {part} images of {}{epochs}",
         accuracy.images, header.dataset
-    );
+    )];
     if let Some(sha256) = &header.initial {
-        println!("the run began with the weights of SHA-256 {sha256}");
+        lines.push(format!(
+            "the run began with the weights of SHA-256 {sha256}"
+        ));
     }
-    println!("clean accuracy {:.2} %", 100.0 * accuracy.clean);
+    lines.push(format!("clean accuracy {:.2} %", 100.0 * accuracy.clean));
     for patch in &accuracy.patches {
         let [width, height] = patch.patch;
-        println!(
+        lines.push(format!(
             "{width}x{height}: certified and right {:.2} % (Condition 3.2), {:.2} % (Condition 3.3); certified and wrong {:.2} %",
             100.0 * patch.certified,
             100.0 * patch.certified_33,
             100.0 * patch.certified_wrong
-        );
+        ));
         let Some(masked) = &patch.double_mask else {
             continue;
         };
-        println!(
+        lines.push(format!(
             "{width}x{height}, double masking: clean {:.2} %, certified and right {:.2} %, certified and wrong {:.2} %",
             100.0 * masked.clean,
             100.0 * masked.certified,
             100.0 * masked.certified_wrong
-        );
+        ));
     }
+    lines
 }

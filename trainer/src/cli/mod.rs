@@ -1,12 +1,14 @@
 //! The arguments of `bagcert-train`.
 
 mod attack;
+mod check;
 mod figure;
 mod images;
 mod mean;
 mod measure;
 mod network;
 mod panics;
+pub(crate) mod said;
 mod train;
 
 use std::{
@@ -20,6 +22,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use attack::{AttackArgs, Certificates};
+use check::CheckArgs;
 use figure::FigureArgs;
 use mean::MeanArgs;
 use measure::EvalArgs;
@@ -35,6 +38,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Check configurations, and say what networks they describe.
+    Check(CheckArgs),
     /// Train by a TOML configuration.
     Train(TrainArgs),
     /// Write a checkpoint's network as ONNX, or without the rest of the run.
@@ -86,7 +91,7 @@ impl Command {
                  and training.initial begins a new run with it; with more memory, --resume goes on"
             }
             Self::Eval(_) | Self::Attack(_) => "Where memory is short, a smaller --batch may help",
-            Self::Export(_) | Self::Mean(_) | Self::Figure(_) => {
+            Self::Check(_) | Self::Export(_) | Self::Mean(_) | Self::Figure(_) => {
                 "Where memory is short, more of it may help"
             }
         }
@@ -101,6 +106,7 @@ pub(crate) fn run() -> Result<ExitCode> {
 
 fn execute(command: Command) -> Result<ExitCode> {
     match command {
+        Command::Check(args) => check::check(&args)?,
         Command::Train(args) => train::train(&args)?,
         Command::Export(args) => {
             if same_file(&args.output, &args.checkpoint) {
@@ -116,11 +122,11 @@ fn execute(command: Command) -> Result<ExitCode> {
             } else {
                 export(&args.output, &header, &network)?;
             }
-            eprintln!(
+            said::note(&format!(
                 "{} parameters written to {}",
                 network.plan.parameter_count(),
                 args.output.display()
-            );
+            ));
         }
         Command::Mean(args) => mean::mean(&args)?,
         Command::Eval(args) => measure::eval(&args)?,

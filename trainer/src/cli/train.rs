@@ -10,7 +10,7 @@ use bagcert_trainer::{
 use clap::{Args, builder::RangedU64ValueParser};
 use indicatif::ProgressBar;
 
-use super::{DeviceName, bar};
+use super::{DeviceName, bar, said::note};
 
 #[derive(Args)]
 pub(super) struct TrainArgs {
@@ -69,7 +69,10 @@ pub(super) fn train(args: &TrainArgs) -> Result<()> {
         &mut progress,
     )?;
     progress.bar.finish_and_clear();
-    eprintln!("done: {}", args.output.join(run::CHECKPOINT).display());
+    note(&format!(
+        "done: {}",
+        args.output.join(run::CHECKPOINT).display()
+    ));
     Ok(())
 }
 
@@ -110,17 +113,17 @@ impl Observer for Progress {
     fn begins(&mut self, outset: &Outset<'_>) {
         let Outset { plan, geometry, .. } = outset;
         let (field, cells) = (geometry.x.receptive_field(), geometry.x.outputs());
-        eprintln!(
+        note(&format!(
             "{}: {} images to train on, {} to choose by; {} steps an epoch",
             outset.dataset, outset.images, outset.validation, outset.steps
-        );
-        eprintln!(
+        ));
+        note(&format!(
             "network: {} parameters, receptive field {field}x{field}, {cells}x{cells} cells, {:.1} M multiply-adds a frame",
             plan.parameter_count(),
             plan.multiply_adds() as f64 / 1e6
-        );
+        ));
         if outset.epoch > 0 {
-            eprintln!("going on after epoch {}", outset.epoch);
+            note(&format!("going on after epoch {}", outset.epoch));
         }
         self.begun = (Instant::now(), outset.epoch);
     }
@@ -175,6 +178,6 @@ impl Observer for Progress {
             log.gflops,
             self.left(log.epoch)
         );
-        self.bar.suspend(|| eprintln!("{line}"));
+        self.bar.suspend(|| note(&line));
     }
 }

@@ -149,13 +149,13 @@ impl DataConfig {
         require(
             channels.is_none_or(|channels| {
                 let valid = |(mean, deviation): &(f32, f32)| {
-                    mean.is_finite() && *deviation > 0.0 && deviation.is_finite()
+                    (-10.0..=10.0).contains(mean) && (1e-3..=1e3).contains(deviation)
                 };
                 channels.len() == 3 && channels.iter().all(valid)
             }),
             "data.normalisation",
-            format!("{channels:?}"),
-            "it must list mean and standard deviation (above 0) of three channels",
+            written(channels),
+            "it must list mean and standard deviation of three channels whose values lie in [0, 1], for example [[0.5, 0.2], [0.5, 0.2], [0.5, 0.2]]",
         )
     }
 
@@ -188,4 +188,13 @@ impl DataConfig {
             "there is no padding with data.crop_padding = 0; leave it out",
         )
     }
+}
+
+/// As it stands in a configuration.
+fn written(channels: Option<&Vec<(f32, f32)>>) -> String {
+    let each = channels.into_iter().flatten();
+    let pairs: Vec<String> = each
+        .map(|(mean, deviation)| format!("[{mean:?}, {deviation:?}]"))
+        .collect();
+    format!("[{}]", pairs.join(", "))
 }

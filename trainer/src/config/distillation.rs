@@ -49,10 +49,10 @@ impl DistillationConfig {
             "it must name at least one teacher; leave the table out to train without",
         )?;
         require(
-            self.weight > 0.0 && self.weight <= 1.0,
+            (1e-6..=1.0).contains(&self.weight),
             "distillation.weight",
             self.weight,
-            "it must lie in (0, 1]",
+            "it must be from 1e-6 to 1",
         )?;
         require(
             self.epochs != Some(0),

@@ -66,6 +66,17 @@ pub enum MarginKind {
     WorstPair,
 }
 
+impl MarginKind {
+    /// As it stands in a configuration.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Paper => "\"paper\"",
+            Self::WorstWindow => "\"worst-window\"",
+            Self::WorstPair => "\"worst-pair\"",
+        }
+    }
+}
+
 /// Shapes of patches drawn at random.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -172,10 +183,10 @@ impl LossConfig {
             "the margin M lies in (0, 1]",
         )?;
         require(
-            self.one_hot.is_finite() && self.one_hot >= 0.0,
+            (0.0..=1000.0).contains(&self.one_hot),
             "loss.one_hot",
             self.one_hot,
-            "it must be 0 or more",
+            "it must be from 0 to 1000",
         )?;
         within("loss.temperature", self.temperature, 0.01..=1000.0)?;
         require(
@@ -229,7 +240,7 @@ impl LossConfig {
             require(
                 sizes > 0,
                 "loss.margin_kind",
-                format!("{kind:?}"),
+                kind.name(),
                 "it needs loss.patches, for example [\"5x5\"], or loss.patch_areas that hold a patch",
             )?;
         }

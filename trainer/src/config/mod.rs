@@ -119,9 +119,17 @@ fn require(
     }
     Err(ConfigError::Value {
         key,
-        value: value.to_string(),
+        value: shortened(value.to_string()),
         reason: reason.into(),
     })
+}
+
+/// A number with hundreds of digits by its exponent; other text as it is.
+fn shortened(value: String) -> String {
+    match value.parse::<f64>() {
+        Ok(number) if value.len() > 24 => format!("{number:e}"),
+        _ => value,
+    }
 }
 
 /// An error that names `key` and `range` unless `value` lies in it.

@@ -127,10 +127,10 @@ impl TrainingConfig {
             "it must be from 2 to 65536 (batch normalisation needs two)",
         )?;
         require(
-            self.learning_rate > 0.0 && self.learning_rate <= 1.0,
+            (1e-12..=1.0).contains(&self.learning_rate),
             "training.learning_rate",
             self.learning_rate,
-            "it must lie in (0, 1]",
+            "it must be from 1e-12 to 1",
         )?;
         require(
             (0.0..=self.epochs as f64).contains(&self.warmup_epochs),
@@ -162,10 +162,10 @@ impl TrainingConfig {
         let positive = |value: f64| value.is_finite() && value > 0.0;
         let norm = self.clip_norm.unwrap_or(1.0);
         require(
-            positive(norm),
+            norm.is_finite() && norm >= 1e-6,
             "training.clip_norm",
             norm,
-            "it must be above 0",
+            "it must be a number of 1e-6 or more, where a step can still change the weights",
         )?;
         let decay = self.weight_decay.unwrap_or(1.0);
         require(

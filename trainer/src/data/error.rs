@@ -22,6 +22,14 @@ pub enum DataError {
         /// What is wrong.
         reason: String,
     },
+    /// Nothing can be learnt from them, or what is measured on them means nothing.
+    #[error("{}: {reason}", path.display())]
+    Unfit {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
     /// The threads that decode could not be started, or ended before their work.
     #[error("images cannot be decoded in the background: {0}")]
     Threads(String),

@@ -83,7 +83,7 @@ impl Counted {
 }
 
 /// What became of the classes since `then`, in words; nothing where they are the same.
-pub(crate) fn other_classes(then: &[String], now: &[String]) -> Option<String> {
+pub fn other_classes(then: &[String], now: &[String]) -> Option<String> {
     if then == now {
         return None;
     }
@@ -146,6 +146,42 @@ impl Fingerprint {
     }
 }
 
+impl Fingerprint {
+    /// Two parts that hold the same images.
+    pub(super) fn twice(&self) -> Option<[&str; 2]> {
+        for (at, part) in self.parts.iter().enumerate() {
+            let same = |other: &&PartPrint| other.sha256 == part.sha256;
+            if let Some(first) = self.parts.iter().take(at).find(same) {
+                return Some([&first.name, &part.name]);
+            }
+        }
+        None
+    }
+
+    /// The class that all images are of; nothing where they are of several.
+    pub(crate) fn only_class<'c>(&self, classes: &'c [String]) -> Option<&'c str> {
+        let count = |class: usize| -> u64 {
+            let each = self.parts.iter();
+            each.filter_map(|part| part.images.get(class)).sum()
+        };
+        let mut seen = (0..classes.len()).filter(|class| count(*class) > 0);
+        match (seen.next(), seen.next()) {
+            (Some(only), None) => classes.get(only).map(String::as_str),
+            _ => None,
+        }
+    }
+
+    /// The first of `classes` that the last part lacks and another has.
+    pub(super) fn missing_at_the_end(&self, classes: &[String]) -> Option<String> {
+        let (last, others) = self.parts.split_last()?;
+        let has = |part: &PartPrint, class: usize| part.images.get(class).is_some_and(|n| *n > 0);
+        let lacks =
+            |class: &usize| !has(last, *class) && others.iter().any(|other| has(other, *class));
+        let class = (0..classes.len()).find(lacks)?;
+        classes.get(class).cloned()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,6 +209,34 @@ mod tests {
             "the classes are in another order: \"cedar\" stands where \"birch\" stood"
         );
         assert!(said(&["ash", "birch", "cedar", "ash"]).contains("3 classes, now 4"));
+    }
+
+    #[test]
+    fn images_of_one_class_and_images_there_twice_are_known() {
+        let classes = names(&["ash", "birch"]);
+        let print = |parts: &[([u64; 2], &str)]| Fingerprint {
+            parts: (1..)
+                .zip(parts)
+                .map(|(at, (images, sha256))| PartPrint {
+                    name: format!("part{at}"),
+                    images: images.to_vec(),
+                    sha256: (*sha256).into(),
+                })
+                .collect(),
+        };
+        let several = print(&[([3, 0], "a"), ([0, 1], "b")]);
+        assert_eq!(several.only_class(&classes), None);
+        assert_eq!(several.twice(), None);
+        let one = print(&[([3, 0], "a"), ([1, 0], "b")]);
+        assert_eq!(one.only_class(&classes), Some("ash"));
+        let twice = print(&[([3, 1], "a"), ([3, 1], "b"), ([3, 1], "a")]);
+        assert_eq!(twice.twice(), Some(["part1", "part3"]));
+        let lacking = |parts: &[([u64; 2], &str)]| print(parts).missing_at_the_end(&classes);
+        assert_eq!(lacking(&[([3, 2], "a"), ([1, 1], "b")]), None);
+        assert_eq!(
+            lacking(&[([3, 2], "a"), ([1, 0], "b")]),
+            Some("birch".into())
+        );
     }
 
     #[test]

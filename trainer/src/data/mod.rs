@@ -14,10 +14,10 @@ pub use augment::Augmentation;
 pub use bagcert_images::{CLASS_NAMES, FileError, FolderError, Part, Sizes};
 pub use batches::{Batches, Source};
 pub use error::DataError;
-pub(crate) use fingerprint::other_classes;
+pub use fingerprint::other_classes;
 pub use fingerprint::{Fingerprint, PartPrint};
 pub use folder::{Folder, Variation};
-pub use open::{Facts, Test, Training, facts, test, training};
+pub use open::{Facts, Test, Training, facts, stated, test, training};
 pub use records::read;
 pub use strong::vary;
 

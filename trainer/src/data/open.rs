@@ -64,6 +64,15 @@ pub fn facts(config: &DataConfig, folder: &Path) -> Result<Facts, DataError> {
     })
 }
 
+/// Pixels along both axes, and the number of classes, as far as `config` says them: those of a folder lie in it.
+pub fn stated(config: &DataConfig) -> (u32, Option<usize>) {
+    match config.kind {
+        DataKind::Cifar10 => (SIDE as u32, Some(CLASS_NAMES.len())),
+        DataKind::Records => (SIDE as u32, Some(config.labels)),
+        DataKind::Folder => (config.crop, None),
+    }
+}
+
 /// The images of a run.
 pub struct Training {
     /// Those to train on, all in main memory or read as they are needed.
@@ -89,14 +98,31 @@ pub fn training(config: &DataConfig, facts: &Facts, folder: &Path) -> Result<Tra
         let prints = |val| Fingerprint {
             parts: vec![train.fingerprint("train", classes), val],
         };
+        let fingerprint = prints(val.fingerprint("val", classes));
+        if let Some(class) = fingerprint.missing_at_the_end(&facts.classes) {
+            return Err(DataError::Unfit {
+                path: folder.join("val"),
+                reason: format!(
+                    "the class {class:?} of train has no folder here, so that what is measured would say nothing of it; add its images"
+                ),
+            });
+        }
         return Ok(Training {
-            fingerprint: prints(val.fingerprint("val", classes)),
+            fingerprint,
             mendable: prints(val.fingerprint_of_names("val", classes)),
             images: Source::Folder(train),
             validation: Box::new(val),
         });
     }
     let (all, fingerprint) = records(config, folder, Part::Train)?;
+    if let Some([one, other]) = fingerprint.twice() {
+        return Err(DataError::Unfit {
+            path: folder.into(),
+            reason: format!(
+                "{one} and {other} hold the same images, so that what is kept aside could be trained on; leave one out"
+            ),
+        });
+    }
     let aside = config.validation as i64;
     let count = (all.len() - aside).max(0);
     Ok(Training {

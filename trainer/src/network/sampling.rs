@@ -15,6 +15,10 @@ use super::{
     plan::Convolution,
 };
 
+/// With fewer input channels oneDNN, which libtorch uses on a processor, writes beyond its memory in the gradient of a strided
+/// 1x1 convolution (seen with AVX2).
+const SAFE_STRIDED_CHANNELS: i64 = 8;
+
 /// Every `stride`-th cell along both axes, from an offset; before a layer that mixes neighbours, runs of cells.
 ///
 /// Along an axis cell `i` is taken where `(i - offset) mod stride < run`.
@@ -195,6 +199,11 @@ impl Sampling {
         let [top, left] = [0, 1]
             .map(|axis| (before + from.offset[axis] - self.offset[axis] * c.stride) / from.stride);
         let end = after / from.stride;
+        if c.kernel == 1 && stride > 1 && c.input < SAFE_STRIDED_CHANNELS {
+            // Pixels of no window are left out beforehand; a kernel of 1 has no padding, so that `end` is 0.
+            let read = x.slice(2, -top, None, stride).slice(3, -left, None, stride);
+            return read.conv2d(weight, bias, [1i64; 2], [0i64; 2], [1i64; 2], 1);
+        }
         // Padding of its own is a copy of the map.
         if top == end && left == end {
             return x.conv2d(weight, bias, [stride; 2], [end; 2], [dilation; 2], 1);

@@ -27,6 +27,12 @@ pub fn attacked(journals: &[PathBuf]) -> Result<Drawing, ResultsError> {
     let mut series = Vec::new();
     for (at, path) in journals.iter().enumerate() {
         let (settings, records) = Journal::read(path)?;
+        if records.is_empty() {
+            return Err(ResultsError::Nothing {
+                path: path.clone(),
+                what: "attacked image; let the attack go on (--resume)",
+            });
+        }
         let summary: Summary = records.iter().collect();
         let stem = path.file_stem().unwrap_or(path.as_os_str());
         let name = stem.to_string_lossy().into_owned();

@@ -53,6 +53,14 @@ pub enum ResultsError {
         /// The patch asked for.
         patch: PatchSize,
     },
+    /// There is nothing to draw.
+    #[error("{} holds no {what}", path.display())]
+    Nothing {
+        /// The file.
+        path: PathBuf,
+        /// What is missing, and what to do.
+        what: &'static str,
+    },
     /// The chart itself.
     #[error(transparent)]
     Chart(#[from] ChartError),

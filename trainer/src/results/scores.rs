@@ -1,9 +1,6 @@
 //! Figure 8: what stands for the binary score in training, compared over seeds.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use bagcert_certifier::PatchSize;
 use bagcert_charts::{Chart, Drawing, Line, Marker, Point, Scale, Series, Table, colour};
@@ -12,6 +9,7 @@ use serde::Deserialize;
 use super::ResultsError;
 use crate::{
     config::{Config, Scores},
+    regular,
     run::LOG,
 };
 
@@ -54,7 +52,14 @@ pub fn scores(runs: &[PathBuf], patch: PatchSize) -> Result<Drawing, ResultsErro
             kinds.push(kind);
         }
         let (mut clean, mut certified) = (Vec::new(), Vec::new());
-        for (epoch, ours, theirs) in log(&folder.join(LOG), patch)? {
+        let entries = log(&folder.join(LOG), patch)?;
+        if entries.is_empty() {
+            return Err(ResultsError::Nothing {
+                path: folder.join(LOG),
+                what: "epoch that was validated; train for longer, or with a smaller training.validate_every",
+            });
+        }
+        for (epoch, ours, theirs) in entries {
             last = last.max(epoch);
             let stem = folder.file_name().unwrap_or(folder.as_os_str());
             table.row(&[
@@ -96,7 +101,7 @@ pub fn scores(runs: &[PathBuf], patch: PatchSize) -> Result<Drawing, ResultsErro
 
 /// Epoch, clean and certified accuracy in per cent, for every line that has a validation.
 fn log(path: &Path, patch: PatchSize) -> Result<Vec<(usize, f64, f64)>, ResultsError> {
-    let text = fs::read_to_string(path).map_err(|source| ResultsError::Log {
+    let text = regular::read_text(path).map_err(|source| ResultsError::Log {
         path: path.into(),
         source,
     })?;

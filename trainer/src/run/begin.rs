@@ -10,9 +10,9 @@ use super::{
     teachers::Teachers, validation::Validation,
 };
 use crate::{
-    checkpoint::{Checkpoint, Header, sha256},
+    checkpoint::{Checkpoint, CheckpointError, Header, sha256},
     config::Config,
-    data::{self, Facts, Fingerprint, Source},
+    data::{self, DataError, Facts, Fingerprint, Source},
     loss::Margins,
     network::{Compute, Network},
     optimiser::{Adam, Average, Training},
@@ -44,6 +44,17 @@ impl<'r> Run<'r> {
             fingerprint,
             mendable,
         } = data::training(&config.data, &facts, data_folder)?;
+        // What learns from teachers alone needs no labels.
+        let distillation = config.distillation.as_ref();
+        let labels = distillation.is_none_or(|them| them.weight < 1.0 || them.epochs.is_some());
+        if let Some(class) = fingerprint.only_class(&facts.classes).filter(|_| labels) {
+            return Err(TrainError::Data(DataError::Unfit {
+                path: data_folder.into(),
+                reason: format!(
+                    "all images are of the class {class:?}, of which nothing can be learnt; there must be two classes or more"
+                ),
+            }));
+        }
         if images.len() < config.training.batch {
             return Err(TrainError::TooFewImages {
                 images: images.len(),
@@ -100,7 +111,8 @@ impl<'r> Run<'r> {
 /// What the checkpoint of a run that begins says of itself.
 fn header(config: &Config, facts: Facts, fingerprint: Fingerprint) -> Result<Header, TrainError> {
     let teachers = teachers(config).iter();
-    let teachers = teachers.map(|teacher| sha256(teacher));
+    let refused = |path, error: CheckpointError| TrainError::teacher(path, error.to_string());
+    let teachers = teachers.map(|teacher| sha256(teacher).map_err(|error| refused(teacher, error)));
     Ok(Header {
         version: 1,
         network: config.network.clone(),
@@ -163,7 +175,7 @@ fn numbers(
 }
 
 /// A stride that does not divide the map would see some cells more often than others.
-fn check_stride(stride: i64, geometry: &Geometry) -> Result<(), TrainError> {
+pub(super) fn check_stride(stride: i64, geometry: &Geometry) -> Result<(), TrainError> {
     let (columns, rows) = (geometry.x.outputs(), geometry.y.outputs());
     if [columns, rows]
         .iter()

@@ -106,8 +106,16 @@ impl Epoch<'_> {
             }
         }
         self.check(&sum, steps)?;
-        // A last step may have broken the weights after its loss was worked out.
-        self.check(&network.parameters.flat.detach().sum(Kind::Double), steps)?;
+        // A last step may have broken what the next begins with after its loss was worked out.
+        let numbers = &network.parameters;
+        // A second moment that is infinite lets a weight learn nothing any more.
+        for flat in [
+            &numbers.flat.detach(),
+            &numbers.statistics,
+            &training.adam.second,
+        ] {
+            self.check(&flat.sum(Kind::Double), steps)?;
+        }
         let spread = last.map_or(0.0, |logits| {
             loss::spread(&loss::mean_scores(&loss::scores(
                 &logits,

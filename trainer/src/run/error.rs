@@ -6,8 +6,7 @@ use bagcert_certifier::{GeometryError, PatchSize};
 use thiserror::Error;
 
 use crate::{
-    checkpoint::CheckpointError, data::DataError, evaluate::EvaluationError, import::ImportError,
-    loss::WindowError,
+    checkpoint::CheckpointError, data::DataError, evaluate::EvaluationError, loss::WindowError,
 };
 
 /// Why a run stopped.
@@ -25,14 +24,11 @@ pub enum TrainError {
     /// The patches to train against.
     #[error(transparent)]
     Windows(#[from] WindowError),
-    /// The teacher's ONNX file.
-    #[error("the teacher: {0}")]
-    Import(#[from] ImportError),
     /// A table `[distillation]` without a teacher.
     #[error("distillation.teacher names no teacher; leave the table out to train without")]
     NoTeacher,
     /// The teacher.
-    #[error("the teacher {} cannot teach this network: {reason}", path.display())]
+    #[error("distillation.teacher = {}: it cannot teach this network: {reason}", path.display())]
     Teacher {
         /// Its checkpoint or exported model.
         path: PathBuf,
@@ -74,6 +70,25 @@ pub enum TrainError {
         folder: PathBuf,
         /// Keys with their values, in words.
         difference: String,
+    },
+    /// A checkpoint of a run whose configuration is gone.
+    #[error(
+        "{} is not there, so that nothing says what the checkpoint beside it was trained by; put it back, or begin another run with its \
+         weights by training.initial = {:?}", folder.join("config.toml").display(), folder.join(super::CHECKPOINT)
+    )]
+    NoConfiguration {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A network that no export could hold.
+    #[error(
+        "network.width and what else [network] has make {parameters} parameters; an exported model holds at most {}: use a smaller \
+         network",
+        super::MAX_PARAMETERS
+    )]
+    TooLarge {
+        /// What the network would have.
+        parameters: i64,
     },
     /// A run of another length.
     #[error("{} is a run of {was} epochs, not of {epochs}; give --epochs {epochs} to go on to so many, or resume it with its own configuration, {}", folder.display(), folder.join("config.toml").display())]
@@ -172,6 +187,14 @@ pub enum TrainError {
     /// libtorch failed.
     #[error("libtorch: {0}")]
     Torch(#[from] tch::TchError),
+}
+
+impl TrainError {
+    /// Why the teacher at `path` cannot teach.
+    pub(super) fn teacher(path: &Path, reason: String) -> Self {
+        let path = path.into();
+        Self::Teacher { path, reason }
+    }
 }
 
 /// What is left of a run whose newest checkpoint has so many epochs.

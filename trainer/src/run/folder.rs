@@ -10,7 +10,7 @@ use super::{CHECKPOINT, EpochLog, LOG, TrainError, difference::difference};
 use crate::{
     checkpoint::{Checkpoint, CheckpointError, remove_unfinished, write_whole},
     config::Config,
-    lock,
+    lock, regular,
 };
 
 /// The configuration of a run, in its folder.
@@ -35,6 +35,7 @@ pub enum Start {
 pub(super) fn lock(folder: &Path) -> Result<File, TrainError> {
     fs::create_dir_all(folder).map_err(file_error("create", folder))?;
     let path = folder.join(LOCK);
+    regular::expect(&path).map_err(file_error("lock", &path))?;
     let file = File::create(&path).map_err(file_error("create", &path))?;
     if lock::take(&file).map_err(file_error("lock", &path))? {
         Ok(file)
@@ -63,9 +64,14 @@ pub(super) fn prepare(
             folder: folder.into(),
         });
     }
+    if start != Start::New && path.exists() && !saved.exists() {
+        return Err(TrainError::NoConfiguration {
+            folder: folder.into(),
+        });
+    }
     // So too where a run was killed before its first checkpoint: its log is not another run's.
     if start != Start::New && saved.exists() {
-        let text = fs::read_to_string(&saved).map_err(file_error("read", &saved))?;
+        let text = regular::read_text(&saved).map_err(file_error("read", &saved))?;
         let mut earlier: Config =
             toml::from_str(&text).map_err(|error| kept_error(&saved, &error))?;
         let was = earlier.training.epochs;
@@ -117,15 +123,20 @@ fn kept_error(path: &Path, error: &dyn std::fmt::Display) -> CheckpointError {
 
 /// The log's lines up to `epochs`; later ones belong to work that will be done again.
 pub(super) fn read_log(path: &Path, epochs: usize) -> Result<String, CheckpointError> {
-    let text = match fs::read_to_string(path) {
+    let text = match regular::read_text(path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
         Err(error) => return Err(file_error("read", path)(error)),
     };
-    let mut kept = String::new();
+    let (mut kept, mut last) = (String::new(), 0);
     for (at, line) in text.lines().enumerate() {
         let entry: EpochLog = serde_json::from_str(line)
             .map_err(|error| kept_error(path, &format!("line {}: {error}", at + 1)))?;
+        if entry.epoch <= last {
+            let reason = format!("line {}: epoch {} comes after {last}", at + 1, entry.epoch);
+            return Err(kept_error(path, &reason));
+        }
+        last = entry.epoch;
         if entry.epoch <= epochs {
             kept.extend([line, "\n"]);
         }

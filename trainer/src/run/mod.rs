@@ -18,13 +18,13 @@ mod validation;
 
 use std::{path::Path, time::Instant};
 
-use bagcert_certifier::{Geometry, GeometryError};
+use bagcert_certifier::Geometry;
 use tch::Device;
 
 use crate::{
     checkpoint::{self, Checkpoint, Header},
-    config::Config,
-    data::{Fingerprint, Source},
+    config::{Config, NetworkConfig},
+    data::{self, Fingerprint, Source},
     evaluate::EvaluationError,
     loss::Margins,
     network::{self, Network, Plan},
@@ -44,21 +44,48 @@ pub use observer::{EpochLog, Observer, Outset};
 pub const CHECKPOINT: &str = "checkpoint.safetensors";
 /// The log of a run, one JSON object per epoch.
 pub const LOG: &str = "log.jsonl";
+/// An ONNX file holds at most 2 GiB, of four bytes a parameter.
+pub(crate) const MAX_PARAMETERS: i64 = 500_000_000;
 /// Images per forward pass when evaluating; while training no more than a step has.
 pub const EVALUATION_BATCH: i64 = 250;
 
 /// A network by its configuration, with its geometry.
 ///
 /// # Errors
-/// Where the layers do not fit the images.
-pub fn build(header: &Header, device: Device) -> Result<(Network, Geometry), GeometryError> {
-    let classes = header.classes.len() as i64;
-    let plan = Plan::new(&header.network, header.image_size, 3, classes);
-    let geometry = plan.geometry()?;
+/// Where the layers do not fit the images, or the network is too large to be exported.
+pub fn build(header: &Header, device: Device) -> Result<(Network, Geometry), TrainError> {
+    let (plan, geometry) = planned(&header.network, header.image_size, header.classes.len())?;
     Ok((
         Network::new(plan, header.normalisation.clone(), device),
         geometry,
     ))
+}
+
+/// The layers of a network, checked before memory is taken for them.
+fn planned(
+    network: &NetworkConfig,
+    image_size: u32,
+    classes: usize,
+) -> Result<(Plan, Geometry), TrainError> {
+    let plan = Plan::new(network, image_size, 3, classes as i64);
+    let geometry = plan.geometry()?;
+    let parameters = plan.parameter_count();
+    if parameters > MAX_PARAMETERS {
+        return Err(TrainError::TooLarge { parameters });
+    }
+    Ok((plan, geometry))
+}
+
+/// The network that `config` describes, with its geometry; of a folder of images, whose classes are not known without
+/// it, with two classes.
+///
+/// # Errors
+/// Where the layers do not fit the images, or training could not begin with them.
+pub fn described(config: &Config) -> Result<(Plan, Geometry), TrainError> {
+    let (size, classes) = data::stated(&config.data);
+    let (plan, geometry) = planned(&config.network, size, classes.unwrap_or(2))?;
+    begin::check_stride(config.training.cell_stride, &geometry)?;
+    Ok((plan, geometry))
 }
 
 /// The network of a checkpoint, with its header and its geometry.
@@ -181,7 +208,6 @@ impl Run<'_> {
             self.header.data = Some(self.fingerprint.clone());
         }
         let entry = self.entry(&trained, speed, validation);
-        observer.epoch(&entry);
         self.log
             .push_str(&serde_json::to_string(&entry).unwrap_or_default());
         self.log.push('\n');
@@ -190,12 +216,14 @@ impl Run<'_> {
         if let Some(failed) = failed {
             self.header.data = Some(self.mendable.clone());
             self.save()?;
+            observer.epoch(&entry);
             return Err(failed);
         }
         if self.is_due(self.config.training.checkpoint_every) || self.header.epoch == self.until {
             self.save()?;
             self.saved = self.header.epoch;
         }
+        observer.epoch(&entry);
         self.collapse.check(self.header.epoch)
     }
 

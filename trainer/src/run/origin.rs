@@ -28,9 +28,11 @@ impl Origin {
     /// The file at `path`, by its name a model or a checkpoint.
     pub(super) fn read(path: &Path, device: Device) -> Result<Self, TrainError> {
         if !is_exported(path) {
-            return Ok(Self::Checkpoint(Box::new(Checkpoint::read(path)?)));
+            let read = Checkpoint::read(path);
+            let read = read.map_err(|error| refused(path, error.to_string()))?;
+            return Ok(Self::Checkpoint(Box::new(read)));
         }
-        let digest = sha256(path)?;
+        let digest = sha256(path).map_err(|error| refused(path, error.to_string()))?;
         let imported = import(path, device);
         let (header, network, _) = imported.map_err(|error| refused(path, error.to_string()))?;
         Ok(Self::Exported(Box::new((header, network, digest))))
@@ -73,7 +75,7 @@ impl Origin {
         let (mut network, _) = build(header, device)?;
         match self {
             Self::Checkpoint(checkpoint) => {
-                checkpoint.restore(&mut network, None)?;
+                restored(&checkpoint, path, &mut network)?;
                 Ok((network, checkpoint.sha256()))
             }
             Self::Exported(exported) => {
@@ -95,7 +97,7 @@ impl Origin {
         match self {
             Self::Checkpoint(checkpoint) => {
                 let (mut network, _) = build(header, device)?;
-                checkpoint.restore(&mut network, None)?;
+                restored(&checkpoint, path, &mut network)?;
                 let folded = fold(&network).map_err(|error| refused(path, error.to_string()))?;
                 Ok((folded, checkpoint.sha256()))
             }
@@ -137,6 +139,11 @@ impl Origin {
             )
         })
     }
+}
+
+fn restored(checkpoint: &Checkpoint, path: &Path, network: &mut Network) -> Result<(), TrainError> {
+    let restored = checkpoint.restore(network, None);
+    restored.map_err(|error| refused(path, error.to_string()))
 }
 
 /// Why a run cannot begin with the file.

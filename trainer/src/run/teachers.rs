@@ -45,19 +45,20 @@ impl Teachers {
         }
         let ours = cells(geometry);
         let open = |path: &PathBuf| {
-            let (own, mut network, map) = if is_exported(path) {
-                import(path, device)?
+            let opened = if is_exported(path) {
+                import(path, device).map_err(|error| error.to_string())
             } else {
-                load(path, device)?
+                load(path, device).map_err(|error| error.to_string())
             };
+            let (own, mut network, map) =
+                opened.map_err(|reason| TrainError::teacher(path, reason))?;
             network.compute = compute;
             let theirs = cells(&map);
             // Lessons are votes, or sigmoids of logits, whatever the learner's scores are.
             let votes = own.scores.expect_votes().map_err(|error| error.to_string());
             let misfit = || misfit((&own, theirs), (header, ours), config.kind);
             if let Some(reason) = votes.err().or_else(misfit) {
-                let path = path.clone();
-                return Err(TrainError::Teacher { path, reason });
+                return Err(TrainError::teacher(path, reason));
             }
             Ok(Teacher {
                 network,

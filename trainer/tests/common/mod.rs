@@ -1,6 +1,7 @@
 //! A made-up data set in CIFAR-10's layout, small enough to train on in a second.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+pub(crate) mod changed;
 pub(crate) mod trained;
 pub(crate) mod trees;
 pub(crate) mod untrained;

@@ -8,11 +8,11 @@ mod tests;
 use crate::exec;
 use crate::libtorch::{self, Site};
 use anyhow::{Context, Result, bail};
-use clap::Args;
+use clap::{Args, builder::RangedU64ValueParser};
 use plan::Plan;
 use serde_json::Value;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use steps::Asked;
@@ -29,13 +29,13 @@ pub(crate) struct ReproduceArgs {
     #[arg(long, value_name = "DIR")]
     into: Option<PathBuf>,
     /// Where libtorch computes: cpu or cuda.
-    #[arg(long, default_value = "cpu")]
+    #[arg(long, default_value = "cpu", value_parser = ["cpu", "cuda"])]
     device: String,
     /// Epochs of every run in place of its own: a rehearsal, in a folder of its own, so that no run goes on from it.
-    #[arg(long, value_name = "N", requires = "into")]
+    #[arg(long, value_name = "N", requires = "into", value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     epochs: Option<usize>,
     /// Measure and attack the first N images only.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     limit: Option<usize>,
     /// Print the commands, and do nothing.
     #[arg(long)]
@@ -71,7 +71,8 @@ pub(crate) fn run(site: &Site, args: &ReproduceArgs) -> Result<()> {
         let mut command = Command::new(programs.join(step.program.name()));
         command.current_dir(&root).args(&step.arguments);
         if args.dry_run {
-            println!("{}", exec::shown(&command));
+            // A reader that has gone has seen enough.
+            let _ = writeln!(io::stdout(), "{}", exec::shown(&command));
             continue;
         }
         if let Some((checkpoint, epochs)) = &step.unless

@@ -131,9 +131,9 @@ impl Mean {
         if let Some(weight) = self
             .weights
             .iter()
-            .find(|weight| !(**weight > 0.0 && weight.is_finite()))
+            .find(|weight| !(1e-6..=1e6).contains(*weight))
         {
-            bail!("{name}: a weight of {weight}; it must be above 0");
+            bail!("{name}: a weight of {weight:?}; it must be from 1e-6 to 1e6");
         }
         Ok(())
     }
@@ -249,6 +249,13 @@ impl Plan {
         for model in &self.models {
             if !root.join(model).is_file() {
                 bail!("there is no model {}", model.display());
+            }
+            let name = model.file_stem().unwrap_or_default().to_string_lossy();
+            if !names.insert(name.clone().into_owned()) {
+                bail!(
+                    "{} has the name of a run, a mean or another model, {name}, and so would its attacks",
+                    model.display()
+                );
             }
         }
         let attacked = |figure: &Figure| figure.kind == Kind::Attacked;

@@ -66,6 +66,15 @@ fn text(path: &Path) -> String {
 /// In the order in which they are to be done.
 pub(super) fn steps(plan: &Plan, asked: &Asked) -> Vec<Step> {
     let mut steps = vec![];
+    if !plan.runs.is_empty() {
+        // A wrong value in the last shall not be found after hours of the first.
+        let mut check = step(Program::Trainer, &["check"]);
+        for run in &plan.runs {
+            let config = text(&run.config);
+            check.arguments.extend(["--config".into(), config]);
+        }
+        steps.push(check);
+    }
     for run in &plan.runs {
         for (name, seed) in run.names() {
             train(run, &name, seed, asked, &mut steps);

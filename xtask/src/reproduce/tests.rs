@@ -69,6 +69,8 @@ fn a_plan_comes_to_these_commands() {
     assert_eq!(
         lines(TWO, &asked()),
         [
+            "bagcert-train check --config trainer/configs/figure-rf5.toml --config trainer/configs/figure-rf6.toml"
+                .to_owned(),
             train("figure-rf5", "figure-rf5"),
             export("figure-rf5", "onnx"),
             format!("{second} --seed 3 --epochs 9 --until 2"),
@@ -91,17 +93,17 @@ fn a_plan_comes_to_these_commands() {
         ..asked()
     };
     let found = lines(TWO, &rehearsal);
-    assert_eq!(found.len(), 10);
-    assert_eq!(found[2], format!("{second} --seed 3 --epochs 1"));
-    assert!(found[5].contains("--paper --limit 8 "), "{}", found[5]);
+    assert_eq!(found.len(), 11);
+    assert_eq!(found[3], format!("{second} --seed 3 --epochs 1"));
+    assert!(found[6].contains("--paper --limit 8 "), "{}", found[6]);
     assert_eq!(
-        found[8],
+        found[9],
         attack(shipped, "cifar10-rf8", "--steps 7 --limit 8")
     );
     let scores = "[[figures]]\nkind = \"scores\"\n[[runs]]\nconfig = \"trainer/configs/figure-rf8.toml\"\n\
                   seeds = [1, 2]\nexport = []\n";
     assert_eq!(
-        lines(scores, &asked())[2],
+        lines(scores, &asked())[3],
         "bagcert-train figure scores --run runs/figure-rf8-1 --run runs/figure-rf8-2 --output runs/plan"
     );
     let mean = "[[means]]\nname = \"both\"\nof = [\"runs/a.onnx\", \"models/cifar10-rf8.onnx\"]\nweights = [2, 0.5]\n\
@@ -114,7 +116,7 @@ fn a_plan_comes_to_these_commands() {
         ]
     );
     let folder = "images = \"folder\"\n[[figures]]\nkind = \"speed\"\n[[runs]]\nconfig = \"trainer/configs/paper-imagenet-rf17.toml\"\n";
-    assert!(lines(folder, &asked())[2].contains("--data folder:/data"));
+    assert!(lines(folder, &asked())[3].contains("--data folder:/data"));
 }
 
 #[test]
@@ -161,11 +163,16 @@ fn what_cannot_be_done_is_named_before_anything_is_begun() {
         ),
         (
             "[[means]]\nname = \"a\"\nof = [\"a\", \"b\"]\nweights = [1, 0]".into(),
-            "above 0",
+            "from 1e-6 to 1e6",
         ),
         (
             format!("{one}[[means]]\nname = \"figure-rf5\"\nof = [\"a\", \"b\"]"),
             "figure-rf5 is made twice",
+        ),
+        (
+            "models = [\"models/cifar10-rf8.onnx\"]\n[[means]]\nname = \"cifar10-rf8\"\nof = [\"a\", \"b\"]"
+                .into(),
+            "has the name of a run, a mean or another model, cifar10-rf8",
         ),
         (
             format!("images = \"folder\"\n[[figures]]\nkind = \"attacked\"\n{one}"),
@@ -337,15 +344,18 @@ fn a_plan_is_carried_out_and_once_more_goes_on_with_what_is_there() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     fs::create_dir(&data).unwrap();
-    for batch in [
+    for (batch, count) in [
         "data_batch_1",
         "data_batch_2",
         "data_batch_3",
         "data_batch_4",
         "data_batch_5",
         "test_batch",
-    ] {
-        fs::write(data.join(format!("{batch}.bin")), images(60)).unwrap();
+    ]
+    .into_iter()
+    .zip(60..)
+    {
+        fs::write(data.join(format!("{batch}.bin")), images(count)).unwrap();
     }
     let config = folder.path().join("small.toml");
     let network = "width = 8\nkernels = [3, 1]\nstrides = [2, 1]\n";
