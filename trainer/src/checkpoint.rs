@@ -62,23 +62,6 @@ pub struct Header {
     pub initial: Option<String>,
 }
 
-/// A header as it stands in a file.
-#[derive(Serialize)]
-struct Sealed<'h> {
-    #[serde(flatten)]
-    header: &'h Header,
-    #[serde(flatten)]
-    tensors: Numbers,
-}
-
-/// What a header says of the numbers beside it.
-#[derive(Serialize, Deserialize)]
-struct Numbers {
-    /// [`digest`] of them; nothing in checkpoints from before this was kept.
-    #[serde(default, rename = "numbers")]
-    sha256: Option<String>,
-}
-
 /// Why a checkpoint could not be written or read.
 #[derive(Debug, Error)]
 pub enum CheckpointError {
@@ -159,14 +142,42 @@ const TRAINED: [&str; 2] = ["training.parameters", "training.statistics"];
 /// How the name of a file begins that is not written to its end yet.
 const UNFINISHED: &str = ".bagcert-unfinished-";
 
-/// Writes `bytes` to `path` so that a kill at any moment leaves the old file or the new one, never a part. Of a link the file
-/// that it names is replaced; a pipe or a device is written to as it is.
+/// Writes `bytes` to `path`, which the user named for it, as [`write_whole`] does. Of a link the file that it leads to is
+/// replaced, and a pipe or a device is written to as it is.
+///
+/// # Errors
+/// The system's reason, or a link that leads nowhere.
+pub fn write_output(path: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
+    let failed = |source| CheckpointError::File {
+        what: "write",
+        path: path.into(),
+        source,
+    };
+    let place = match fs::canonicalize(path) {
+        Ok(place) => place,
+        Err(_) if path.is_symlink() => {
+            let reason = "it is a link that leads nowhere; remove it, or give another file";
+            return Err(failed(std::io::Error::other(reason)));
+        }
+        Err(_) => path.into(),
+    };
+    if fs::metadata(&place).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+        let write = || {
+            let mut device = fs::OpenOptions::new().write(true).open(&place)?;
+            device.write_all(bytes).and_then(|()| device.flush())
+        };
+        return write().map_err(failed);
+    }
+    write_whole(&place, bytes)
+}
+
+/// Writes `bytes` to `path` so that a kill at any moment leaves the old file or the new one, never a part. A link is replaced,
+/// and what it leads to stays: a run that was copied by links must not write into the one that it was copied from.
 ///
 /// # Errors
 /// The system's reason, for example a full disk; the old file is then untouched.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
-    let place = fs::canonicalize(path).unwrap_or_else(|_| path.into());
-    let folder = place
+    let folder = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
@@ -175,14 +186,10 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
             let reason = format!("there is no folder {}; make it first", folder.display());
             return Err(std::io::Error::new(std::io::ErrorKind::NotFound, reason));
         }
-        if fs::metadata(&place).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
-            let mut device = fs::OpenOptions::new().write(true).open(&place)?;
-            return device.write_all(bytes).and_then(|()| device.flush());
-        }
         let mut file = readable_temporary(folder)?;
         file.write_all(bytes)?;
         file.as_file().sync_all()?;
-        file.persist(&place)?;
+        file.persist(path)?;
         fs::File::open(folder)?.sync_all()
     };
     write().map_err(|source| CheckpointError::File {
@@ -224,10 +231,7 @@ pub fn remove_unfinished(folder: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Writes the network, and what else a run needs to go on where given.
-///
-/// With an average of the weights, the layers' tensors hold the average: whoever reads the file as a network gets
-/// that. The weights being trained stand beside it.
+/// Writes [`checkpoint_bytes`] to `path`.
 ///
 /// # Errors
 /// Where the file cannot be written.
@@ -237,6 +241,22 @@ pub fn save(
     network: &Network,
     training: Option<&Training>,
 ) -> Result<(), CheckpointError> {
+    write_whole(path, &checkpoint_bytes(path, header, network, training)?)
+}
+
+/// The network, and what else a run needs to go on where given, as the checkpoint at `path` has them.
+///
+/// With an average of the weights, the layers' tensors hold the average: whoever reads the file as a network gets
+/// that. The weights being trained stand beside it.
+///
+/// # Errors
+/// What libtorch reports, or safetensors.
+pub fn checkpoint_bytes(
+    path: &Path,
+    header: &Header,
+    network: &Network,
+    training: Option<&Training>,
+) -> Result<Vec<u8>, CheckpointError> {
     let trained = &network.parameters;
     let average = training.and_then(|training| training.average.as_ref());
     let mut tensors = match average {
@@ -281,31 +301,30 @@ pub fn save(
         })
         .collect();
     let views = views.map_err(|error: safetensors::SafeTensorError| format(error.to_string()))?;
-    let sha256 = digest(views.iter().map(|(name, view)| (*name, view)));
-    let sealed = Sealed {
-        header,
-        tensors: Numbers {
-            sha256: Some(sha256),
-        },
-    };
-    let text = serde_json::to_string(&sealed).map_err(|error| format(error.to_string()))?;
+    let text = serde_json::to_string(header).map_err(|error| format(error.to_string()))?;
+    let text = sealed(&text, views.iter().map(|(name, view)| (*name, view)));
     // One entry: several would be written in any order, and the same run would not give the same file.
     let metadata = HashMap::from([(HEADER.to_string(), text)]);
-    let data =
-        safetensors::serialize(views, Some(metadata)).map_err(|error| format(error.to_string()))?;
-    write_whole(path, &data)
+    safetensors::serialize(views, Some(metadata)).map_err(|error| format(error.to_string()))
 }
 
-/// SHA-256 of tensors, in the order of their names, in hexadecimal digits.
-fn digest<'t, 'd: 't>(tensors: impl Iterator<Item = (&'t str, &'t TensorView<'d>)>) -> String {
+/// What stands before the seal of a header, which is the last that it holds; there is none in checkpoints from before it was kept.
+const SEAL: &str = ",\"seal\":\"";
+
+/// The header `text`, a JSON object, with the SHA-256 of itself as it is and of the tensors, in the order of their names.
+fn sealed<'t, 'd: 't>(
+    text: &str,
+    tensors: impl Iterator<Item = (&'t str, &'t TensorView<'d>)>,
+) -> String {
     let mut tensors: Vec<_> = tensors.collect();
     tensors.sort_by_key(|(name, _)| *name);
-    let mut sha256 = Sha256::new();
+    let mut sha256 = Sha256::new_with_prefix(text);
     for (name, tensor) in tensors {
         sha256.update(format!("{name} {:?}\n", tensor.shape()));
         sha256.update(tensor.data());
     }
-    format!("{:x}", sha256.finalize())
+    let open = text.strip_suffix('}').unwrap_or(text);
+    format!("{open}{SEAL}{:x}\"}}", sha256.finalize())
 }
 
 /// A new file in `folder` with the permissions of any other file, not of a secret.
@@ -334,7 +353,7 @@ impl Checkpoint {
     /// Reads a file and its header.
     ///
     /// # Errors
-    /// Where it cannot be read, or is no checkpoint of this program.
+    /// Where it cannot be read, is no regular file or no checkpoint of this program, or holds what was not written.
     pub fn read(path: &Path) -> Result<Self, CheckpointError> {
         let data = regular::read(path).map_err(|source| CheckpointError::File {
             what: "read",
@@ -351,12 +370,12 @@ impl Checkpoint {
         let tensors = SafeTensors::deserialize(&data).map_err(|error| format(error.to_string()))?;
         let text = metadata.metadata().as_ref().and_then(|map| map.get(HEADER));
         let text = text.ok_or_else(|| format(format!("it has no {HEADER:?} header")))?;
-        let views = tensors.tensors();
-        let found = || digest(views.iter().map(|(name, view)| (name.as_str(), view)));
-        let kept: Numbers =
-            serde_json::from_str(text).map_err(|error| format(error.to_string()))?;
-        if kept.sha256.is_some_and(|kept| kept != found()) {
-            return Err(format("its numbers are not those that were written".into()));
+        if let Some((open, _)) = text.rsplit_once(SEAL) {
+            let views = tensors.tensors();
+            let views = views.iter().map(|(name, view)| (name.as_str(), view));
+            if sealed(&format!("{open}}}"), views) != *text {
+                return Err(format("what it holds is not what was written".into()));
+            }
         }
         let header: Header =
             serde_json::from_str(text).map_err(|error| format(error.to_string()))?;
@@ -464,7 +483,7 @@ impl Checkpoint {
     /// Without `training` an averaged network is what `network` becomes; with it, the weights being trained.
     ///
     /// # Errors
-    /// Where a tensor is missing or has another shape, or the run had an average and `training` has none.
+    /// Where a tensor is missing, has another shape or what is no number, or the run had an average and `training` has none.
     pub fn restore(
         &self,
         network: &mut Network,

@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use self::onnx::GraphBuilder;
 use crate::{
-    checkpoint::{CheckpointError, Header, write_whole},
+    checkpoint::{CheckpointError, Header, write_output},
     config::NoVotes,
     evaluate::floats,
     network::{BATCH_NORM_EPSILON, Convolution, Embedding, Layer, Network},
@@ -53,7 +53,7 @@ pub enum ExportError {
 /// older file is then untouched.
 pub fn export(path: &Path, header: &Header, network: &Network) -> Result<(), ExportError> {
     let bytes = onnx_bytes(header, network)?;
-    Ok(write_whole(path, &bytes)?)
+    Ok(write_output(path, &bytes)?)
 }
 
 /// The bytes of the ONNX file.

@@ -13,8 +13,10 @@ use bagcert_trainer::{
     run::build,
 };
 use common::{
-    changed::spoil, limited, records, run, text, train, untrained::header, write_config,
-    write_config_with, write_dataset,
+    changed::{misstate, spoil},
+    limited, records, run, text, train,
+    untrained::header,
+    write_config, write_config_with, write_dataset,
 };
 use tch::Device;
 
@@ -417,11 +419,7 @@ fn a_checkpoint_of_an_impossible_network_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let (_, output) = one_epoch(folder.path());
     let path = output.join("checkpoint.safetensors");
-    let mut bytes = fs::read(&path).unwrap();
-    let width = b"\\\"width\\\":8";
-    let at = bytes.windows(width.len()).position(|part| part == width);
-    bytes[at.unwrap() + width.len() - 1] = b'0';
-    fs::write(&path, &bytes).unwrap();
+    misstate(&path, |header| header["network"]["width"] = 0.into());
     let [checkpoint, data] = [path.as_path(), folder.path()].map(text);
     let (result, errors) = run(&["eval", "--checkpoint", checkpoint, "--data", data]);
     assert_eq!(result.status.code(), Some(1));

@@ -30,7 +30,12 @@ fn a_configuration_is_described_without_its_images() {
     for part in words {
         assert!(lines[0].contains(part), "{part:?} is not in {said}");
     }
-    for part in [imagenet, "60 epochs", "receptive field 17x17"] {
+    for part in [
+        imagenet,
+        "60 epochs",
+        "two classes",
+        "receptive field 17x17",
+    ] {
         assert!(lines[1].contains(part), "{part:?} is not in {said}");
     }
 }
@@ -42,6 +47,21 @@ fn what_no_run_could_begin_with_is_named() {
     let given = fs::read_to_string(&config).unwrap();
     for (from, to, words) in [
         ("margin = 0.5", "margin = 5", "loss.margin = 5"),
+        (
+            "epochs = 3",
+            "epochs = 3\nvalidation_patches = [\"40x40\"]",
+            "40x40",
+        ),
+        (
+            "margin = 0.5",
+            "margin = 0.5\nmargin_kind = \"worst-window\"\npatches = [\"40x40\"]",
+            "40x40",
+        ),
+        (
+            "[network]",
+            "[augmentation]\ncutout = 40\n[network]",
+            "cutout = 40",
+        ),
         (
             "epochs = 3",
             "epochs = 3\ncell_stride = 3",
@@ -60,5 +80,6 @@ fn what_no_run_could_begin_with_is_named() {
         assert_eq!(result.status.code(), Some(1), "{errors}");
         assert!(errors.contains(words), "{words:?} is not in {errors}");
         assert!(errors.contains("config.toml"), "{errors}");
+        assert!(errors.contains("1 of 1 configurations"), "{errors}");
     }
 }

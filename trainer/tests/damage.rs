@@ -15,7 +15,7 @@ use std::{
 use common::{changed::spoil, command, run, text, train, write_config, write_dataset};
 use tempfile::TempDir;
 
-/// Two epochs of a run, the second not asked for: the images, the configuration of three epochs, the folder of the run.
+/// Two epochs of a run of three: the images, the configuration of three epochs, the folder of the run.
 fn begun() -> (TempDir, PathBuf, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     write_dataset(folder.path(), 20);
@@ -50,12 +50,18 @@ fn one_bit_that_flipped_in_a_checkpoint_is_noticed() {
     let at = bytes.len() - 40;
     bytes[at] ^= 4;
     fs::write(&checkpoint, &bytes).unwrap();
-    let words = ["checkpoint.safetensors", "not those that were written"];
+    let words = ["checkpoint.safetensors", "not what was written"];
     refused(&resume(&config, folder.path(), &output), &words);
     let data = ["--data", text(folder.path())];
     let network = ["--checkpoint", text(&checkpoint)];
     refused(&[&["eval"], &data[..], &network].concat(), &words);
     assert_eq!(fs::read(&checkpoint).unwrap(), bytes);
+    // Of what it says of itself, too.
+    bytes[at] ^= 4;
+    let place = bytes.windows(6).position(|part| part == b"0.4914");
+    bytes[place.unwrap() + 2] ^= 1;
+    fs::write(&checkpoint, &bytes).unwrap();
+    refused(&[&["eval"], &data[..], &network].concat(), &words);
 }
 
 /// What is no number would come out as a run that diverged.
@@ -189,6 +195,30 @@ fn what_is_written_goes_through_links_and_into_pipes() {
     export(&pipe);
     assert_eq!(reader.join().unwrap(), expected);
     assert!(!fs::symlink_metadata(&pipe).unwrap().is_file());
+    fs::remove_file(&target).unwrap();
+    let network = ["export", "--checkpoint", text(&checkpoint)];
+    let nowhere = [&network[..], &["--output", text(&link)]].concat();
+    refused(&nowhere, &["link.onnx", "leads nowhere"]);
+}
+
+/// Nor does a run that was copied by links write into the one that it was copied from.
+#[test]
+fn a_run_of_links_leaves_the_one_they_lead_to() {
+    let (folder, config, output) = begun();
+    let copy = folder.path().join("copy");
+    fs::create_dir(&copy).unwrap();
+    let files = ["checkpoint.safetensors", "config.toml", "log.jsonl"];
+    for file in files {
+        symlink(output.join(file), copy.join(file)).unwrap();
+    }
+    let before = files.map(|file| fs::read(output.join(file)).unwrap());
+    let (result, errors) = run(&resume(&config, folder.path(), &copy));
+    assert!(result.status.success(), "{errors}");
+    assert_eq!(
+        files.map(|file| fs::read(output.join(file)).unwrap()),
+        before
+    );
+    assert_ne!(fs::read(copy.join(files[0])).unwrap(), before[0]);
 }
 
 /// Progress that nobody reads any more, and results, stop no work.

@@ -306,6 +306,10 @@ fn a_run_from_before_images_were_kept_is_resumed() {
     let to = from + text[from..].find("}]}").unwrap() + 3;
     let mut older = bytes.clone();
     older[8 + from..8 + to].fill(b' ');
+    // Nor was a header sealed then.
+    let seal = text.find(",\\\"seal\\\":").unwrap();
+    let end = seal + text[seal..].find('}').unwrap();
+    older[8 + seal..8 + end].fill(b' ');
     fs::write(&path, older).unwrap();
     assert_eq!(Checkpoint::read(&path).unwrap().header.data, None);
     begun.goes_on();

@@ -13,8 +13,8 @@ use tch::{Device, Kind, Tensor, no_grad};
 /// Networks whose last spatial layer is a block after a strided stem, one after a strided block, one with a stride and
 /// a shortcut and hidden channels of other widths, one that only skips cells, and the stem; two with position embeddings
 /// before, at and after the layer where cells are picked; four where dilated kernels let earlier layers leave cells out;
-/// and three where undilated ones do.
-const NETWORKS: [&str; 14] = [
+/// three where undilated ones do; and three wide enough for strided 1x1 convolutions to be left to libtorch.
+const NETWORKS: [&str; 17] = [
     "width = 6\nstem_kernel = 2\nstem_stride = 2\nkernels = [3, 1, 1]\npaths = 1",
     "width = 6\nkernels = [3, 1, 3, 1]\nstrides = [1, 2, 1, 1]",
     "width = 6\nkernels = [1, 3, 1]\nstrides = [1, 2, 1]\nwidths = [4, 6, 8]\nhidden_widths = [5, 9, 3]",
@@ -29,6 +29,9 @@ const NETWORKS: [&str; 14] = [
     "width = 6\nstem_kernel = 2\nkernels = [1, 3, 1]\nposition_embedding = true\npaths = 1",
     "width = 6\nkernels = [1, 5, 1]\nwidths = [4, 6, 8]\nposition_embedding = true",
     "width = 6\nkernels = [1, 1, 3]\nstrides = [1, 2, 1]\npaths = 1",
+    "width = 12\nkernels = [3, 1, 3, 1]\nstrides = [1, 2, 1, 1]",
+    "width = 12\nkernels = [1, 3, 1]\nstrides = [1, 2, 1]\nwidths = [9, 12, 8]\nhidden_widths = [10, 9, 8]\npaths = 1",
+    "width = 12\nkernels = [1, 1, 3]\nstrides = [1, 2, 1]\npaths = 1",
 ];
 
 fn plan(text: &str) -> Plan {

@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use anyhow::{Context, Result, bail};
 use bagcert_certifier::PatchSize;
-use bagcert_trainer::{checkpoint::write_whole, results};
+use bagcert_trainer::{checkpoint::write_output, results};
 use clap::{Args, ValueEnum};
 
 use super::said::note;
@@ -63,7 +63,7 @@ pub(super) fn figure(args: &FigureArgs) -> Result<()> {
         .with_context(|| format!("cannot make {}", args.output.display()))?;
     for (ending, text) in [("csv", &drawing.csv), ("svg", &drawing.svg)] {
         let path = args.output.join(format!("{name}.{ending}"));
-        write_whole(&path, text.as_bytes())?;
+        write_output(&path, text.as_bytes())?;
         note(&format!("written: {}", path.display()));
     }
     Ok(())

@@ -65,27 +65,24 @@ impl ImagesArgs {
             bail!("--data {}: there is no such folder", self.data.display());
         }
         let facts = data::facts(&config, &self.data)?;
-        let alike = facts.classes.len() == header.classes.len() && facts.size == header.image_size;
-        if let Some(difference) =
-            data::other_classes(&header.classes, &facts.classes).filter(|_| alike)
-        {
+        let holds = match (&self.config, config.kind) {
+            (None, DataKind::Cifar10) => "was taken for CIFAR-10, which has",
+            _ => "holds",
+        };
+        let data = self.data.display();
+        if facts.classes.len() != header.classes.len() || facts.size != header.image_size {
             bail!(
-                "{} holds other classes than the network is for: {difference}; --config says what the images are",
-                self.data.display()
-            );
-        }
-        if !alike {
-            bail!(
-                "{} {} {} classes in images of {} pixels, the network is for {} classes in {}; --config says what the images are",
-                self.data.display(),
-                match (&self.config, config.kind) {
-                    (None, DataKind::Cifar10) => "was taken for CIFAR-10, which has",
-                    _ => "holds",
-                },
+                "{data} {holds} {} classes in images of {} pixels, the network is for {} classes in {}; --config says what the \
+                 images are",
                 facts.classes.len(),
                 facts.size,
                 header.classes.len(),
                 header.image_size
+            );
+        }
+        if let Some(difference) = data::other_classes(&header.classes, &facts.classes) {
+            bail!(
+                "{data} {holds} other classes than the network is for: {difference}; --config says what the images are"
             );
         }
         Ok((config, facts))

@@ -17,7 +17,12 @@ use std::{
 };
 
 use anyhow::{Result, bail};
-use bagcert_trainer::{checkpoint::save, device::DeviceChoice, export::export, run};
+use bagcert_trainer::{
+    checkpoint::{checkpoint_bytes, write_output},
+    device::DeviceChoice,
+    export::export,
+    run,
+};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -118,7 +123,8 @@ fn execute(command: Command) -> Result<ExitCode> {
             let (header, network, _) = run::load(&args.checkpoint, tch::Device::Cpu)?;
             let ending = args.output.extension();
             if ending.is_some_and(|ending| ending.eq_ignore_ascii_case("safetensors")) {
-                save(&args.output, &header, &network, None)?;
+                let bytes = checkpoint_bytes(&args.output, &header, &network, None)?;
+                write_output(&args.output, &bytes)?;
             } else {
                 export(&args.output, &header, &network)?;
             }

@@ -167,11 +167,11 @@ impl TrainingConfig {
             norm,
             "it must be a number of 1e-6 or more, where a step can still change the weights",
         )?;
-        let decay = self.weight_decay.unwrap_or(1.0);
+        let decay = self.weight_decay;
         require(
-            positive(decay) && decay * self.learning_rate < 1.0,
+            decay.is_none_or(|decay| positive(decay) && decay * self.learning_rate < 1.0),
             "training.weight_decay",
-            decay,
+            decay.unwrap_or_default(),
             "it must be above 0, and below 1 / training.learning_rate, where a step would leave no weights; leave it out for none",
         )?;
         let ema = self.ema.unwrap_or(0.5);

@@ -89,7 +89,7 @@ pub struct Training {
 /// The images to train on and to choose by.
 ///
 /// # Errors
-/// Names the file that is missing or damaged.
+/// Names the file that is missing or damaged, the class that `val` lacks, or two files that hold the same images.
 pub fn training(config: &DataConfig, facts: &Facts, folder: &Path) -> Result<Training, DataError> {
     if config.kind == DataKind::Folder {
         let open = |part| Folder::open(folder, part, &facts.classes, sizes(config));
@@ -115,7 +115,8 @@ pub fn training(config: &DataConfig, facts: &Facts, folder: &Path) -> Result<Tra
         });
     }
     let (all, fingerprint) = records(config, folder, Part::Train)?;
-    if let Some([one, other]) = fingerprint.twice() {
+    let twice = fingerprint.twice().filter(|_| config.validation > 0);
+    if let Some([one, other]) = twice {
         return Err(DataError::Unfit {
             path: folder.into(),
             reason: format!(

@@ -33,11 +33,7 @@ impl<'r> Run<'r> {
     ) -> Result<Self, TrainError> {
         let checkpoint = folder::prepare(config, folder, start)?;
         let facts = data::facts(&config.data, data_folder)?;
-        let cutout = config.augmentation.cutout;
-        if cutout > i64::from(facts.size) {
-            let size = facts.size;
-            return Err(TrainError::Cutout { cutout, size });
-        }
+        check_cutout(config, facts.size)?;
         let data::Training {
             images,
             validation,
@@ -46,7 +42,9 @@ impl<'r> Run<'r> {
         } = data::training(&config.data, &facts, data_folder)?;
         // What learns from teachers alone needs no labels.
         let distillation = config.distillation.as_ref();
-        let labels = distillation.is_none_or(|them| them.weight < 1.0 || them.epochs.is_some());
+        let alone = |taught: usize| taught < config.training.epochs;
+        let labels =
+            distillation.is_none_or(|them| them.weight < 1.0 || them.epochs.is_some_and(alone));
         if let Some(class) = fingerprint.only_class(&facts.classes).filter(|_| labels) {
             return Err(TrainError::Data(DataError::Unfit {
                 path: data_folder.into(),
@@ -172,6 +170,15 @@ fn numbers(
         header.initial = checkpoint.header.initial;
     }
     Ok(training)
+}
+
+/// A grey square must lie in the images.
+pub(super) fn check_cutout(config: &Config, size: u32) -> Result<(), TrainError> {
+    let cutout = config.augmentation.cutout;
+    if cutout > i64::from(size) {
+        return Err(TrainError::Cutout { cutout, size });
+    }
+    Ok(())
 }
 
 /// A stride that does not divide the map would see some cells more often than others.

@@ -102,19 +102,23 @@ impl Epoch<'_> {
             sum += loss.detach().to_kind(Kind::Double);
             observer.step(self.number, step + 1, steps);
             if (step + 1) % CHECK_EVERY == 0 {
-                self.check(&sum, step + 1)?;
+                self.check("the loss", &sum, step + 1)?;
             }
         }
-        self.check(&sum, steps)?;
+        self.check("the loss", &sum, steps)?;
         // A last step may have broken what the next begins with after its loss was worked out.
         let numbers = &network.parameters;
         // A second moment that is infinite lets a weight learn nothing any more.
-        for flat in [
-            &numbers.flat.detach(),
-            &numbers.statistics,
-            &training.adam.second,
+        for (what, flat) in [
+            ("the mean weight", &numbers.flat.detach()),
+            (
+                "the mean statistic of batch normalisation",
+                &numbers.statistics,
+            ),
+            ("the mean square of the gradient", &training.adam.second),
         ] {
-            self.check(&flat.sum(Kind::Double), steps)?;
+            let count = flat.size().iter().product();
+            self.check(what, &flat.sum(Kind::Double), count)?;
         }
         let spread = last.map_or(0.0, |logits| {
             loss::spread(&loss::mean_scores(&loss::scores(
@@ -154,15 +158,16 @@ impl Epoch<'_> {
         Ok(())
     }
 
-    /// Fails where the sum over `steps` steps is no number.
-    fn check(&self, sum: &Tensor, steps: i64) -> Result<(), TrainError> {
-        let loss = sum.sum(Kind::Double).double_value(&[]) / steps.max(1) as f64;
-        if loss.is_finite() {
+    /// Fails where `what`, whose sum over so many is `sum`, is no number.
+    fn check(&self, what: &'static str, sum: &Tensor, count: i64) -> Result<(), TrainError> {
+        let value = sum.sum(Kind::Double).double_value(&[]) / count.max(1) as f64;
+        if value.is_finite() {
             return Ok(());
         }
         Err(TrainError::Diverged {
             epoch: self.number + 1,
-            loss,
+            what,
+            value,
             saved: self.saved,
             checkpoint: self.folder.join(CHECKPOINT),
         })

@@ -148,15 +148,17 @@ pub enum TrainError {
         /// The folder.
         folder: PathBuf,
     },
-    /// The loss became NaN or infinite.
+    /// The loss, or what a next epoch begins with, became NaN or infinite.
     #[error(
-        "the run diverged: the loss was {loss} in epoch {epoch}, and would be again; begin a new run with a lower training.learning_rate or a longer warm-up. {}", kept(*saved, checkpoint)
+        "the run diverged: {what} was {value} in epoch {epoch}, and would be again; begin a new run with a lower training.learning_rate, a longer warm-up or training.clip_norm. {}", kept(*saved, checkpoint)
     )]
     Diverged {
         /// The epoch, from 1.
         epoch: usize,
-        /// The loss.
-        loss: f64,
+        /// What is no number.
+        what: &'static str,
+        /// NaN, or infinite.
+        value: f64,
         /// Epochs behind the newest checkpoint; 0 where there is none.
         saved: usize,
         /// Where that is.

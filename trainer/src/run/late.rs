@@ -26,13 +26,14 @@ impl Run<'_> {
             return Ok(());
         };
         self.log = format!("{before}\"validation\":{validation}}}\n");
+        self.header.data = Some(self.fingerprint.clone());
+        // Before the log: a kill between the two leaves an epoch that is measured once more.
+        self.save()?;
+        self.write_log()?;
         observer.epoch(&EpochLog {
             validation: Some(validation),
             ..entry
         });
-        self.header.data = Some(self.fingerprint.clone());
-        // Before the log: a kill between the two leaves an epoch that is measured once more.
-        self.save()?;
-        self.write_log()
+        Ok(())
     }
 }

@@ -84,7 +84,10 @@ fn planned(
 pub fn described(config: &Config) -> Result<(Plan, Geometry), TrainError> {
     let (size, classes) = data::stated(&config.data);
     let (plan, geometry) = planned(&config.network, size, classes.unwrap_or(2))?;
+    begin::check_cutout(config, size)?;
     begin::check_stride(config.training.cell_stride, &geometry)?;
+    validation::patches(&config.training, size)?;
+    Margins::new(&config.loss, &geometry, Device::Cpu)?;
     Ok((plan, geometry))
 }
 
@@ -212,7 +215,7 @@ impl Run<'_> {
             .push_str(&serde_json::to_string(&entry).unwrap_or_default());
         self.log.push('\n');
         self.write_log()?;
-        // Last: a kill before it repeats the epochs since the one before, and their lines of the log are dropped.
+        // After the log: a kill before it repeats the epochs since the one before, and their lines of the log are dropped.
         if let Some(failed) = failed {
             self.header.data = Some(self.mendable.clone());
             self.save()?;

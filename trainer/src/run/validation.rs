@@ -68,7 +68,11 @@ impl Validation {
     }
 }
 
-fn patches(config: &TrainingConfig, size: u32) -> Result<Vec<PatchSize>, TrainError> {
+/// What is certified against.
+///
+/// # Errors
+/// Where a patch of the configuration does not fit images of so many pixels along both axes.
+pub(super) fn patches(config: &TrainingConfig, size: u32) -> Result<Vec<PatchSize>, TrainError> {
     let Some(patches) = &config.validation_patches else {
         let sides = SIDES.into_iter().filter(|side| *side <= size);
         let squares = sides.map(|side| PatchSize::new(side, side));

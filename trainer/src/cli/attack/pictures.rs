@@ -8,7 +8,7 @@ use bagcert_trainer::{
         Attacked, FoundPatch, Record,
         figure::{Scene, figure, table},
     },
-    checkpoint::write_whole,
+    checkpoint::write_output,
 };
 
 use super::{super::same_file, AttackArgs};
@@ -79,7 +79,7 @@ impl<'a> Wanted<'a> {
             self.found.sort_by_key(|patch| patch.record.image);
             let lines = self.found.iter();
             let lines = lines.map(|patch| Ok(serde_json::to_string(patch)? + "\n"));
-            write_whole(path, lines.collect::<Result<String>>()?.as_bytes())?;
+            write_output(path, lines.collect::<Result<String>>()?.as_bytes())?;
         }
         let Some(path) = self.figure else {
             return Ok(());
@@ -98,8 +98,8 @@ impl<'a> Wanted<'a> {
                 path.display()
             );
         }
-        write_whole(path, figure(scene, &examples).as_bytes())?;
-        write_whole(&beside(path), table(scene, &examples).csv().as_bytes())?;
+        write_output(path, figure(scene, &examples).as_bytes())?;
+        write_output(&beside(path), table(scene, &examples).csv().as_bytes())?;
         Ok(())
     }
 }
