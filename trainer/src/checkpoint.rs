@@ -84,12 +84,14 @@ pub enum CheckpointError {
         reason: String,
     },
     /// What a run keeps beside its checkpoint, its configuration or its log, cannot be understood.
-    #[error("{} is damaged, or was changed by hand: {reason}; put it right, or move it out of the run's folder", path.display())]
+    #[error("{} is damaged, or was changed by hand: {reason}; {remedy}", path.display())]
     Kept {
         /// The file.
         path: PathBuf,
         /// What was found.
         reason: String,
+        /// What to do.
+        remedy: &'static str,
     },
     /// A checkpoint of a run on other images.
     #[error(

@@ -509,6 +509,25 @@ fn a_diverged_run_says_so() {
     );
 }
 
+/// A loss of numbers hides statistics that are none, by which every answer would be the same.
+#[test]
+fn statistics_that_are_no_numbers_end_a_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let (config, output) = one_epoch(folder.path());
+    let path = output.join("checkpoint.safetensors");
+    // The variance of what the stem says of a batch is beyond f32.
+    spoil(&path, "stem.weight", 1e22);
+    let before = fs::read(&path).unwrap();
+    let errors = fails(folder.path(), &config, &["--resume", "--epochs", "2"]);
+    let words = [
+        "diverged",
+        "statistic of batch normalisation was inf",
+        "epoch 2",
+    ];
+    expect(&errors, &words);
+    assert!(fs::read(&path).unwrap() == before);
+}
+
 /// Weights may be numbers and what they say none: then nothing of the epoch is worth keeping.
 #[test]
 fn a_network_that_says_no_numbers_leaves_the_checkpoint_before_it() {

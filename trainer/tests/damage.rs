@@ -106,6 +106,12 @@ fn a_run_without_its_configuration_is_not_gone_on_with() {
     let words = ["config.toml is not there", "training.initial"];
     refused(&resume(&config, folder.path(), &output), &words);
     assert!(!output.join("config.toml").exists());
+    // Nor does the advice on one that is damaged lead there.
+    fs::write(output.join("config.toml"), "seed = ").unwrap();
+    let arguments = resume(&config, folder.path(), &output);
+    refused(&arguments, &["config.toml is damaged", "training.initial"]);
+    let (_, errors) = run(&arguments);
+    assert!(!errors.contains("move it out"), "{errors}");
 }
 
 #[test]

@@ -144,9 +144,7 @@ impl Fingerprint {
             |found| format!("{} is new", found.name),
         ))
     }
-}
 
-impl Fingerprint {
     /// Two parts that hold the same images.
     pub(super) fn twice(&self) -> Option<[&str; 2]> {
         for (at, part) in self.parts.iter().enumerate() {

@@ -34,26 +34,24 @@ pub struct Facts {
 /// # Errors
 /// A folder that cannot be read or holds no classes.
 pub fn facts(config: &DataConfig, folder: &Path) -> Result<Facts, DataError> {
-    let (name, classes, normalisation, size) = match config.kind {
+    let (name, classes, normalisation) = match config.kind {
         DataKind::Cifar10 => (
             "CIFAR-10".into(),
             CLASS_NAMES.map(String::from).to_vec(),
             CIFAR10_NORMALISATION,
-            SIDE as u32,
         ),
         DataKind::Records => (
             file_name(folder),
             (0..config.labels).map(|class| class.to_string()).collect(),
             CIFAR10_NORMALISATION,
-            SIDE as u32,
         ),
         DataKind::Folder => (
             file_name(folder),
             class_folders(folder)?,
             IMAGENET_NORMALISATION,
-            config.crop,
         ),
     };
+    let (size, _) = stated(config);
     let given = config.normalisation.clone();
     Ok(Facts {
         name,

@@ -15,6 +15,10 @@ use crate::{
 
 /// The configuration of a run, in its folder.
 const CONFIG: &str = "config.toml";
+/// Without it a checkpoint is not gone on with.
+const CONFIG_REMEDY: &str = "put it right, or begin another run with the weights of the checkpoint beside it (training.initial)";
+/// A run goes on without the lines that were.
+const LOG_REMEDY: &str = "put it right, or move it out of the run's folder";
 /// Held by the run that is at work in a folder; empty.
 const LOCK: &str = ".lock";
 
@@ -73,11 +77,11 @@ pub(super) fn prepare(
     if start != Start::New && saved.exists() {
         let text = regular::read_text(&saved).map_err(file_error("read", &saved))?;
         let mut earlier: Config =
-            toml::from_str(&text).map_err(|error| kept_error(&saved, &error))?;
+            toml::from_str(&text).map_err(|error| kept_error(&saved, &error, CONFIG_REMEDY))?;
         let was = earlier.training.epochs;
         earlier.training.epochs = config.training.epochs;
-        let difference =
-            difference(&earlier, config).map_err(|error| kept_error(&saved, &error))?;
+        let difference = difference(&earlier, config)
+            .map_err(|error| kept_error(&saved, &error, CONFIG_REMEDY))?;
         if let Some(difference) = difference {
             return Err(TrainError::OtherConfiguration {
                 folder: folder.into(),
@@ -110,14 +114,15 @@ pub(super) fn prepare(
 /// Writes down what the run is, once nothing stands in its way.
 pub(super) fn keep(config: &Config, folder: &Path) -> Result<(), CheckpointError> {
     let path = folder.join(CONFIG);
-    let text = toml::to_string(config).map_err(|error| kept_error(&path, &error))?;
+    let text = toml::to_string(config).map_err(|error| kept_error(&path, &error, CONFIG_REMEDY))?;
     write_whole(&path, text.as_bytes())
 }
 
-fn kept_error(path: &Path, error: &dyn std::fmt::Display) -> CheckpointError {
+fn kept_error(path: &Path, error: &dyn std::fmt::Display, remedy: &'static str) -> CheckpointError {
     CheckpointError::Kept {
         path: path.into(),
         reason: error.to_string(),
+        remedy,
     }
 }
 
@@ -131,10 +136,10 @@ pub(super) fn read_log(path: &Path, epochs: usize) -> Result<String, CheckpointE
     let (mut kept, mut last) = (String::new(), 0);
     for (at, line) in text.lines().enumerate() {
         let entry: EpochLog = serde_json::from_str(line)
-            .map_err(|error| kept_error(path, &format!("line {}: {error}", at + 1)))?;
+            .map_err(|error| kept_error(path, &format!("line {}: {error}", at + 1), LOG_REMEDY))?;
         if entry.epoch <= last {
             let reason = format!("line {}: epoch {} comes after {last}", at + 1, entry.epoch);
-            return Err(kept_error(path, &reason));
+            return Err(kept_error(path, &reason, LOG_REMEDY));
         }
         last = entry.epoch;
         if entry.epoch <= epochs {
