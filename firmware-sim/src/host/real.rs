@@ -94,15 +94,7 @@ pub(crate) fn run(
     let (mut to_perception, mut from_camera) = pictures.split();
     let mut queue: Queue<Frame<Values>, PLACES> = Queue::new();
     let (mut capture, mut intake) = stages(&mut queue);
-    let shared = Shared {
-        start: Instant::now() + LEAD,
-        alive: AtomicU64::new(0),
-        done: AtomicBool::new(false),
-        notes: Mutex::new(BTreeMap::new()),
-        refusals: Mutex::new(Vec::new()),
-        unusable: Mutex::new(Vec::new()),
-        forwards: Mutex::new(Vec::new()),
-    };
+    let shared = Shared::new(Instant::now() + LEAD);
     let perception = Mutex::new(perception);
     let names = &*camera;
     let ids: Vec<String> = (0..inputs.cycles).map(|number| names.id(number)).collect();
@@ -148,6 +140,18 @@ pub(crate) fn run(
 }
 
 impl Shared {
+    fn new(start: Instant) -> Self {
+        Self {
+            start,
+            alive: AtomicU64::new(0),
+            done: AtomicBool::new(false),
+            notes: Mutex::new(BTreeMap::new()),
+            refusals: Mutex::new(Vec::new()),
+            unusable: Mutex::new(Vec::new()),
+            forwards: Mutex::new(Vec::new()),
+        }
+    }
+
     fn beat(&self) {
         let now = self.start.elapsed().as_nanos();
         self.alive
@@ -250,11 +254,13 @@ fn supervise(
     log: &mut Log<'_>,
     ids: &[String],
 ) -> Result<(), Stop> {
+    let mut ahead = None;
     for number in 0..inputs.cycles {
         let tick = inputs.timing.period * number;
         let faults: Vec<Kind> = inputs.scenario.at(number).collect();
         shared.sleep(tick);
-        let arrival = wait(shared, intake, number, tick + inputs.timing.deadline);
+        let deadline = tick + inputs.timing.deadline;
+        let arrival = wait(shared, intake, &mut ahead, number, deadline);
         let alive = Duration::from_nanos(shared.alive.load(Ordering::Acquire));
         supervisor.watchdog.alive(alive);
         let clock = RealClock {
@@ -294,13 +300,16 @@ fn supervise(
     Ok(())
 }
 
-/// Waits for what comes of this cycle's picture, until its deadline.
+/// Waits for what comes of this cycle's picture, until its deadline. A frame of a later cycle stays in `ahead` until that
+/// one: where the deadline is the next tick, the next frame may be there already.
 fn wait(
     shared: &Shared,
     intake: &mut Intake<'_, Values>,
+    ahead: &mut Option<Frame<Values>>,
     number: u32,
     deadline: Duration,
 ) -> Arrival {
+    let of_this_cycle = |frame: &mut Frame<Values>| frame.header().counter == number;
     loop {
         let refused = {
             let mut refusals = locked(&shared.refusals);
@@ -311,12 +320,16 @@ fn wait(
         if let Some((_, reason)) = refused {
             return Arrival::Refused(reason);
         }
+        if let Some(frame) = ahead.take_if(of_this_cycle) {
+            return Arrival::Frame(frame);
+        }
         // What is left over from an earlier cycle comes too late for it. A repeated frame carries an
         // earlier counter, too; its cycle is then one without a frame.
         if let Some(frame) = intake.newest()
             && frame.header().counter >= number
         {
-            return Arrival::Frame(frame);
+            *ahead = Some(frame);
+            continue;
         }
         if shared.start.elapsed() >= deadline {
             return Arrival::Nothing;
@@ -326,10 +339,45 @@ fn wait(
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use super::*;
+    use crate::host::perception::LOGITS;
+    use bagcert_firmware_sim::Header;
     use std::sync::mpsc;
+
+    /// A frame that was lost is missing in its own cycle, though the next is there by the deadline.
+    #[test]
+    fn a_frame_of_the_next_cycle_answers_none_before() {
+        let shared = Shared::new(Instant::now());
+        let mut queue: Queue<Frame<Values>, PLACES> = Queue::new();
+        let (mut capture, mut intake) = stages(&mut queue);
+        let mut ahead = None;
+        let mut offer = |counter| {
+            let header = Header {
+                counter,
+                captured: Duration::ZERO,
+            };
+            drop(capture.offer(Frame::seal(LOGITS, header, Values(Vec::new()))));
+        };
+        let mut counter =
+            |number| match wait(&shared, &mut intake, &mut ahead, number, Duration::ZERO) {
+                Arrival::Frame(frame) => Some(frame.header().counter),
+                Arrival::Nothing => None,
+                Arrival::Refused(reason) => panic!("{reason}"),
+            };
+        offer(6);
+        assert_eq!(counter(5), None);
+        // It waits for its own, whatever comes after it.
+        offer(7);
+        assert_eq!(counter(6), Some(6));
+        assert_eq!(counter(7), Some(7));
+        // What comes too late is no other cycle's answer either.
+        offer(7);
+        assert_eq!(counter(8), None);
+        offer(9);
+        assert_eq!(counter(9), Some(9));
+    }
 
     /// A forward pass that hangs holds the model: whoever wants it has its time, and no more.
     #[test]
