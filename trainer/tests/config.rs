@@ -341,6 +341,31 @@ fn values_out_of_range_and_keys_without_effect_are_named() {
             "[distillation]\nteacher = \"a\"\nweight = 1\nkind = \"logits\"",
             &["logits", "score-maps"],
         ),
+        (
+            "",
+            "[distillation]\nteacher = \"a\"\nweight = 1\nkind = \"classes\"",
+            &["distillation.softness", "0.001"],
+        ),
+        (
+            "",
+            "[distillation]\nteacher = \"a\"\nweight = 1\nkind = \"classes\"\nsoftness = nan",
+            &["distillation.softness"],
+        ),
+        (
+            "",
+            "[distillation]\nteacher = \"a\"\nweight = 1\nkind = \"classes\"\nsoftness = 0.1\ntemperature = 0.0",
+            &["distillation.temperature"],
+        ),
+        (
+            "",
+            "[distillation]\nteacher = \"a\"\nweight = 1\nsoftness = 0.1",
+            &["distillation.softness", "\"classes\""],
+        ),
+        (
+            "",
+            "[distillation]\nteacher = \"a\"\nweight = 1\ntemperature = 2.0",
+            &["distillation.temperature", "\"classes\""],
+        ),
     ];
     for (table, lines, parts) in cases {
         let error = refused(table, lines);

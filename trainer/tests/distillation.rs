@@ -7,8 +7,14 @@
 )]
 
 mod common;
+#[path = "../../runtime/tests/common/onnx.rs"]
+#[allow(dead_code, unreachable_pub, missing_docs)]
+mod onnx;
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use bagcert_trainer::{
     data::{self, Part, to_unit},
@@ -18,7 +24,8 @@ use bagcert_trainer::{
     run::{self, EpochLog},
 };
 use common::{train as command, write_config_with, write_dataset};
-use tch::{Device, Kind, Tensor, no_grad};
+use onnx::Builder;
+use tch::{CModule, Device, Kind, Tensor, no_grad};
 
 /// A run in a process of its own: libtorch's generator is one for all threads of a process, and each run is to draw
 /// the same every time. What it said where it failed.
@@ -39,6 +46,14 @@ fn taught_by(teachers: &[&Path], kind: &str, weight: f64) -> String {
         several => format!("{several:?}"),
     };
     format!("[distillation]\nteacher = {teacher}\nkind = \"{kind}\"\nweight = {weight:?}")
+}
+
+/// Learners of this configuration stay where they are, so that their losses can be held against each other.
+fn stand_still(config: &Path) {
+    let text = fs::read_to_string(config).unwrap();
+    let still = text.replace("learning_rate = 0.01", "learning_rate = 1e-9");
+    assert_ne!(text, still);
+    fs::write(config, still).unwrap();
 }
 
 /// The loss of each epoch.
@@ -146,11 +161,7 @@ fn exported_models_teach_and_several_do() {
         };
         let config = write_config_with(data, epochs, &[("", &table)]);
         if !teachers.is_empty() {
-            // Learners that stay where they are, so that their losses can be held against each other.
-            let text = fs::read_to_string(&config).unwrap();
-            let still = text.replace("learning_rate = 0.01", "learning_rate = 1e-9");
-            assert_ne!(text, still);
-            fs::write(&config, still).unwrap();
+            stand_still(&config);
         }
         train_in(data, name, &config)
     };
@@ -186,6 +197,185 @@ fn exported_models_teach_and_several_do() {
     for part in ["distillation.teacher", "teacher.onnx"] {
         assert!(error.contains(part), "{part} is not in: {error}");
     }
+}
+
+/// A function of images of so many pixels a side, as a TorchScript module at `path`: libtorch traces it.
+fn trace(path: &Path, side: i64, forward: &mut dyn FnMut(&Tensor) -> Tensor) {
+    let images = Tensor::rand([2, 3, side, side], (Kind::Float, Device::Cpu));
+    let mut forward = |inputs: &[Tensor]| vec![forward(&inputs[0])];
+    let trace = || CModule::create_by_tracing("teacher", "forward", &[images], &mut forward);
+    no_grad(trace).unwrap().save(path).unwrap();
+}
+
+/// Classes are learnt from a module of any architecture, without a label, and from a network of this program's kind
+/// as from the same network as a module.
+#[test]
+fn modules_of_any_architecture_teach_classes() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    write_dataset(data, 80);
+    train(data, "teacher", &[]).unwrap();
+    let taught = answers(data, "teacher");
+    let teacher = data.join("teacher").join(run::CHECKPOINT);
+    let (_, network, _) = run::load(&teacher, Device::Cpu).unwrap();
+    let numbers = &network.parameters;
+    // What is to be traced must not be to be learnt.
+    let network = network.with(numbers.with(&numbers.flat.detach(), &numbers.statistics));
+    // By its first bytes, whatever its name.
+    let module = data.join("teacher.module");
+    trace(&module, 32, &mut |images| {
+        let logits = network.forward(images, Mode::Evaluate);
+        mean_scores(&logits.ge(0.0).to_kind(Kind::Float)) / 0.05
+    });
+    unlabel(data, &[3]);
+    let learn = |name: &str, teacher: &Path, more: &str, epochs: usize| {
+        let table = taught_by(&[teacher], "classes", 1.0) + "\nsoftness = 0.05" + more;
+        let network = ("network", "stem_stride = 2");
+        let config = write_config_with(data, epochs, &[network, ("", &table)]);
+        if epochs == 1 {
+            stand_still(&config);
+        }
+        train_in(data, name, &config).unwrap();
+        losses(data, name)[0]
+    };
+    learn("learner", &module, "", 12);
+    let same = answers(data, "learner").eq_tensor(&taught);
+    let same = same
+        .to_kind(Kind::Double)
+        .mean(Kind::Double)
+        .double_value(&[]);
+    eprintln!("{same} of the teacher's answers");
+    assert!(same > 0.3, "{same}");
+    let [by_module, by_network] = [("module", &module), ("network", &teacher)]
+        .map(|(name, teacher)| learn(name, teacher, "", 1));
+    let apart = |other: f64| (by_module / other - 1.0).abs();
+    assert!(apart(by_network) < 1e-4, "{by_module} and {by_network}");
+    // A colder softmax is another lesson.
+    let cold = learn("cold", &module, "\ntemperature = 0.5", 1);
+    assert!(apart(cold) > 1e-2, "{by_module} and {cold}");
+}
+
+/// The logits that the mean colour makes by these weights (10 x 3), as an ONNX file of another program and as a module.
+fn by_colour(folder: &Path, weights: &[f32]) -> [PathBuf; 2] {
+    let mut file = Builder::new(32, 32);
+    let matrix = file.constant("w", &[10, 3, 1, 1], weights);
+    let mean = file.op("GlobalAveragePool", "mean", &["image"], &[]);
+    let cells = file.op("Conv", "cells", &[&mean, &matrix], &[]);
+    let logits = file.op("Flatten", "logits", &[&cells], &[("axis", 1.into())]);
+    file.output(&logits);
+    let matrix = Tensor::from_slice(weights).reshape([10, 3]).tr();
+    let module = folder.join("colour.pt");
+    trace(&module, 32, &mut |images| {
+        let mean = images.mean_dim([2i64, 3].as_slice(), false, Kind::Float);
+        mean.matmul(&matrix)
+    });
+    [file.write(folder, "colour.onnx"), module]
+}
+
+/// An ONNX file of any architecture teaches what the same network does as a module.
+#[test]
+fn onnx_files_of_any_architecture_teach_classes() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    write_dataset(data, 40);
+    let weights: Vec<f32> = (0_u8..30).map(|at| f32::from(at * 7 % 11) - 5.0).collect();
+    let [file, module] = by_colour(data, &weights);
+    let [by_file, by_module, another] = [
+        ("file", &file, "1.0"),
+        ("module", &module, "1.0"),
+        ("another", &file, "3.0"),
+    ]
+    .map(|(name, teacher, temperature)| {
+        let table = taught_by(&[teacher], "classes", 1.0);
+        let table = format!("{table}\nsoftness = 0.05\ntemperature = {temperature}");
+        let config = write_config_with(data, 1, &[("", &table)]);
+        stand_still(&config);
+        train_in(data, name, &config).unwrap();
+        losses(data, name)[0]
+    });
+    let apart = |other: f64| (by_file / other - 1.0).abs();
+    assert!(apart(by_module) < 1e-5, "{by_file} and {by_module}");
+    assert!(apart(another) > 1e-2, "{by_file} and {another}");
+    // What is learnt of both is the mean of their chances.
+    let table = taught_by(&[&file, &module], "classes", 0.5) + "\nsoftness = 0.05";
+    let config = write_config_with(data, 1, &[("", &table)]);
+    train_in(data, "both", &config).unwrap();
+
+    let refused = |name: &str, kind: &str, parts: &[&str]| {
+        let softness = ["", "\nsoftness = 0.05"][usize::from(kind == "classes")];
+        let table = taught_by(&[&data.join(name)], kind, 0.5) + softness;
+        let error = train(data, "refused", &[("", &table)]).unwrap_err();
+        for part in [name, "cannot teach"].iter().chain(parts) {
+            assert!(error.contains(part), "{part} is not in: {error}");
+        }
+    };
+    refused("colour.onnx", "score-maps", &["\"classes\""]);
+    let mut map = Builder::new(32, 32);
+    let logits = map.op("Relu", "logits", &["image"], &[]);
+    map.output(&logits);
+    map.write(data, "map.onnx");
+    refused("map.onnx", "classes", &["[2, 3072]", "[2, 10]"]);
+    let mut unknown = Builder::new(32, 32);
+    let logits = unknown.op("NoSuchOperation", "logits", &["image"], &[]);
+    unknown.output(&logits);
+    unknown.write(data, "unknown.onnx");
+    refused("unknown.onnx", "classes", &["NoSuchOperation"]);
+}
+
+#[test]
+fn modules_that_do_not_fit_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    write_dataset(data, 20);
+    let refused = |name: &str, kind: &str| {
+        let softness = if kind == "classes" {
+            "\nsoftness = 0.1"
+        } else {
+            ""
+        };
+        let table = taught_by(&[&data.join(name)], kind, 0.5) + softness;
+        let error = train(data, "run", &[("", &table)]).unwrap_err();
+        assert!(
+            error.contains(name) && error.contains("cannot teach"),
+            "{error}"
+        );
+        error
+    };
+    let module = |name: &str, side, forward: &mut dyn FnMut(&Tensor) -> Tensor| {
+        trace(&data.join(name), side, forward);
+    };
+    let mean = |images: &Tensor| images.mean_dim([1i64, 2, 3].as_slice(), true, Kind::Float);
+    let ten = [1.0_f32; 10];
+    // Sound, but for score maps.
+    module("votes.pt", 32, &mut |images| {
+        (mean(images) * Tensor::from_slice(&ten)).flatten(1, 3)
+    });
+    let error = refused("votes.pt", "score-maps");
+    assert!(error.contains("\"classes\""), "{error}");
+    // Three classes; a map of logits; infinite ones.
+    module("three.pt", 32, &mut |images| {
+        images.mean_dim([2i64, 3].as_slice(), false, Kind::Float)
+    });
+    let error = refused("three.pt", "classes");
+    assert!(
+        error.contains("[2, 3]") && error.contains("[2, 10]") && error.contains("airplane"),
+        "{error}"
+    );
+    module("map.pt", 32, &mut |images| images.shallow_clone());
+    assert!(refused("map.pt", "classes").contains("[2, 3, 32, 32]"));
+    module("infinite.pt", 32, &mut |images| {
+        (mean(images) * Tensor::from_slice(&ten) / 0.0).flatten(1, 3)
+    });
+    assert!(refused("infinite.pt", "classes").contains("finite"));
+    // Other images.
+    module("large.pt", 40, &mut |images| {
+        images.reshape([-1, 3 * 40 * 40]).narrow(1, 0, 10)
+    });
+    let error = refused("large.pt", "classes");
+    assert!(error.contains("[2, 3, 32, 32]"), "{error}");
+    // No module, though it begins as one.
+    fs::write(data.join("no.pt"), b"PK\x03\x04 and no more").unwrap();
+    assert!(refused("no.pt", "classes").contains("no TorchScript module"));
 }
 
 /// With two epochs of which one is taught, the first is that of a run that is taught in both, and the second is not.

@@ -4,14 +4,15 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, paths, require};
+use super::{ConfigError, paths, require, within};
 
 /// Teachers whose scores the network learns from. They take no labels.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DistillationConfig {
     /// The teacher, or several whose scores are averaged: each a checkpoint, or with the ending `.onnx` an exported
-    /// model.
+    /// model; for `classes` also a TorchScript module or an ONNX file of any architecture, which takes images
+    /// N x C x H x W in [0, 1] and answers with logits N x classes.
     #[serde(
         rename = "teacher",
         deserialize_with = "paths::one_or_more",
@@ -23,6 +24,13 @@ pub struct DistillationConfig {
     pub kind: Targets,
     /// The share of the teachers' loss in the total, in (0, 1]: at 1 the labels are not used at all.
     pub weight: f64,
+    /// For `classes`: a network's chances of the classes are the softmax of its mean scores, each in [0, 1], divided by
+    /// this. The loss, in nats, is multiplied by it, so that its gradient is of the size of the margin's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub softness: Option<f64>,
+    /// For `classes`: the logits of a network of any other architecture are divided by it; 1 where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
     /// How many epochs are taught, the labels being learnt alone afterwards: all, where nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epochs: Option<usize>,
@@ -37,6 +45,8 @@ pub enum Targets {
     MeanScores,
     /// Its score map, cell by cell; the teacher's map must be as large as the network's, or a whole multiple.
     ScoreMaps,
+    /// Its chances of the classes, as the cross-entropy of Hinton et al.: any network will do.
+    Classes,
 }
 
 impl DistillationConfig {
@@ -54,6 +64,31 @@ impl DistillationConfig {
             self.weight,
             "it must be from 1e-6 to 1",
         )?;
+        let classes = self.kind == Targets::Classes;
+        require(
+            classes || self.softness.is_none(),
+            "distillation.softness",
+            self.softness.unwrap_or_default(),
+            "it is for distillation.kind = \"classes\"; leave it out",
+        )?;
+        require(
+            classes || self.temperature.is_none(),
+            "distillation.temperature",
+            self.temperature.unwrap_or_default(),
+            "it is for distillation.kind = \"classes\"; leave it out",
+        )?;
+        if classes {
+            within(
+                "distillation.softness",
+                self.softness.unwrap_or_default(),
+                0.001..=10.0,
+            )?;
+            within(
+                "distillation.temperature",
+                self.temperature.unwrap_or(1.0),
+                0.01..=1000.0,
+            )?;
+        }
         require(
             self.epochs != Some(0),
             "distillation.epochs",

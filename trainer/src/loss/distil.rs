@@ -1,10 +1,10 @@
 //! Learning from a teacher's scores, without labels.
 
-use tch::{Reduction, Tensor};
+use tch::{Kind, Reduction, Tensor};
 
 use super::{mean_scores, scores};
 use crate::{
-    config::{Scores, Targets},
+    config::{LossConfig, Scores, Targets},
     network::Sampling,
 };
 
@@ -12,18 +12,26 @@ use crate::{
 #[derive(Debug)]
 pub struct Lesson {
     kind: Targets,
-    /// Mean scores N x C, or scores N x C x h x w in [0, 1].
+    /// Mean scores or chances N x C, or scores N x C x h x w, in [0, 1].
     target: Tensor,
 }
 
 impl Lesson {
     /// From the teacher's logits N x C x H x W for a network whose map has `map` rows and columns: H and W must be
     /// these or whole multiples where score maps are learnt. Of the map, what `sampling` takes is learnt; the
-    /// teacher's mean scores are always of all its cells.
-    pub fn new(logits: &Tensor, kind: Targets, map: [i64; 2], sampling: &Sampling) -> Self {
+    /// teacher's mean scores are always of all its cells, and its chances with `softness` of them.
+    pub fn new(
+        logits: &Tensor,
+        kind: Targets,
+        softness: f64,
+        map: [i64; 2],
+        sampling: &Sampling,
+    ) -> Self {
         let logits = logits.detach();
+        let votes = || mean_scores(&scores(&logits, Scores::Heaviside));
         let target = match kind {
-            Targets::MeanScores => mean_scores(&scores(&logits, Scores::Heaviside)),
+            Targets::MeanScores => votes(),
+            Targets::Classes => (votes() / softness).softmax(1, Kind::Float),
             // Each cell learns the mean of the teacher's cells in its place.
             Targets::ScoreMaps => sampling.of(&logits.sigmoid().adaptive_avg_pool2d(map)),
         };
@@ -38,6 +46,14 @@ impl Lesson {
         Self {
             kind: Targets::ScoreMaps,
             target: logits.detach().sigmoid(),
+        }
+    }
+
+    /// Chances, from logits N x C of whole images.
+    pub fn of_images(logits: &Tensor) -> Self {
+        Self {
+            kind: Targets::Classes,
+            target: logits.detach().softmax(1, Kind::Float),
         }
     }
 
@@ -60,11 +76,13 @@ impl Lesson {
 /// How far the network's scores are from the teacher's, over a batch.
 ///
 /// Mean scores: the squared difference, summed over the classes. Score maps: the binary cross-entropy of each cell
-/// and class, in nats. `logits`: N x C x h x w.
-pub fn distil(logits: &Tensor, kind: Scores, lesson: &Lesson) -> Tensor {
+/// and class, in nats. Classes: the cross-entropy of the chances that `softness` makes of mean scores, in nats, times
+/// `softness`; on its way there a logit is divided by the temperature of `config`, as in [`super::total`].
+/// `logits`: N x C x h x w.
+pub fn distil(logits: &Tensor, config: &LossConfig, lesson: &Lesson, softness: f64) -> Tensor {
     match lesson.kind {
         Targets::MeanScores => {
-            let apart = mean_scores(&scores(logits, kind)) - &lesson.target;
+            let apart = mean_scores(&scores(logits, config.scores)) - &lesson.target;
             let squares = apart.square();
             squares
                 .sum_dim_intlist([1i64].as_slice(), false, squares.kind())
@@ -76,6 +94,13 @@ pub fn distil(logits: &Tensor, kind: Scores, lesson: &Lesson) -> Tensor {
             None::<Tensor>,
             Reduction::Mean,
         ),
+        Targets::Classes => {
+            let mean = mean_scores(&scores(&(logits / config.temperature), config.scores));
+            let chances = (mean / softness).log_softmax(1, Kind::Float);
+            let each =
+                (chances * &lesson.target).sum_dim_intlist([1i64].as_slice(), false, Kind::Float);
+            -each.mean(Kind::Float) * softness
+        }
     }
 }
 
@@ -83,18 +108,55 @@ pub fn distil(logits: &Tensor, kind: Scores, lesson: &Lesson) -> Tensor {
 #[allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 mod tests {
     use super::*;
-    use tch::{Device, Kind};
+    use tch::Device;
 
     fn logits(seed: i64, side: i64) -> Tensor {
         tch::manual_seed(seed);
         Tensor::randn([2, 3, side, side], (Kind::Float, Device::Cpu))
     }
 
+    fn plain() -> LossConfig {
+        toml::from_str("margin = 0.5").unwrap()
+    }
+
+    /// The gradient of the cross-entropy at the mean scores: the learner's chances less the teacher's, whatever the
+    /// softness, shared among the cells by the sigmoid's slope.
+    #[test]
+    fn classes_are_pulled_to_the_teachers_chances() {
+        let teacher = Tensor::from_slice2(&[[2.0_f32, 0.0, -1.0], [0.0, 0.0, 0.0]]);
+        let lesson = Lesson::of_images(&teacher);
+        for (softness, temperature) in [(0.05, 1.0), (0.3, 1.0), (0.1, 4.0)] {
+            let config = LossConfig {
+                temperature,
+                ..plain()
+            };
+            let student = logits(11, 4).set_requires_grad(true);
+            let loss = distil(&student, &config, &lesson, softness);
+            let gradient = Tensor::run_backward(&[&loss], &[&student], false, false).remove(0);
+            let detached = student.detach();
+            let votes = mean_scores(&detached.ge(0.0).to_kind(Kind::Float));
+            let own = (votes / softness).softmax(1, Kind::Float);
+            let wanted = teacher.softmax(1, Kind::Float);
+            let expected = -(own.log() * &wanted).sum(Kind::Float) / 2.0 * softness;
+            assert!((loss.double_value(&[]) - expected.double_value(&[])).abs() < 1e-6);
+            let sigmoid = (detached / temperature).sigmoid();
+            let slope = &sigmoid * (1.0 - &sigmoid) / temperature;
+            let pull = ((own - wanted) / 2.0 / 16.0).unsqueeze(2).unsqueeze(3);
+            assert!(gradient.allclose(&(slope * pull), 1e-4, 1e-8, false));
+        }
+        // Of a network of this kind, its mean scores over the softness are logits.
+        let map = logits(12, 4);
+        let votes = mean_scores(&map.ge(0.0).to_kind(Kind::Float));
+        let lesson = Lesson::new(&map, Targets::Classes, 0.2, [2, 2], &Sampling::ALL);
+        let expected = Lesson::of_images(&(votes / 0.2));
+        assert!(lesson.target.allclose(&expected.target, 1e-6, 1e-7, false));
+    }
+
     #[test]
     fn mean_scores_are_compared_class_by_class() {
         let (student, teacher) = (logits(1, 2), logits(2, 4));
-        let lesson = Lesson::new(&teacher, Targets::MeanScores, [2, 2], &Sampling::ALL);
-        let found = distil(&student, Scores::Heaviside, &lesson).double_value(&[]);
+        let lesson = Lesson::new(&teacher, Targets::MeanScores, 0.1, [2, 2], &Sampling::ALL);
+        let found = distil(&student, &plain(), &lesson, 0.1).double_value(&[]);
         let share = |logits: &Tensor, image: i64, class: i64| {
             let cells = logits.get(image).get(class);
             let votes = cells.ge(0.0).sum(Kind::Int64).int64_value(&[]);
@@ -111,19 +173,16 @@ mod tests {
             "{found} is not {expected}"
         );
         // The same votes are nothing left to learn.
-        let own = Lesson::new(&student, Targets::MeanScores, [2, 2], &Sampling::ALL);
-        assert_eq!(
-            distil(&student, Scores::Heaviside, &own).double_value(&[]),
-            0.0
-        );
+        let own = Lesson::new(&student, Targets::MeanScores, 0.1, [2, 2], &Sampling::ALL);
+        assert_eq!(distil(&student, &plain(), &own, 0.1).double_value(&[]), 0.0);
     }
 
     #[test]
     fn score_maps_are_compared_cell_by_cell_and_larger_ones_averaged() {
         let student = logits(3, 2).set_requires_grad(true);
         let teacher = logits(4, 4);
-        let lesson = Lesson::new(&teacher, Targets::ScoreMaps, [2, 2], &Sampling::ALL);
-        let loss = distil(&student, Scores::Heaviside, &lesson);
+        let lesson = Lesson::new(&teacher, Targets::ScoreMaps, 0.1, [2, 2], &Sampling::ALL);
+        let loss = distil(&student, &plain(), &lesson, 0.1);
         let gradient = Tensor::run_backward(&[loss], &[&student], false, false).remove(0);
         // The gradient of the cross-entropy: what the network says less what the teacher says.
         let said = student.detach().sigmoid();
@@ -141,10 +200,10 @@ mod tests {
     #[test]
     fn several_teachers_are_averaged() {
         let maps = [logits(7, 2), logits(8, 4), logits(9, 2)];
-        for kind in [Targets::ScoreMaps, Targets::MeanScores] {
+        for kind in [Targets::ScoreMaps, Targets::MeanScores, Targets::Classes] {
             let lessons = maps
                 .each_ref()
-                .map(|map| Lesson::new(map, kind, [2, 2], &Sampling::ALL));
+                .map(|map| Lesson::new(map, kind, 0.1, [2, 2], &Sampling::ALL));
             let mean = Lesson::mean(&lessons).unwrap();
             let sum = &lessons[0].target + &lessons[1].target + &lessons[2].target;
             assert!(mean.target.allclose(&(sum / 3.0), 1e-6, 1e-7, false));
@@ -164,12 +223,12 @@ mod tests {
     #[test]
     fn of_sampled_cells_the_same_cells_are_learnt() {
         let (student, teacher) = (logits(5, 4), logits(6, 8));
-        let whole = Lesson::new(&teacher, Targets::ScoreMaps, [4, 4], &Sampling::ALL);
+        let whole = Lesson::new(&teacher, Targets::ScoreMaps, 0.1, [4, 4], &Sampling::ALL);
         let sampling = Sampling::new(2, [1, 0]);
-        let lesson = Lesson::new(&teacher, Targets::ScoreMaps, [4, 4], &sampling);
+        let lesson = Lesson::new(&teacher, Targets::ScoreMaps, 0.1, [4, 4], &sampling);
         assert_eq!(lesson.target, sampling.of(&whole.target));
         // A teacher whose map is as large is asked for these cells alone.
-        let same = Lesson::new(&student, Targets::ScoreMaps, [4, 4], &sampling);
+        let same = Lesson::new(&student, Targets::ScoreMaps, 0.1, [4, 4], &sampling);
         let cells = Lesson::of_cells(&sampling.of(&student));
         // libtorch's sigmoid may round a cell otherwise where it has other neighbours in memory.
         assert!(cells.target.allclose(&same.target, 1e-6, 1e-7, false));

@@ -93,7 +93,7 @@ impl Epoch<'_> {
             };
             let mut loss = loss::total(&logits, &labels, &config.loss, &margin);
             if let Some(teachers) = self.teachers {
-                loss = teachers.mix(&loss, &images, &logits, &sampling, config.loss.scores);
+                loss = teachers.mix(&loss, &images, &logits, &sampling, &config.loss)?;
             }
             let done = self.number as i64 * steps + step;
             learning_rate = rate(done, warmup, total, config.training.learning_rate);

@@ -1,15 +1,20 @@
 //! Networks to learn from.
 
-use std::path::PathBuf;
+mod onnx;
+mod script;
+mod whole;
+
+use std::path::Path;
 
 use bagcert_certifier::Geometry;
 use tch::{Device, Tensor, no_grad};
 
+use self::{script::Script, whole::Whole};
 use super::{TrainError, load};
 use crate::{
     checkpoint::Header,
-    config::{DistillationConfig, Scores, Targets},
-    import::{import, is_exported},
+    config::{DistillationConfig, LossConfig, Targets},
+    import::{ImportError, import, is_exported},
     loss::{Lesson, distil},
     network::{Compute, Mode, Network, Sampling},
 };
@@ -18,6 +23,10 @@ use crate::{
 pub(super) struct Teachers {
     each: Vec<Teacher>,
     kind: Targets,
+    /// What makes chances of mean scores, where classes are learnt.
+    softness: f64,
+    /// What logits of whole images are divided by.
+    temperature: f64,
     weight: f64,
     /// How many epochs they teach.
     epochs: usize,
@@ -25,10 +34,15 @@ pub(super) struct Teachers {
     map: [i64; 2],
 }
 
-struct Teacher {
-    network: Network,
-    /// Score maps as large as the learner's: only the sampled cells need to be worked out.
-    cell_by_cell: bool,
+enum Teacher {
+    /// Of this program's kind.
+    Network {
+        network: Network,
+        /// Score maps as large as the learner's: only the sampled cells need to be worked out.
+        cell_by_cell: bool,
+    },
+    /// Of any other.
+    Whole(Whole),
 }
 
 impl Teachers {
@@ -44,41 +58,37 @@ impl Teachers {
             return Err(TrainError::NoTeacher);
         }
         let ours = cells(geometry);
-        let open = |path: &PathBuf| {
-            let opened = if is_exported(path) {
-                import(path, device).map_err(|error| error.to_string())
-            } else {
-                load(path, device).map_err(|error| error.to_string())
-            };
-            let (own, mut network, map) =
-                opened.map_err(|reason| TrainError::teacher(path, reason))?;
-            network.compute = compute;
-            let theirs = cells(&map);
-            // Lessons are votes, or sigmoids of logits, whatever the learner's scores are.
-            let votes = own.scores.expect_votes().map_err(|error| error.to_string());
-            let misfit = || misfit((&own, theirs), (header, ours), config.kind);
-            if let Some(reason) = votes.err().or_else(misfit) {
-                return Err(TrainError::teacher(path, reason));
-            }
-            Ok(Teacher {
-                network,
-                cell_by_cell: config.kind == Targets::ScoreMaps && theirs == ours,
-            })
+        let open = |path| {
+            let opened = Teacher::open(path, config.kind, (header, ours), compute, device);
+            opened.map_err(|reason| TrainError::teacher(path, reason))
         };
         Ok(Self {
-            each: config.teachers.iter().map(open).collect::<Result<_, _>>()?,
+            each: config
+                .teachers
+                .iter()
+                .map(|path| open(path))
+                .collect::<Result<_, _>>()?,
             kind: config.kind,
+            softness: config.softness.unwrap_or(1.0),
+            temperature: config.temperature.unwrap_or(1.0),
             weight: config.weight,
             epochs: config.epochs.unwrap_or(usize::MAX),
             map: ours.map(i64::from),
         })
     }
 
-    /// Multiply-adds of all of them for one image, of which a step takes every `stride`-th cell along both axes.
+    /// Multiply-adds of all of them for one image, of which a step takes every `stride`-th cell along both axes; those
+    /// of networks of another kind are not known, and not counted.
     pub(super) fn multiply_adds(&self, stride: i64) -> i64 {
-        let each = self.each.iter().map(|teacher| {
-            let stride = if teacher.cell_by_cell { stride } else { 1 };
-            teacher.network.plan.sampled_multiply_adds(stride)
+        let each = self.each.iter().map(|teacher| match teacher {
+            Teacher::Network {
+                network,
+                cell_by_cell,
+            } => {
+                let stride = if *cell_by_cell { stride } else { 1 };
+                network.plan.sampled_multiply_adds(stride)
+            }
+            Teacher::Whole(_) => 0,
         });
         each.sum()
     }
@@ -88,43 +98,97 @@ impl Teachers {
         epoch < self.epochs
     }
 
-    /// `loss` and the teachers' own, by the weight; `images` N x C x H x W are those that gave `logits`, of the
-    /// sampled cells.
+    /// `loss`, which is of `config`, and the teachers' own, by the weight; `images` N x C x H x W are those that gave
+    /// `logits`, of the sampled cells.
     pub(super) fn mix(
         &self,
         loss: &Tensor,
         images: &Tensor,
         logits: &Tensor,
         sampling: &Sampling,
-        scores: Scores,
-    ) -> Tensor {
-        let lessons = no_grad(|| {
-            let each = self.each.iter();
-            each.map(|teacher| self.ask(teacher, images, sampling))
-                .collect::<Vec<_>>()
-        });
+        config: &LossConfig,
+    ) -> Result<Tensor, TrainError> {
+        let ask = |teacher| no_grad(|| self.ask(teacher, images, sampling));
+        let lessons: Vec<_> = self.each.iter().map(ask).collect::<Result<_, _>>()?;
         let Some(lesson) = Lesson::mean(&lessons) else {
-            return loss.shallow_clone();
+            return Ok(loss.shallow_clone());
         };
-        let learnt = distil(logits, scores, &lesson) * self.weight;
+        let learnt = distil(logits, config, &lesson, self.softness) * self.weight;
         if self.weight == 1.0 {
-            return learnt;
+            return Ok(learnt);
         }
-        loss * (1.0 - self.weight) + learnt
+        Ok(loss * (1.0 - self.weight) + learnt)
     }
 
     /// What one says of `images`.
-    fn ask(&self, teacher: &Teacher, images: &Tensor, sampling: &Sampling) -> Lesson {
-        let (network, mode) = (&teacher.network, Mode::Evaluate);
-        if teacher.cell_by_cell {
-            return Lesson::of_cells(&network.forward_sampled(images, mode, sampling));
+    fn ask(
+        &self,
+        teacher: &Teacher,
+        images: &Tensor,
+        sampling: &Sampling,
+    ) -> Result<Lesson, TrainError> {
+        let mode = Mode::Evaluate;
+        Ok(match teacher {
+            Teacher::Whole(whole) => Lesson::of_images(&(whole.ask(images)? / self.temperature)),
+            Teacher::Network {
+                network,
+                cell_by_cell: true,
+            } => Lesson::of_cells(&network.forward_sampled(images, mode, sampling)),
+            Teacher::Network { network, .. } => Lesson::new(
+                &network.forward(images, mode),
+                self.kind,
+                self.softness,
+                self.map,
+                sampling,
+            ),
+        })
+    }
+}
+
+impl Teacher {
+    /// Loads that at `path`, for a run of a header whose map has these rows and columns; why it cannot teach there,
+    /// where it cannot.
+    fn open(
+        path: &Path,
+        kind: Targets,
+        (header, ours): (&Header, [u32; 2]),
+        compute: Compute,
+        device: Device,
+    ) -> Result<Self, String> {
+        let whole = || {
+            match kind {
+            Targets::Classes => Whole::open(path, header, device).map(Self::Whole),
+            Targets::MeanScores | Targets::ScoreMaps => Err(
+                "it has no score map of this program; distillation.kind = \"classes\" learns from any network"
+                    .to_owned(),
+            ),
         }
-        Lesson::new(
-            &network.forward(images, mode),
-            self.kind,
-            self.map,
-            sampling,
-        )
+        };
+        let opened = if Script::is_at(path) {
+            return whole();
+        } else if is_exported(path) {
+            match import(path, device) {
+                Err(foreign @ ImportError::Foreign { .. }) => {
+                    return whole().map_err(|reason| format!("{foreign}. Of any kind: {reason}"));
+                }
+                opened => opened.map_err(|error| error.to_string()),
+            }
+        } else {
+            load(path, device).map_err(|error| error.to_string())
+        };
+        let (own, mut network, map) = opened?;
+        network.compute = compute;
+        let theirs = cells(&map);
+        // Lessons are votes, or sigmoids of logits, whatever the learner's scores are.
+        let votes = own.scores.expect_votes().map_err(|error| error.to_string());
+        let misfit = || misfit((&own, theirs), (header, ours), kind);
+        if let Some(reason) = votes.err().or_else(misfit) {
+            return Err(reason);
+        }
+        Ok(Self::Network {
+            network,
+            cell_by_cell: kind == Targets::ScoreMaps && theirs == ours,
+        })
     }
 }
 
@@ -192,13 +256,15 @@ mod tests {
         let numbers = &first.parameters;
         let images = Tensor::rand([2, 3, 32, 32], (Kind::Float, Device::Cpu));
         for ways in [&[true][..], &[false], &[true, false], &[false, false, true]] {
-            let teacher = |cell_by_cell: &bool| Teacher {
+            let teacher = |cell_by_cell: &bool| Teacher::Network {
                 network: first.with(numbers.with(&numbers.flat, &numbers.statistics)),
                 cell_by_cell: *cell_by_cell,
             };
             let teachers = Teachers {
                 each: ways.iter().map(teacher).collect(),
                 kind: Targets::ScoreMaps,
+                softness: 1.0,
+                temperature: 1.0,
                 weight: 1.0,
                 epochs: usize::MAX,
                 map: [16, 16],
@@ -209,7 +275,10 @@ mod tests {
                 let logits = no_grad(|| first.forward_sampled(&images, mode, &sampling));
                 let logits = logits.set_requires_grad(true);
                 let nothing = Tensor::zeros([], (Kind::Float, Device::Cpu));
-                let loss = teachers.mix(&nothing, &images, &logits, &sampling, Scores::Heaviside);
+                let config = toml::from_str("margin = 0.5").unwrap();
+                let loss = teachers
+                    .mix(&nothing, &images, &logits, &sampling, &config)
+                    .unwrap();
                 let gradient = Tensor::run_backward(&[loss], &[&logits], false, false).remove(0);
                 let largest = gradient.abs().max().double_value(&[]);
                 assert!(largest < 1e-6, "{offset:?}, {ways:?}: {largest}");
