@@ -41,6 +41,18 @@ pub(crate) fn run(args: &ManifestArgs) -> Result<usize, Stop> {
             path.display()
         )));
     }
+    for (at, condition) in args.condition.iter().enumerate() {
+        if args
+            .condition
+            .iter()
+            .take(at)
+            .any(|known| known == condition)
+        {
+            return Err(Stop::Usage(format!(
+                "--condition {condition}: it is named twice; name it once"
+            )));
+        }
+    }
     let wrong = |reason: ManifestError| Stop::Usage(format!("{}: {reason}", path.display()));
     let count = args.frames.len().saturating_mul(args.condition.len());
     integrity::check_golden(count, &args.patch).map_err(wrong)?;

@@ -356,4 +356,7 @@ fn golden_frames_are_counted_once_under_any_number_of_conditions() {
     with(&[&red, &green, &red])
         .ended(2)
         .says(&[&red, "named twice"]);
+    with(&["--condition", "mask", "--condition", "3.2", &red])
+        .ended(2)
+        .says(&["--condition 3.2", "named twice"]);
 }

@@ -78,6 +78,12 @@ impl DistillationConfig {
             "it is for distillation.kind = \"classes\"; leave it out",
         )?;
         if classes {
+            require(
+                self.softness.is_some(),
+                "distillation.kind",
+                "\"classes\"",
+                "it needs distillation.softness, for example 0.04",
+            )?;
             within(
                 "distillation.softness",
                 self.softness.unwrap_or_default(),

@@ -6,7 +6,8 @@
 //! where it is neither dilated nor strided and they do not touch. The mean
 //! scores of the cells that remain are an unbiased estimate of those of the whole map where the stride divides it.
 //! So is the gradient of what is linear in them: the paper's margin below its clip, but for the maximum over the
-//! rivals; not the squared distance to a teacher's mean scores, to which the sample adds its variance.
+//! rivals; not the squared distance to a teacher's mean scores, to which the sample adds its variance,
+//! nor the cross-entropy with its classes, to which it adds about half of it over the softness.
 
 use tch::{Device, Kind, Tensor};
 

@@ -1,4 +1,4 @@
-//! One pass over the training images. Nothing in a step waits for the device.
+//! One pass over the training images. Nothing in a step waits for the device, but a teacher on the processor.
 
 use std::path::Path;
 

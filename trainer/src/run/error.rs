@@ -27,10 +27,15 @@ pub enum TrainError {
     /// A table `[distillation]` without a teacher.
     #[error("distillation.teacher names no teacher; leave the table out to train without")]
     NoTeacher,
+    /// A temperature for teachers that all have votes.
+    #[error(
+        "distillation.temperature divides the logits of networks of other programs, and no teacher is one; leave it out"
+    )]
+    NoLogits,
     /// The teacher.
     #[error("distillation.teacher = {}: it cannot teach this network: {reason}", path.display())]
     Teacher {
-        /// Its checkpoint or exported model.
+        /// Its file.
         path: PathBuf,
         /// What does not fit.
         reason: String,

@@ -21,7 +21,7 @@ pub struct EpochLog {
     /// Training images per second, without validation.
     pub images_per_second: f64,
     /// The rate of the convolutions in GFLOP/s: those of a step's forward pass counted three times, for the
-    /// backward pass takes two more of them, and those of the teachers' once.
+    /// backward pass takes two more of them, and those of teachers of this program's kind once.
     #[serde(default)]
     pub gflops: f64,
     /// That rate as a share of `training.peak_tflops`, where it was given.

@@ -9,7 +9,10 @@ use std::path::Path;
 use bagcert_certifier::Geometry;
 use tch::{Device, Tensor, no_grad};
 
-use self::{script::Script, whole::Whole};
+use self::{
+    script::Script,
+    whole::{Format, Whole},
+};
 use super::{TrainError, load};
 use crate::{
     checkpoint::Header,
@@ -62,12 +65,14 @@ impl Teachers {
             let opened = Teacher::open(path, config.kind, (header, ours), compute, device);
             opened.map_err(|reason| TrainError::teacher(path, reason))
         };
+        let each = config.teachers.iter().map(|path| open(path));
+        let each: Vec<_> = each.collect::<Result<_, _>>()?;
+        let whole = |teacher: &Teacher| matches!(teacher, Teacher::Whole(_));
+        if config.temperature.is_some() && !each.iter().any(whole) {
+            return Err(TrainError::NoLogits);
+        }
         Ok(Self {
-            each: config
-                .teachers
-                .iter()
-                .map(|path| open(path))
-                .collect::<Result<_, _>>()?,
+            each,
             kind: config.kind,
             softness: config.softness.unwrap_or(1.0),
             temperature: config.temperature.unwrap_or(1.0),
@@ -155,22 +160,18 @@ impl Teacher {
         compute: Compute,
         device: Device,
     ) -> Result<Self, String> {
-        let whole = || {
-            match kind {
-            Targets::Classes => Whole::open(path, header, device).map(Self::Whole),
-            Targets::MeanScores | Targets::ScoreMaps => Err(
-                "it has no score map of this program; distillation.kind = \"classes\" learns from any network"
-                    .to_owned(),
-            ),
-        }
+        let whole = |format| match kind {
+            Targets::Classes => Whole::open(path, format, header, device).map(Self::Whole),
+            Targets::MeanScores | Targets::ScoreMaps => {
+                let reason = "it has no score map as networks of this program have; distillation.kind = \"classes\" takes any";
+                Err(reason.to_owned())
+            }
         };
         let opened = if Script::is_at(path) {
-            return whole();
+            return whole(Format::Script);
         } else if is_exported(path) {
             match import(path, device) {
-                Err(foreign @ ImportError::Foreign { .. }) => {
-                    return whole().map_err(|reason| format!("{foreign}. Of any kind: {reason}"));
-                }
+                Err(ImportError::Foreign { .. }) => return whole(Format::Onnx),
                 opened => opened.map_err(|error| error.to_string()),
             }
         } else {

@@ -1,9 +1,11 @@
 //! ONNX files of any architecture, on the processor.
 
-use std::{path::Path, sync::Arc};
+use std::{fs, path::Path, sync::Arc};
 
+use prost::Message;
 use rayon::prelude::*;
 use tch::{Device, Kind, Tensor};
+use tract_onnx::pb::{ModelProto, tensor_proto::DataLocation};
 use tract_onnx::prelude::{
     DatumExt, Framework, InferenceModelExt, IntoRunnable, IntoTValue, TractResult, TypedSimplePlan,
     tract_ndarray::Array4, tvec,
@@ -20,14 +22,27 @@ impl Onnx {
     /// Reads it, for images of these channels, rows and columns.
     ///
     /// # Errors
-    /// What tract says of it.
+    /// What the decoder or tract says of it, or that it is not all in this file.
     pub(super) fn open(path: &Path, image: [usize; 3]) -> Result<Self, String> {
         let [channels, rows, columns] = image;
+        let bytes = fs::read(path).map_err(|error| error.to_string())?;
+        let model = ModelProto::decode(bytes.as_slice()).map_err(|error| error.to_string())?;
+        // A run is known by the SHA-256 of this file.
+        let weights = model.graph.iter().flat_map(|graph| &graph.initializer);
+        let elsewhere = Some(DataLocation::External as i32);
+        if weights
+            .clone()
+            .any(|tensor| tensor.data_location == elsewhere)
+        {
+            return Err(
+                "its weights lie in another file; export it with external_data=False".to_owned(),
+            );
+        }
         let open = || -> TractResult<Arc<TypedSimplePlan>> {
             // One image at a time: many exports fix their batch to that.
             let input = f32::fact([1, channels, rows, columns]);
             tract_onnx::onnx()
-                .model_for_path(path)?
+                .model_for_proto_model(&model)?
                 .with_input_fact(0, input.into())?
                 .into_optimized()?
                 .into_runnable()

@@ -28,7 +28,12 @@ impl Script {
             module.f_set_eval()?;
             Ok(Self(module))
         };
-        load().map_err(|error: TchError| format!("no TorchScript module: {}", first_line(&error)))
+        load().map_err(|error: TchError| {
+            let reason = reason(&error);
+            format!(
+                "no module as torch.jit.save writes it (torch.save writes weights alone): {reason}"
+            )
+        })
     }
 
     /// Its answer to `images`.
@@ -42,12 +47,19 @@ impl Script {
             jit::f_set_graph_executor_optimize(false)?;
             self.0.forward_ts(&[images])?.f_to_kind(Kind::Float)
         };
-        no_grad(ask).map_err(|error| first_line(&error))
+        no_grad(ask).map_err(|error| reason(&error))
     }
 }
 
-/// Of an error of libtorch, whose later lines are a trace of its own calls.
-fn first_line(error: &TchError) -> String {
+/// The line of an error of libtorch that says why: the first, before a trace of its own calls, but where a module fails the
+/// last, behind a trace of the module's.
+fn reason(error: &TchError) -> String {
     let text = error.to_string();
-    text.lines().next().unwrap_or_default().to_owned()
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let line = if text.contains("failed in the TorchScript interpreter") {
+        lines.next_back()
+    } else {
+        lines.next()
+    };
+    line.unwrap_or_default().to_owned()
 }
