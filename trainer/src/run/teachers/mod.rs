@@ -40,7 +40,7 @@ pub(super) struct Teachers {
 enum Teacher {
     /// Of this program's kind.
     Network {
-        network: Network,
+        network: Box<Network>,
         /// Score maps as large as the learner's: only the sampled cells need to be worked out.
         cell_by_cell: bool,
     },
@@ -187,7 +187,7 @@ impl Teacher {
             return Err(reason);
         }
         Ok(Self::Network {
-            network,
+            network: Box::new(network),
             cell_by_cell: kind == Targets::ScoreMaps && theirs == ours,
         })
     }
@@ -258,7 +258,7 @@ mod tests {
         let images = Tensor::rand([2, 3, 32, 32], (Kind::Float, Device::Cpu));
         for ways in [&[true][..], &[false], &[true, false], &[false, false, true]] {
             let teacher = |cell_by_cell: &bool| Teacher::Network {
-                network: first.with(numbers.with(&numbers.flat, &numbers.statistics)),
+                network: Box::new(first.with(numbers.with(&numbers.flat, &numbers.statistics))),
                 cell_by_cell: *cell_by_cell,
             };
             let teachers = Teachers {
