@@ -106,15 +106,49 @@ fn verdicts_are_as_recorded() {
 /// The parts of a card, as `models/README.md` lists them.
 const CARD: [&str; 6] = ["What it is", "Data", "Training", "Accuracy", "Cost", "File"];
 
+/// SHA-256 of a file, in hexadecimal digits.
+fn hash_of(path: &Path) -> String {
+    let hash = Sha256::digest(fs::read(path).unwrap());
+    let digits = hash.iter();
+    digits.fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+}
+
+/// What models are made of is listed by hash, and refused as a model: it has no manifest.
+#[test]
+fn parts_are_listed_and_are_no_models() {
+    let folder = repository::root().join("models/parts");
+    let list = fs::read_to_string(folder.join("README.md")).unwrap();
+    let mut parts = 0;
+    for entry in fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if name == "README.md" {
+            continue;
+        }
+        let row = format!("| `{name}` |");
+        let row = list.lines().find(|line| line.starts_with(&row));
+        let row = row.unwrap_or_else(|| panic!("{name} is not in the list"));
+        let hash = hash_of(&path);
+        assert!(row.contains(&hash), "{name}: its hash is {hash}");
+        parts += 1;
+        if name.ends_with(".onnx") {
+            let refused = LoadedModel::load(&path, None);
+            assert!(
+                matches!(refused, Err(IntegrityError::NoManifest { .. })),
+                "{name}"
+            );
+        }
+    }
+    assert_eq!(parts, list.matches("\n| `").count());
+}
+
 #[test]
 fn each_model_has_a_card_of_its_own_hash() {
     for model in repository::models().unwrap() {
         let path = model.with_extension("md");
         let card =
             fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        let hash = Sha256::digest(fs::read(&model).unwrap())
-            .iter()
-            .fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+        let hash = hash_of(&model);
         assert!(
             card.contains(&hash),
             "{}: the hash of the model is {hash}",

@@ -344,7 +344,7 @@ fn values_out_of_range_and_keys_without_effect_are_named() {
         (
             "",
             "[distillation]\nteacher = \"a\"\nweight = 1\nkind = \"classes\"",
-            &["distillation.kind", "distillation.softness", "0.04"],
+            &["distillation.kind", "distillation.softness", "0.07"],
         ),
         (
             "",

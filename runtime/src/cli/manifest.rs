@@ -1,5 +1,6 @@
 //! `bagcert manifest`: which file a model is, and what it answers on golden frames.
 
+use std::collections::HashSet;
 use std::num::NonZeroU32;
 use std::path::{Component, Path, PathBuf};
 
@@ -41,17 +42,12 @@ pub(crate) fn run(args: &ManifestArgs) -> Result<usize, Stop> {
             path.display()
         )));
     }
-    for (at, condition) in args.condition.iter().enumerate() {
-        if args
-            .condition
-            .iter()
-            .take(at)
-            .any(|known| known == condition)
-        {
-            return Err(Stop::Usage(format!(
-                "--condition {condition}: it is named twice; name it once"
-            )));
-        }
+    let mut known = HashSet::new();
+    let twice = |condition: &&Condition| !known.insert(**condition);
+    if let Some(condition) = args.condition.iter().find(twice) {
+        return Err(Stop::Usage(format!(
+            "--condition {condition}: it is named twice; name it once"
+        )));
     }
     let wrong = |reason: ManifestError| Stop::Usage(format!("{}: {reason}", path.display()));
     let count = args.frames.len().saturating_mul(args.condition.len());

@@ -66,34 +66,25 @@ impl DistillationConfig {
         )?;
         let classes = self.kind == Targets::Classes;
         require(
-            classes || self.softness.is_none(),
-            "distillation.softness",
-            self.softness.unwrap_or_default(),
-            "it is for distillation.kind = \"classes\"; leave it out",
+            !classes || self.softness.is_some(),
+            "distillation.kind",
+            "\"classes\"",
+            "it needs distillation.softness, for example 0.07",
         )?;
-        require(
-            classes || self.temperature.is_none(),
-            "distillation.temperature",
-            self.temperature.unwrap_or_default(),
-            "it is for distillation.kind = \"classes\"; leave it out",
-        )?;
-        if classes {
+        for (key, value, range) in [
+            ("distillation.softness", self.softness, 0.001..=10.0),
+            ("distillation.temperature", self.temperature, 0.01..=1000.0),
+        ] {
+            let Some(value) = value else {
+                continue;
+            };
             require(
-                self.softness.is_some(),
-                "distillation.kind",
-                "\"classes\"",
-                "it needs distillation.softness, for example 0.04",
+                classes,
+                key,
+                value,
+                "it is for distillation.kind = \"classes\"; leave it out",
             )?;
-            within(
-                "distillation.softness",
-                self.softness.unwrap_or_default(),
-                0.001..=10.0,
-            )?;
-            within(
-                "distillation.temperature",
-                self.temperature.unwrap_or(1.0),
-                0.01..=1000.0,
-            )?;
+            within(key, value, range)?;
         }
         require(
             self.epochs != Some(0),

@@ -42,8 +42,7 @@ pub struct LossConfig {
     #[serde(default, skip_serializing_if = "is_default")]
     pub rival_softness: f64,
     /// Logits are divided by it on their way into the margin and the one-hot penalty: the gradient of the step is so
-    /// many times as wide. Teachers' classes are learnt
-    /// with it, their scores without. 1 in the paper.
+    /// many times as wide. Teachers' classes are learnt with it, their scores without. 1 in the paper.
     #[serde(default = "default_temperature", skip_serializing_if = "is_unit")]
     pub temperature: f64,
     /// The weight sigma of the one-hot penalty.

@@ -160,18 +160,25 @@ impl Teacher {
         compute: Compute,
         device: Device,
     ) -> Result<Self, String> {
-        let whole = |format| match kind {
+        let whole = |format| {
+            match kind {
             Targets::Classes => Whole::open(path, format, header, device).map(Self::Whole),
-            Targets::MeanScores | Targets::ScoreMaps => {
-                let reason = "it has no score map as networks of this program have; distillation.kind = \"classes\" takes any";
-                Err(reason.to_owned())
-            }
+            Targets::MeanScores | Targets::ScoreMaps => Err(
+                "it has no score map that could be learnt; distillation.kind = \"classes\" takes any network"
+                    .to_owned(),
+            ),
+        }
         };
         let opened = if Script::is_at(path) {
             return whole(Format::Script);
         } else if is_exported(path) {
             match import(path, device) {
-                Err(ImportError::Foreign { .. }) => return whole(Format::Onnx),
+                // One of this program's that was damaged is no other network either, and is told why.
+                Err(foreign @ ImportError::Foreign { .. }) => {
+                    return whole(Format::Onnx).map_err(|reason| {
+                        format!("{reason}. As a network of this program: {foreign}")
+                    });
+                }
                 opened => opened.map_err(|error| error.to_string()),
             }
         } else {

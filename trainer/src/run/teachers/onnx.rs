@@ -4,7 +4,7 @@ use std::{fs, path::Path, sync::Arc};
 
 use prost::Message;
 use rayon::prelude::*;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 use tract_onnx::pb::{ModelProto, tensor_proto::DataLocation};
 use tract_onnx::prelude::{
     DatumExt, Framework, InferenceModelExt, IntoRunnable, IntoTValue, TractResult, TypedSimplePlan,
@@ -53,14 +53,14 @@ impl Onnx {
         })
     }
 
-    /// Its answers to `images` N x C x H x W, on their device, each one row: N x numbers.
+    /// Its answers to `images` N x C x H x W in f32, on their device, each one row: N x numbers.
     ///
     /// # Errors
     /// What tract says of it.
     pub(super) fn ask(&self, images: &Tensor) -> Result<Tensor, String> {
         let failed = |error: tch::TchError| error.to_string();
-        let pixels = images.to_device(Device::Cpu).to_kind(Kind::Float);
-        let pixels = Vec::<f32>::try_from(pixels.contiguous().flatten(0, -1)).map_err(failed)?;
+        let pixels = images.to_device(Device::Cpu).flatten(0, -1);
+        let pixels = Vec::<f32>::try_from(pixels).map_err(failed)?;
         let [channels, rows, columns] = self.image;
         let answer = |image: &[f32]| {
             contained(|| -> TractResult<Vec<f32>> {
