@@ -85,6 +85,11 @@ impl Outcome {
 /// An engine with the memory of its certificates, reused from frame to frame.
 pub struct Pipeline {
     engine: Engine,
+    certificates: Certificates,
+}
+
+/// From logits to verdicts, and the memory for it.
+struct Certificates {
     shape: Shape,
     geometry: Geometry,
     score_memory: Vec<ScoreWord>,
@@ -100,10 +105,12 @@ impl Pipeline {
         let shape = model.shape();
         Ok(Pipeline {
             engine: Engine::new(model)?,
-            shape,
-            geometry: model.geometry(),
-            score_memory: vec![ScoreWord::default(); shape.score_len()],
-            table_memory: vec![TableWord::default(); shape.table_len()],
+            certificates: Certificates {
+                shape,
+                geometry: model.geometry(),
+                score_memory: vec![ScoreWord::default(); shape.score_len()],
+                table_memory: vec![TableWord::default(); shape.table_len()],
+            },
         })
     }
 
@@ -119,8 +126,11 @@ impl Pipeline {
     /// The forward pass fails, its output is a fault (NaN, infinity, wrong length), or a patch is
     /// larger than the image.
     pub fn judge(&mut self, image: &[f32], query: &Query) -> Result<Outcome, PipelineError> {
-        self.judge_and(image, query, |_, _| ())
-            .map(|(outcome, ())| outcome)
+        let start = Instant::now();
+        let logits = self.engine.logits(image)?;
+        let forward = start.elapsed();
+        let (outcome, ()) = self.certificates.judge(logits, forward, query, |_| ())?;
+        Ok(outcome)
     }
 
     /// Runs one frame once and answers every query from the same scores.
@@ -135,6 +145,48 @@ impl Pipeline {
         let start = Instant::now();
         let logits = self.engine.logits(image)?;
         let forward = start.elapsed();
+        Ok(self.certificates.judge_all(logits, forward, queries)?)
+    }
+
+    /// The logits of one frame, as [`Engine::logits`].
+    pub(crate) fn logits(&mut self, image: &[f32]) -> Result<&[f32], EngineError> {
+        self.engine.logits(image)
+    }
+
+    /// [`judge`](Pipeline::judge) from logits that are there already, with a look at the score map.
+    pub(crate) fn judge_logits<T>(
+        &mut self,
+        logits: &[f32],
+        query: &Query,
+        look: impl FnOnce(&ScoreMap<'_>) -> T,
+    ) -> Result<(Outcome, T), Fault> {
+        self.certificates.judge(logits, Duration::ZERO, query, look)
+    }
+}
+
+impl Certificates {
+    /// `forward`: how long the logits took.
+    fn judge<T>(
+        &mut self,
+        logits: &[f32],
+        forward: Duration,
+        query: &Query,
+        look: impl FnOnce(&ScoreMap<'_>) -> T,
+    ) -> Result<(Outcome, T), Fault> {
+        let start = Instant::now();
+        let map = ScoreMap::from_logits(self.shape, logits, &mut self.score_memory)?;
+        let answer = Answer::new(&map, &self.geometry, &mut self.table_memory, query)?;
+        let certificate = start.elapsed();
+        let seen = look(&map);
+        Ok((answer.outcome(&map, query, forward, certificate), seen))
+    }
+
+    fn judge_all(
+        &mut self,
+        logits: &[f32],
+        forward: Duration,
+        queries: &[Query],
+    ) -> Result<Vec<Outcome>, Fault> {
         let start = Instant::now();
         let map = ScoreMap::from_logits(self.shape, logits, &mut self.score_memory)?;
         let binarised = start.elapsed();
@@ -146,26 +198,6 @@ impl Pipeline {
             outcomes.push(answer.outcome(&map, query, forward, certificate));
         }
         Ok(outcomes)
-    }
-
-    /// [`judge`](Pipeline::judge), with a look at the score map and the logits it was drawn from.
-    pub(crate) fn judge_and<T>(
-        &mut self,
-        image: &[f32],
-        query: &Query,
-        look: impl FnOnce(&ScoreMap<'_>, &[f32]) -> T,
-    ) -> Result<(Outcome, T), PipelineError> {
-        let start = Instant::now();
-        let logits = self.engine.logits(image)?;
-        let forward = start.elapsed();
-
-        let start = Instant::now();
-        let map = ScoreMap::from_logits(self.shape, logits, &mut self.score_memory)?;
-        let answer = Answer::new(&map, &self.geometry, &mut self.table_memory, query)?;
-        let certificate = start.elapsed();
-
-        let seen = look(&map, logits);
-        Ok((answer.outcome(&map, query, forward, certificate), seen))
     }
 }
 

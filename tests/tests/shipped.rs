@@ -175,7 +175,7 @@ fn each_model_has_a_manifest_with_golden_frames() {
         assert!(golden.len() >= 2, "{}", path.display());
         assert!(certified.contains(&true) && certified.contains(&false));
         let mut pipeline = model.pipeline().unwrap();
-        // None of them has a score that rounding could turn: they would be recorded again.
+        // They are recorded again, with the scores that rounding could turn.
         for frame in golden {
             let patches = frame.verdicts.iter().map(|verdict| {
                 let [width, height] = verdict.patch;

@@ -3,19 +3,15 @@
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
-use bagcert_certifier::{Condition, PatchSize, ScoreMap};
+use bagcert_certifier::{Condition, PatchSize, ScoreMap, Shape};
 
 use super::error::IntegrityError;
 use super::manifest::{GoldenFrame, GoldenVerdict, Manifest};
+use super::undecided::{set_aside, undecided};
 use crate::admission::{AdmittedModel, sha256};
 use crate::bounded;
 use crate::frames::{self, Picture};
-use crate::pipeline::{Pipeline, Query};
-
-/// No logit of a golden frame may be nearer to 0 than this, relative to the largest of its class.
-/// Processors round differently: by 9 units in the last place (1e-6) between x86-64 and aarch64 as
-/// far as was seen. A score that this could turn would refuse a sound model on another machine.
-pub const TOLERANCE: f32 = 1e-5;
+use crate::pipeline::{Pipeline, PipelineError, Query};
 
 /// Checks the hash of every golden frame's file.
 pub(super) fn check_files(folder: &Path, manifest: &Manifest) -> Result<(), IntegrityError> {
@@ -41,7 +37,8 @@ pub(super) fn check(
         let (condition, patches) = expected
             .query()
             .map_err(|error| differs(error.to_string()))?;
-        let found = Answer::of(pipeline, model, &frame, &bytes, patches, condition)
+        let known = |_: Shape, _: &[f32]| Ok(expected.undecided.clone());
+        let found = Answer::of(pipeline, model, &frame, &bytes, patches, condition, known)
             .map_err(differs)?
             .golden(expected.frame.clone(), &bytes, condition);
         difference(expected, &found).map_or(Ok(()), |difference| Err(differs(difference)))?;
@@ -64,22 +61,10 @@ pub(super) fn record(
         frame: frame.clone(),
         reason,
     };
-    let answer =
-        Answer::of(pipeline, model, &frame, &bytes, patches, condition).map_err(unsuitable)?;
-    if let Some(Close {
-        class,
-        y,
-        x,
-        logit,
-        largest,
-    }) = answer.close
-    {
-        return Err(unsuitable(format!(
-            "logit (class {class}, row {y}, column {x}) is {logit:e}, nearer to 0 than {TOLERANCE:e} \
-             of the largest of its class ({largest:e}); another processor's rounding could turn \
-             this score, take another frame"
-        )));
-    }
+    let answer = Answer::of(
+        pipeline, model, &frame, &bytes, patches, condition, undecided,
+    )
+    .map_err(unsuitable)?;
     Ok(answer.golden(relative.to_owned(), &bytes, condition))
 }
 
@@ -103,25 +88,17 @@ fn read_file(frame: &Path) -> Result<Vec<u8>, IntegrityError> {
         .map_err(|error| IntegrityError::unreadable(frame, &error))
 }
 
-/// The logit of a map that is nearest to 0 in its class, where it is too near.
-struct Close {
-    class: usize,
-    y: usize,
-    x: usize,
-    logit: f32,
-    largest: f32,
-}
-
 /// What was answered on one frame.
 struct Answer {
     predicted: usize,
+    undecided: Vec<[usize; 3]>,
     votes: Vec<u32>,
     scores: String,
     verdicts: Vec<GoldenVerdict>,
-    close: Option<Close>,
 }
 
 impl Answer {
+    /// `undecided` says which scores are set aside.
     fn of(
         pipeline: &mut Pipeline,
         model: &AdmittedModel,
@@ -129,6 +106,7 @@ impl Answer {
         bytes: &[u8],
         patches: Vec<PatchSize>,
         condition: Condition,
+        undecided: impl FnOnce(Shape, &[f32]) -> Result<Vec<[usize; 3]>, String>,
     ) -> Result<Answer, String> {
         let picture =
             Picture::decode(bytes, frame, model.image_size()).map_err(|error| error.to_string())?;
@@ -139,17 +117,19 @@ impl Answer {
             largest_square: false,
             keep_scores: false,
         };
-        let (outcome, (scores, close)) = pipeline
-            .judge_and(picture.planes(), &query, |map, logits| {
-                (sha256(&binary(map)), close(map, logits))
-            })
-            .map_err(|error| error.to_string())?;
+        let logits = pipeline.logits(picture.planes());
+        let mut logits = logits.map_err(|error| error.to_string())?.to_vec();
+        let undecided = undecided(model.shape(), &logits)?;
+        set_aside(model.shape(), &mut logits, &undecided)?;
+        let (outcome, scores) = pipeline
+            .judge_logits(&logits, &query, |map| sha256(&binary(map)))
+            .map_err(|error| PipelineError::from(error).to_string())?;
         Ok(Answer {
             predicted: outcome.predicted,
+            undecided,
             votes: outcome.votes,
             scores,
             verdicts: outcome.verdicts.iter().map(GoldenVerdict::from).collect(),
-            close,
         })
     }
 
@@ -158,6 +138,7 @@ impl Answer {
             frame,
             sha256: sha256(bytes),
             predicted: self.predicted,
+            undecided: self.undecided,
             votes: self.votes,
             scores: self.scores,
             condition: condition.to_string(),
@@ -177,26 +158,6 @@ fn binary(map: &ScoreMap<'_>) -> Vec<u8> {
         }
     }
     scores
-}
-
-/// The first logit that rounding could turn.
-fn close(map: &ScoreMap<'_>, logits: &[f32]) -> Option<Close> {
-    let shape = map.shape();
-    let width = shape.width().max(1);
-    let mut planes = logits.chunks(shape.cells().max(1)).enumerate();
-    planes.find_map(|(class, plane)| {
-        let largest = plane.iter().fold(0f32, |most, logit| most.max(logit.abs()));
-        // A plane of zeros is close as well.
-        let near = |logit: &f32| logit.abs() <= TOLERANCE * largest;
-        let at = plane.iter().position(near)?;
-        Some(Close {
-            class,
-            y: at / width,
-            x: at % width,
-            logit: plane.get(at).copied()?,
-            largest,
-        })
-    })
 }
 
 /// The first difference in words, the votes before the verdicts that follow from them.

@@ -12,8 +12,10 @@ use crate::admission::sha256;
 
 /// Larger manifests are refused before they are read.
 pub(super) const MAX_MANIFEST_BYTES: u64 = 1 << 20;
-/// The form that this program writes and reads.
-const FORMAT: u32 = 1;
+/// The form that this program writes where a golden frame has undecided scores; it reads all up to this.
+const FORMAT: u32 = 2;
+/// The form without undecided scores, which earlier programs read too.
+const FORMAT_DECIDED: u32 = 1;
 /// Most golden frames of one manifest: each is a forward pass at every start.
 const MAX_GOLDEN_FRAMES: usize = 64;
 /// Most verdicts of one golden frame: certificates of many sizes at once take time that grows with their square.
@@ -34,7 +36,7 @@ pub enum ManifestError {
     #[error("{0}")]
     Form(String),
     /// Written for another version of this program.
-    #[error("its format is {found}, this program reads format {FORMAT}")]
+    #[error("its format is {found}, this program reads formats {FORMAT_DECIDED} to {FORMAT}")]
     Format {
         /// The format that it names.
         found: u32,
@@ -115,6 +117,14 @@ pub struct GoldenFrame {
     pub sha256: String,
     /// The answer of the predictor that the condition certifies.
     pub predicted: usize,
+    /// Class, row and column of scores whose logits are nearer to 0 than [`TOLERANCE`](super::TOLERANCE) of the largest of their
+    /// class. They count as no votes in all that follows, and are checked to be that near to 0.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "triples"
+    )]
+    pub undecided: Vec<[usize; 3]>,
     /// Votes of every class.
     pub votes: Vec<u32>,
     /// SHA-256 of the binary score map: one byte per score, 0 or 1, class slowest, then row, then
@@ -150,6 +160,17 @@ fn pair<'de, D: Deserializer<'de>>(numbers: D) -> Result<[u32; 2], D::Error> {
     numbers
         .try_into()
         .map_err(|_| D::Error::custom("two numbers are needed here"))
+}
+
+/// Three numbers each, as [`pair`].
+fn triples<'de, D: Deserializer<'de>>(numbers: D) -> Result<Vec<[usize; 3]>, D::Error> {
+    let numbers = Vec::<Vec<usize>>::deserialize(numbers)?;
+    let triple = |numbers: Vec<usize>| {
+        numbers
+            .try_into()
+            .map_err(|_| D::Error::custom("three numbers are needed here: class, row and column"))
+    };
+    numbers.into_iter().map(triple).collect()
 }
 
 impl From<&Verdict> for GoldenVerdict {
@@ -218,8 +239,9 @@ impl Manifest {
     ///
     /// [`LoadedModel::record`]: super::LoadedModel::record
     pub fn new(model: Fingerprint, golden: Vec<GoldenFrame>) -> Result<Manifest, ManifestError> {
+        let decided = golden.iter().all(|golden| golden.undecided.is_empty());
         let manifest = Manifest {
-            format: FORMAT,
+            format: if decided { FORMAT_DECIDED } else { FORMAT },
             model,
             golden,
         };
@@ -236,7 +258,7 @@ impl Manifest {
         let in_words =
             |error: toml::de::Error| ManifestError::Form(error.to_string().trim_end().to_owned());
         let head: Head = toml::from_str(text).map_err(in_words)?;
-        if head.format != FORMAT {
+        if !(FORMAT_DECIDED..=FORMAT).contains(&head.format) {
             return Err(ManifestError::Format { found: head.format });
         }
         let manifest: Manifest = toml::from_str(text).map_err(in_words)?;

@@ -23,6 +23,7 @@ mod error;
 mod golden;
 mod manifest;
 mod signature;
+mod undecided;
 
 use std::ffi::OsString;
 use std::io::ErrorKind;
@@ -31,11 +32,11 @@ use std::path::{Path, PathBuf};
 use bagcert_certifier::{Condition, PatchSize};
 
 pub use error::{IntegrityError, KeyError};
-pub use golden::TOLERANCE;
 pub use manifest::{
     Fingerprint, GoldenFrame, GoldenVerdict, Manifest, ManifestError, check_golden,
 };
 pub use signature::{DOMAIN, PublicKey, SIGNATURE_LENGTH, SecretKey};
+pub use undecided::TOLERANCE;
 
 use crate::admission::{self, AdmittedModel};
 use crate::bounded::{self, ReadError};
@@ -143,11 +144,11 @@ impl LoadedModel {
 
     /// What the model answers on a frame, to be listed in its manifest: score map and verdicts for
     /// `patches`; under a masking condition one predictor for all of them. `frame` is the path of an image from the model's folder, its
-    /// parts separated by `/`.
+    /// parts separated by `/`. Scores whose logits are nearer to 0 than [`TOLERANCE`] of the largest of their class are set aside, see
+    /// [`GoldenFrame::undecided`].
     ///
     /// # Errors
-    /// Where the frame cannot be read or judged, and where one of its logits is nearer to 0 than
-    /// [`TOLERANCE`] of the largest of its class.
+    /// Where the frame cannot be read or judged, and where more than one in a hundred of its scores would have to be set aside.
     pub fn record(
         &self,
         pipeline: &mut Pipeline,

@@ -208,6 +208,20 @@ fn manifests_survive_writing_and_reading() {
     assert_eq!(manifest, again);
 }
 
+/// What earlier programs can read, they are given: only undecided scores take the later format.
+#[test]
+fn the_format_is_the_earliest_that_says_it_all() {
+    let manifest = Manifest::parse(text_with_golden("a.png").as_bytes()).unwrap();
+    let mut golden = manifest.golden().to_vec();
+    for (undecided, format) in [(vec![], "format = 1\n"), (vec![[1, 2, 3]], "format = 2\n")] {
+        golden[0].undecided = undecided;
+        let manifest = Manifest::new(manifest.model().clone(), golden.clone()).unwrap();
+        let text = manifest.to_toml().unwrap();
+        assert!(text.contains(format), "{text}");
+        assert_eq!(Manifest::parse(text.as_bytes()).unwrap(), manifest);
+    }
+}
+
 fn refusal(text: &[u8]) -> String {
     Manifest::parse(text).unwrap_err().to_string()
 }
@@ -217,7 +231,7 @@ fn manifests_that_are_refused() {
     let good = text_with_golden("a.png");
     let cases = [
         ("", "", "format"),
-        ("format = 1", "format = 2", "format is 2"),
+        ("format = 1", "format = 3", "format is 3"),
         ("format = 1", "format = 1\nmore = 3", "more"),
         ("bytes = 0", "bytes = 0\nmd5 = \"\"", "md5"),
         ("bytes = 0", "bytes = -1", "bytes"),
@@ -225,6 +239,13 @@ fn manifests_that_are_refused() {
         ("bytes = 0\n", "", "bytes"),
         ("predicted = 0\n", "", "predicted"),
         ("predicted = 0", "predicted = 0\nlabel = 1", "label"),
+        ("votes", "undecided = [[0, 1]]\nvotes", "three numbers"),
+        (
+            "votes",
+            "undecided = [[0, 1, 2, 3]]\nvotes",
+            "three numbers",
+        ),
+        ("votes", "undecided = [[0, 1, -2]]\nvotes", "undecided"),
         ("slack = -1", "slack = -1\nside = 1", "side"),
         ("slack = -1", "slack = \"-1\"", "slack"),
         ("condition = \"3.2\"", "condition = \"3.4\"", "3.4"),
