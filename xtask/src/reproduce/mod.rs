@@ -15,7 +15,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use steps::Asked;
+use steps::{Asked, Step};
 
 #[derive(Debug, Args)]
 pub(crate) struct ReproduceArgs {
@@ -67,6 +67,12 @@ pub(crate) fn run(site: &Site, args: &ReproduceArgs) -> Result<()> {
         Some(folder) => std::path::absolute(folder)?,
         None => build(site)?,
     };
+    if !args.dry_run {
+        steps
+            .iter()
+            .try_for_each(|step| check_options(&programs, step))
+            .with_context(|| format!("the plan {}", args.plan.display()))?;
+    }
     for (at, step) in (1..).zip(&steps) {
         let mut command = Command::new(programs.join(step.program.name()));
         command.current_dir(&root).args(&step.arguments);
@@ -100,6 +106,22 @@ fn build(site: &Site) -> Result<PathBuf> {
     }
     exec::run(site.apply(&mut command))?;
     Ok(exec::target_dir()?.join("release"))
+}
+
+/// Has the program read a step's options and no more, so that a wrong one of the last is not found after hours of the first: asked for help
+/// behind them, it gives it where it knows them all.
+fn check_options(programs: &Path, step: &Step) -> Result<()> {
+    let mut command = Command::new(programs.join(step.program.name()));
+    let command = command.args(&step.arguments).arg("--help");
+    let line = exec::shown(command);
+    let output = command
+        .output()
+        .with_context(|| format!("could not start `{line}`"))?;
+    if !output.status.success() {
+        let reason = String::from_utf8_lossy(&output.stderr);
+        bail!("`{line}`: {}", reason.trim_end());
+    }
+    Ok(())
 }
 
 /// Epochs behind a checkpoint, by its own word; nothing where there is none.

@@ -339,6 +339,53 @@ fn images(count: u8) -> Vec<u8> {
     (0..count).flat_map(one).collect()
 }
 
+/// The configuration of a network that is trained in a moment.
+fn small(folder: &Path) -> PathBuf {
+    let config = folder.join("small.toml");
+    let network = "width = 8\nkernels = [3, 1]\nstrides = [2, 1]\n";
+    fs::write(
+        &config,
+        format!(
+            "seed = 1\n[data]\nvalidation = 60\n[network]\n{network}[loss]\nmargin = 0.3\n\
+             [training]\nepochs = 5\nbatch = 16\nlearning_rate = 0.01\n"
+        ),
+    )
+    .unwrap();
+    config
+}
+
+/// An attack comes after all training, and its options are another program's.
+#[test]
+fn a_wrong_option_of_the_last_step_is_found_before_the_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = small(folder.path());
+    let into = folder.path().join("runs");
+    for (options, words) in [
+        (r#"["--stepps", "2"]"#, "--stepps"),
+        (r#"["--steps", "two"]"#, "'two'"),
+    ] {
+        let plan = folder.path().join("all.toml");
+        let text = format!(
+            "[[figures]]\nkind = \"attacked\"\noptions = {options}\n[[runs]]\nconfig = {config:?}\n"
+        );
+        fs::write(&plan, text).unwrap();
+        let args = ReproduceArgs {
+            plan,
+            data: folder.path().into(),
+            into: Some(into.clone()),
+            device: "cpu".into(),
+            epochs: None,
+            limit: None,
+            dry_run: false,
+            programs: Some(programs()),
+        };
+        let error = run(&Site::choose(None).unwrap(), &args).unwrap_err();
+        let said = format!("{error:#}");
+        assert!(said.contains(words) && said.contains("all.toml"), "{said}");
+        assert!(!into.exists());
+    }
+}
+
 #[test]
 fn a_plan_is_carried_out_and_once_more_goes_on_with_what_is_there() {
     let folder = tempfile::tempdir().unwrap();
@@ -357,16 +404,7 @@ fn a_plan_is_carried_out_and_once_more_goes_on_with_what_is_there() {
     {
         fs::write(data.join(format!("{batch}.bin")), images(count)).unwrap();
     }
-    let config = folder.path().join("small.toml");
-    let network = "width = 8\nkernels = [3, 1]\nstrides = [2, 1]\n";
-    fs::write(
-        &config,
-        format!(
-            "seed = 1\n[data]\nvalidation = 60\n[network]\n{network}[loss]\nmargin = 0.3\n\
-             [training]\nepochs = 5\nbatch = 16\nlearning_rate = 0.01\n"
-        ),
-    )
-    .unwrap();
+    let config = small(folder.path());
     let plan = folder.path().join("all.toml");
     let kinds = [
         "speed",
