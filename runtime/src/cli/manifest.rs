@@ -76,6 +76,13 @@ pub(crate) fn run(args: &ManifestArgs) -> Result<usize, Stop> {
                 let patches = args.patch.clone();
                 golden.push(loaded.record(&mut pipeline, &relative, patches, *condition)?);
             }
+            if let Some(frame) = golden.last().filter(|frame| !frame.undecided.is_empty()) {
+                say(&format!(
+                    "bagcert: {relative}: {} of {} scores are undecided and set aside",
+                    frame.undecided.len(),
+                    loaded.admitted().shape().cells() * frame.votes.len()
+                ));
+            }
         }
     }
     let manifest = Manifest::new(loaded.fingerprint().clone(), golden).map_err(wrong)?;

@@ -7,7 +7,7 @@ use bagcert_certifier::{Condition, PatchSize, ScoreMap, Shape};
 
 use super::error::IntegrityError;
 use super::manifest::{GoldenFrame, GoldenVerdict, Manifest};
-use super::undecided::{set_aside, undecided};
+use super::undecided::{Undecided, set_aside, undecided};
 use crate::admission::{AdmittedModel, sha256};
 use crate::bounded;
 use crate::frames::{self, Picture};
@@ -37,7 +37,7 @@ pub(super) fn check(
         let (condition, patches) = expected
             .query()
             .map_err(|error| differs(error.to_string()))?;
-        let known = |_: Shape, _: &[f32]| Ok(expected.undecided.clone());
+        let known = |_: Shape, _: &[f32]| expected.undecided.clone();
         let found = Answer::of(pipeline, model, &frame, &bytes, patches, condition, known)
             .map_err(differs)?
             .golden(expected.frame.clone(), &bytes, condition);
@@ -91,7 +91,7 @@ fn read_file(frame: &Path) -> Result<Vec<u8>, IntegrityError> {
 /// What was answered on one frame.
 struct Answer {
     predicted: usize,
-    undecided: Vec<[usize; 3]>,
+    undecided: Vec<Undecided>,
     votes: Vec<u32>,
     scores: String,
     verdicts: Vec<GoldenVerdict>,
@@ -106,7 +106,7 @@ impl Answer {
         bytes: &[u8],
         patches: Vec<PatchSize>,
         condition: Condition,
-        undecided: impl FnOnce(Shape, &[f32]) -> Result<Vec<[usize; 3]>, String>,
+        undecided: impl FnOnce(Shape, &[f32]) -> Vec<Undecided>,
     ) -> Result<Answer, String> {
         let picture =
             Picture::decode(bytes, frame, model.image_size()).map_err(|error| error.to_string())?;
@@ -119,8 +119,8 @@ impl Answer {
         };
         let logits = pipeline.logits(picture.planes());
         let mut logits = logits.map_err(|error| error.to_string())?.to_vec();
-        let undecided = undecided(model.shape(), &logits)?;
-        set_aside(model.shape(), &mut logits, &undecided)?;
+        let undecided = undecided(pipeline.shape(), &logits);
+        set_aside(pipeline.shape(), &mut logits, &undecided)?;
         let (outcome, scores) = pipeline
             .judge_logits(&logits, &query, |map| sha256(&binary(map)))
             .map_err(|error| PipelineError::from(error).to_string())?;
@@ -138,10 +138,10 @@ impl Answer {
             frame,
             sha256: sha256(bytes),
             predicted: self.predicted,
-            undecided: self.undecided,
             votes: self.votes,
             scores: self.scores,
             condition: condition.to_string(),
+            undecided: self.undecided,
             verdicts: self.verdicts,
         }
     }

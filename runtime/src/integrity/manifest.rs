@@ -8,6 +8,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
 
+use super::undecided::Undecided;
 use crate::admission::sha256;
 
 /// Larger manifests are refused before they are read.
@@ -20,6 +21,8 @@ const FORMAT_DECIDED: u32 = 1;
 const MAX_GOLDEN_FRAMES: usize = 64;
 /// Most verdicts of one golden frame: certificates of many sizes at once take time that grows with their square.
 const MAX_VERDICTS: usize = 32;
+/// Most undecided scores of one golden frame.
+const MAX_UNDECIDED: usize = 1024;
 const HEADER: &str = "\
 # What `bagcert` checks before it uses the model beside this file. Written by `bagcert manifest`;
 # the signature NAME.toml.sig, where there is one, is of this text byte by byte.
@@ -60,6 +63,28 @@ pub enum ManifestError {
     #[error("it has {found} verdicts, at most {MAX_VERDICTS} are taken")]
     TooManyVerdicts {
         /// How many.
+        found: usize,
+    },
+    /// More undecided scores of a golden frame than are taken.
+    #[error("{found} of its scores are undecided, at most {MAX_UNDECIDED} are taken")]
+    TooManyUndecided {
+        /// How many.
+        found: usize,
+    },
+    /// One undecided score twice, or out of order.
+    #[error("its undecided scores must be sorted by class, row and column, each once")]
+    UndecidedOrder,
+    /// Undecided scores in a manifest that earlier programs would read.
+    #[error(
+        "its format is {FORMAT_DECIDED}, which has no undecided scores; that of format {FORMAT} has"
+    )]
+    DecidedFormat,
+    /// A text that would be too long to be read again.
+    #[error(
+        "it would be {found} bytes long, at most {MAX_MANIFEST_BYTES} are read; name fewer frames or conditions"
+    )]
+    TooLong {
+        /// Its length.
         found: usize,
     },
     /// A patch size of which a golden frame has two verdicts.
@@ -107,8 +132,8 @@ impl Fingerprint {
     }
 }
 
-/// A frame, and what the model answers on it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A frame, and what the model answers on it, without the votes of its undecided scores.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GoldenFrame {
     /// Path of the image file from the manifest's folder, parts separated by `/`.
@@ -117,14 +142,6 @@ pub struct GoldenFrame {
     pub sha256: String,
     /// The answer of the predictor that the condition certifies.
     pub predicted: usize,
-    /// Class, row and column of scores whose logits are nearer to 0 than [`TOLERANCE`](super::TOLERANCE) of the largest of their
-    /// class. They count as no votes in all that follows, and are checked to be that near to 0.
-    #[serde(
-        default,
-        skip_serializing_if = "Vec::is_empty",
-        deserialize_with = "triples"
-    )]
-    pub undecided: Vec<[usize; 3]>,
     /// Votes of every class.
     pub votes: Vec<u32>,
     /// SHA-256 of the binary score map: one byte per score, 0 or 1, class slowest, then row, then
@@ -132,6 +149,10 @@ pub struct GoldenFrame {
     pub scores: String,
     /// The condition of all verdicts, for example "3.2".
     pub condition: String,
+    /// Scores whose logits are near to 0, by class, row and column: they count as no votes, and all that is asked of them is that
+    /// they are near to 0 still.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undecided: Vec<Undecided>,
     /// Verdicts for some patch sizes.
     pub verdicts: Vec<GoldenVerdict>,
 }
@@ -160,17 +181,6 @@ fn pair<'de, D: Deserializer<'de>>(numbers: D) -> Result<[u32; 2], D::Error> {
     numbers
         .try_into()
         .map_err(|_| D::Error::custom("two numbers are needed here"))
-}
-
-/// Three numbers each, as [`pair`].
-fn triples<'de, D: Deserializer<'de>>(numbers: D) -> Result<Vec<[usize; 3]>, D::Error> {
-    let numbers = Vec::<Vec<usize>>::deserialize(numbers)?;
-    let triple = |numbers: Vec<usize>| {
-        numbers
-            .try_into()
-            .map_err(|_| D::Error::custom("three numbers are needed here: class, row and column"))
-    };
-    numbers.into_iter().map(triple).collect()
 }
 
 impl From<&Verdict> for GoldenVerdict {
@@ -211,12 +221,21 @@ impl GoldenFrame {
         if self.verdicts.is_empty() {
             return Err(ManifestError::NoVerdicts);
         }
+        if self.undecided.len() > MAX_UNDECIDED {
+            return Err(ManifestError::TooManyUndecided {
+                found: self.undecided.len(),
+            });
+        }
+        let place = |score: &Undecided| score.place();
+        if !self.undecided.is_sorted_by(|a, b| place(a) < place(b)) {
+            return Err(ManifestError::UndecidedOrder);
+        }
         check_sizes(&self.query()?.1)
     }
 }
 
 /// What is known of a model file, as its manifest `NAME.toml` states it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     format: u32,
@@ -269,10 +288,14 @@ impl Manifest {
     /// The text of this manifest, for the file `NAME.toml`.
     ///
     /// # Errors
-    /// Where a number is too large for TOML.
+    /// Where a number is too large for TOML, or the text too long to be read again.
     pub fn to_toml(&self) -> Result<String, ManifestError> {
         let text = toml::to_string(self).map_err(|error| ManifestError::Form(error.to_string()))?;
-        Ok(format!("{HEADER}{text}"))
+        let text = format!("{HEADER}{text}");
+        if text.len() as u64 > MAX_MANIFEST_BYTES {
+            return Err(ManifestError::TooLong { found: text.len() });
+        }
+        Ok(text)
     }
 
     /// The file that it is of.
@@ -304,6 +327,10 @@ impl Manifest {
             return Err(ManifestError::TooManyFrames {
                 found: self.golden.len(),
             });
+        }
+        let decided = self.golden.iter().all(|golden| golden.undecided.is_empty());
+        if self.format == FORMAT_DECIDED && !decided {
+            return Err(ManifestError::DecidedFormat);
         }
         for golden in &self.golden {
             golden.check().map_err(|reason| ManifestError::Frame {

@@ -1,7 +1,7 @@
 //! Integrity: a model is used only where it is the one that is meant, and answers as it should.
 //!
 //! Beside a model `NAME.onnx` lies its manifest `NAME.toml`: SHA-256 and length of the file, and a
-//! few golden frames with the score maps and verdicts that the model gives on them. The manifest
+//! few golden frames with the score maps and verdicts that the model gives on them, less scores whose logits are near to 0. The manifest
 //! may be signed with Ed25519 (`NAME.toml.sig`, 64 bytes). [`LoadedModel::load`] refuses a file that
 //! is not its manifest's, and with a public key also a manifest that this key has not signed.
 //! [`LoadedModel::pipeline`] runs the golden frames through the very engine and certifier that will
@@ -36,7 +36,7 @@ pub use manifest::{
     Fingerprint, GoldenFrame, GoldenVerdict, Manifest, ManifestError, check_golden,
 };
 pub use signature::{DOMAIN, PublicKey, SIGNATURE_LENGTH, SecretKey};
-pub use undecided::TOLERANCE;
+pub use undecided::{TOLERANCE, Undecided};
 
 use crate::admission::{self, AdmittedModel};
 use crate::bounded::{self, ReadError};
@@ -128,7 +128,7 @@ impl LoadedModel {
     ///
     /// # Errors
     /// Where the engine cannot be built or fails its numerics check, where a golden frame's file is not
-    /// the one listed, and where an answer differs in any score or verdict.
+    /// the one listed, and where an answer differs in a verdict or in any score that is not undecided.
     pub fn pipeline(&self) -> Result<Pipeline, IntegrityError> {
         let mut pipeline =
             Pipeline::new(&self.admitted).map_err(|source| IntegrityError::Engine {
@@ -148,7 +148,7 @@ impl LoadedModel {
     /// [`GoldenFrame::undecided`].
     ///
     /// # Errors
-    /// Where the frame cannot be read or judged, and where more than one in a hundred of its scores would have to be set aside.
+    /// Where the frame cannot be read or judged, and where more than one in a hundred of a class's scores would have to be set aside.
     pub fn record(
         &self,
         pipeline: &mut Pipeline,
@@ -184,7 +184,7 @@ pub fn sign(path: &Path, key: &SecretKey) -> Result<[u8; SIGNATURE_LENGTH], Inte
 }
 
 /// How a model file stands to its manifest.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Standing {
     /// There is no manifest.
     Missing,

@@ -2,79 +2,101 @@
 //! there, and every other score is compared.
 
 use bagcert_certifier::Shape;
+use serde::{Deserialize, Serialize};
 
 /// A logit that is not farther from 0 than this, relative to the largest of its class, is undecided.
 /// Processors round differently: by 9 units in the last place (1e-6) between x86-64 and aarch64 as
 /// far as was seen.
 pub const TOLERANCE: f32 = 1e-5;
 
-/// Of so many scores one may be undecided.
+/// Of so many scores of a class one may be undecided, and one of fewer.
 const SCORES_PER_UNDECIDED: usize = 100;
 
 /// Not a vote, and a number.
 const NO_VOTE: f32 = -1.0;
 
-/// Class, row and column of the undecided scores, in this order.
-///
-/// # Errors
-/// Where there are too many for the others to say much of the frame.
-pub(super) fn undecided(shape: Shape, logits: &[f32]) -> Result<Vec<[usize; 3]>, String> {
+/// A score of a golden frame that is set aside.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Undecided {
+    /// Its class.
+    pub class: usize,
+    /// Row of the score map.
+    pub row: usize,
+    /// Column of the score map.
+    pub column: usize,
+    /// How far its logit may be from 0 on any machine: twice [`TOLERANCE`] of the largest of its class on the one that made the
+    /// manifest, once for what it may be there and once for what rounding may add.
+    pub within: f32,
+}
+
+impl Undecided {
+    pub(super) fn place(&self) -> [usize; 3] {
+        [self.class, self.row, self.column]
+    }
+}
+
+/// The undecided scores of a map, by class, row and column.
+pub(super) fn undecided(shape: Shape, logits: &[f32]) -> Vec<Undecided> {
     let mut found = Vec::new();
     for (class, plane) in logits.chunks(shape.cells().max(1)).enumerate() {
-        let bound = TOLERANCE * largest(plane);
+        let largest = plane.iter().fold(0f32, |most, logit| most.max(logit.abs()));
         // An infinite logit is a fault, which the score map finds.
-        if !bound.is_finite() {
+        if !largest.is_finite() {
             continue;
         }
         // A plane of zeros is near to 0 as well.
         let near = plane.iter().enumerate();
-        let near = near.filter(|(_, logit)| logit.abs() <= bound);
-        found.extend(near.map(|(at, _)| [class, at / shape.width(), at % shape.width()]));
+        let near = near.filter(|(_, logit)| logit.abs() <= TOLERANCE * largest);
+        found.extend(near.map(|(at, _)| Undecided {
+            class,
+            row: at / shape.width(),
+            column: at % shape.width(),
+            within: 2.0 * TOLERANCE * largest,
+        }));
     }
-    if found.len() > logits.len() / SCORES_PER_UNDECIDED {
-        return Err(format!(
-            "{} of its {} logits are nearer to 0 than {TOLERANCE:e} of the largest of their class, so that another processor's \
-             rounding could turn these scores; one in {SCORES_PER_UNDECIDED} may be, take another frame",
-            found.len(),
-            logits.len()
-        ));
-    }
-    Ok(found)
+    found
 }
 
 /// Takes the votes of these scores away.
 ///
 /// # Errors
-/// The first that is not of this map, or whose logit is farther from 0 than it can be where both processors are sound.
+/// The first that is not of this map, or whose logit is not near to 0; and a class with so many that the others say little of it.
 pub(super) fn set_aside(
     shape: Shape,
     logits: &mut [f32],
-    scores: &[[usize; 3]],
+    scores: &[Undecided],
 ) -> Result<(), String> {
-    // As measured first: what is set aside is no longer the largest.
-    let bounds: Vec<f32> = logits
-        .chunks(shape.cells().max(1))
-        .map(|plane| 2.0 * TOLERANCE * largest(plane))
-        .collect();
-    for &[class, y, x] in scores {
-        let inside = class < shape.classes() && y < shape.height() && x < shape.width();
-        if !inside {
+    let most = (shape.cells() / SCORES_PER_UNDECIDED).max(1);
+    for of_class in scores.chunk_by(|one, next| one.class == next.class) {
+        let count = of_class.len();
+        // With all cells of a class nothing is left of it.
+        if count > most || count == shape.cells() {
             return Err(format!(
-                "there is no score (class {class}, row {y}, column {x}), which the manifest says is undecided"
+                "{count} of the {} scores of class {} are undecided: their logits are nearer to 0 than {TOLERANCE:e} of the largest of \
+                 the class, so that another processor's rounding could turn them; one in {SCORES_PER_UNDECIDED} may be",
+                shape.cells(),
+                of_class[0].class
+            ));
+        }
+    }
+    for score in scores {
+        let [class, y, x] = score.place();
+        if class >= shape.classes() || y >= shape.height() || x >= shape.width() {
+            return Err(format!(
+                "there is no score (class {class}, row {y}, column {x}) that could be undecided"
             ));
         }
         let logit = &mut logits[(class * shape.height() + y) * shape.width() + x];
-        // Neither NaN nor infinity is near to 0, whatever the bound.
-        if !logit.is_finite() || logit.abs() > bounds[class] {
+        // Neither NaN nor infinity is near to 0, whatever the manifest says.
+        let near = logit.is_finite() && logit.abs() <= score.within;
+        if !near {
             return Err(format!(
-                "logit (class {class}, row {y}, column {x}) is {logit:e}, and was near to 0 when the manifest was made"
+                "logit (class {class}, row {y}, column {x}) is {logit:e}, where the manifest says that it is within {:e} of 0",
+                score.within
             ));
         }
         *logit = NO_VOTE;
     }
     Ok(())
-}
-
-fn largest(plane: &[f32]) -> f32 {
-    plane.iter().fold(0f32, |most, logit| most.max(logit.abs()))
 }

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::common::manifest::with_manifest;
 use crate::common::onnx::{Builder, small_classifier};
 use bagcert::integrity::{
-    Fingerprint, GoldenVerdict, IntegrityError, LoadedModel, Manifest, Standing, manifest_path,
-    standing,
+    Fingerprint, GoldenVerdict, IntegrityError, LoadedModel, Manifest, Standing, Undecided,
+    manifest_path, standing,
 };
 
 /// A model of one convolution with this bias, in some 200 bytes.
@@ -208,18 +208,72 @@ fn manifests_survive_writing_and_reading() {
     assert_eq!(manifest, again);
 }
 
-/// What earlier programs can read, they are given: only undecided scores take the later format.
+fn undecided(class: usize, row: usize, column: usize) -> Undecided {
+    Undecided {
+        class,
+        row,
+        column,
+        within: 0.1,
+    }
+}
+
+/// What earlier programs can read, they are given: only undecided scores take the later format, be they of one frame alone.
 #[test]
 fn the_format_is_the_earliest_that_says_it_all() {
     let manifest = Manifest::parse(text_with_golden("a.png").as_bytes()).unwrap();
-    let mut golden = manifest.golden().to_vec();
-    for (undecided, format) in [(vec![], "format = 1\n"), (vec![[1, 2, 3]], "format = 2\n")] {
-        golden[0].undecided = undecided;
-        let manifest = Manifest::new(manifest.model().clone(), golden.clone()).unwrap();
+    let golden = vec![manifest.golden()[0].clone(); 2];
+    for (frame, format) in [
+        (None, "format = 1\n"),
+        (Some(0), "format = 2\n"),
+        (Some(1), "format = 2\n"),
+    ] {
+        let mut golden = golden.clone();
+        if let Some(frame) = frame {
+            golden[frame].undecided = vec![undecided(1, 2, 3)];
+        }
+        let manifest = Manifest::new(manifest.model().clone(), golden).unwrap();
         let text = manifest.to_toml().unwrap();
         assert!(text.contains(format), "{text}");
         assert_eq!(Manifest::parse(text.as_bytes()).unwrap(), manifest);
     }
+}
+
+#[test]
+fn undecided_scores_are_sorted_and_few() {
+    let manifest = Manifest::parse(text_with_golden("a.png").as_bytes()).unwrap();
+    let with = |scores: Vec<Undecided>| {
+        let mut golden = manifest.golden().to_vec();
+        golden[0].undecided = scores;
+        Manifest::new(manifest.model().clone(), golden).map_err(|error| error.to_string())
+    };
+    let [a, b, c] = [undecided(0, 5, 9), undecided(1, 0, 2), undecided(1, 0, 3)];
+    assert!(with(vec![a, b, c]).is_ok());
+    for wrong in [vec![a, a], vec![b, a], vec![a, c, b]] {
+        let reason = with(wrong).unwrap_err();
+        assert!(
+            reason.contains("sorted") && reason.contains("a.png"),
+            "{reason}"
+        );
+    }
+    let many = |count: usize| (0..count).map(|at| undecided(0, 0, at)).collect();
+    assert!(with(many(1024)).is_ok());
+    let reason = with(many(1025)).unwrap_err();
+    assert!(reason.contains("1025 of its scores"), "{reason}");
+}
+
+/// What is written can be read again, or is not written.
+#[test]
+fn a_manifest_that_would_be_too_long_is_not_written() {
+    let manifest = Manifest::parse(text_with_golden("a.png").as_bytes()).unwrap();
+    let mut golden = manifest.golden()[0].clone();
+    golden.undecided = (0..1024).map(|at| undecided(0, 0, at)).collect();
+    let written = |frames: usize| {
+        let manifest = Manifest::new(manifest.model().clone(), vec![golden.clone(); frames]);
+        manifest.unwrap().to_toml()
+    };
+    assert!(written(8).is_ok());
+    let reason = written(30).unwrap_err().to_string();
+    assert!(reason.contains("bytes long"), "{reason}");
 }
 
 fn refusal(text: &[u8]) -> String {
@@ -229,6 +283,7 @@ fn refusal(text: &[u8]) -> String {
 #[test]
 fn manifests_that_are_refused() {
     let good = text_with_golden("a.png");
+    let undecided = "undecided = [{ class = 0, row = 1, column = 2, within = 0.1 }]\nvotes";
     let cases = [
         ("", "", "format"),
         ("format = 1", "format = 3", "format is 3"),
@@ -239,13 +294,12 @@ fn manifests_that_are_refused() {
         ("bytes = 0\n", "", "bytes"),
         ("predicted = 0\n", "", "predicted"),
         ("predicted = 0", "predicted = 0\nlabel = 1", "label"),
-        ("votes", "undecided = [[0, 1]]\nvotes", "three numbers"),
-        (
-            "votes",
-            "undecided = [[0, 1, 2, 3]]\nvotes",
-            "three numbers",
-        ),
-        ("votes", "undecided = [[0, 1, -2]]\nvotes", "undecided"),
+        ("format = 1", "format = 0", "format is 0"),
+        ("votes", "undecided = [[0, 1, 2]]\nvotes", "undecided"),
+        ("votes", "undecided = [{ class = 0 }]\nvotes", "row"),
+        ("votes", &undecided.replace("1,", "-1,"), "row"),
+        ("votes", &undecided.replace("0.1", "0.1, by = 1"), "by"),
+        ("votes", undecided, "format is 1, which has no undecided"),
         ("slack = -1", "slack = -1\nside = 1", "side"),
         ("slack = -1", "slack = \"-1\"", "slack"),
         ("condition = \"3.2\"", "condition = \"3.4\"", "3.4"),

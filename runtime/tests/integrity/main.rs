@@ -12,3 +12,4 @@ mod common;
 mod files;
 mod golden;
 mod signatures;
+mod undecided;
