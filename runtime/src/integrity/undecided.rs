@@ -74,7 +74,7 @@ pub(super) fn set_aside(
         if count > most || count == shape.cells() {
             return Err(format!(
                 "{count} of the {} scores of class {} are undecided: their logits are nearer to 0 than {TOLERANCE:e} of the largest of \
-                 the class, so that another processor's rounding could turn them; one in {SCORES_PER_UNDECIDED} may be",
+                 the class, so that another processor's rounding could turn them; one in {SCORES_PER_UNDECIDED} may be, take another frame",
                 shape.cells(),
                 of_class[0].class
             ));

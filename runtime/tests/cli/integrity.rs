@@ -271,7 +271,7 @@ fn frames_that_cannot_be_golden() {
     b.output(&logits);
     let border = b.write(&models, "border.onnx");
     let ran = run(["manifest", "--model", &text(&border), &inside]).ended(4);
-    ran.says(&["nearer to 0", &inside, "1024 of its 2048 logits"]);
+    ran.says(&["nearer to 0", &inside, "1024 of the 1024 scores of class 0"]);
     assert!(!border.with_extension("toml").exists());
 }
 
