@@ -363,6 +363,11 @@ fn values_out_of_range_and_keys_without_effect_are_named() {
         ),
         (
             "",
+            "[distillation]\nteacher = \"a\"\nweight = 1\nmixed = 1.0",
+            &["distillation.mixed", "0.9"],
+        ),
+        (
+            "",
             "[distillation]\nteacher = \"a\"\nweight = 1\ntemperature = 2.0",
             &["distillation.temperature", "\"classes\""],
         ),

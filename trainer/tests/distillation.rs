@@ -255,6 +255,40 @@ fn modules_of_any_architecture_teach_classes() {
     assert!(apart(cold) > 1e-2, "{by_module} and {cold}");
 }
 
+/// Of a mixed image the label says nothing: half of all labels make no difference.
+#[test]
+fn labels_of_mixed_images_are_not_learnt() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    write_dataset(data, 40);
+    let weights: Vec<f32> = (0_u8..30).map(|at| f32::from(at * 7 % 11) - 5.0).collect();
+    let [_, module] = by_colour(data, &weights);
+    let loss = |name: &str, mixed: &str| {
+        let table = taught_by(&[&module], "classes", 0.5) + "\nsoftness = 0.05\nmixed = " + mixed;
+        let config = write_config_with(data, 1, &[("", &table)]);
+        stand_still(&config);
+        train_in(data, name, &config).unwrap();
+        losses(data, name)[0]
+    };
+    let batch = data.join("data_batch_1.bin");
+    let whole = fs::read(&batch).unwrap();
+    let [none, half] = ["0.0", "0.5"].map(|mixed| loss(&format!("before-{mixed}"), mixed));
+    assert_ne!(none, half);
+    // One may be left over after the last whole batch, or its margin be reached with either label.
+    let mut seen = [0, 0];
+    for image in 0..12 {
+        let mut bytes = whole.clone();
+        let label = &mut bytes[image * 3073];
+        *label = (*label + 1) % 10;
+        fs::write(&batch, bytes).unwrap();
+        let now = ["0.0", "0.5"].map(|mixed| loss(&format!("{image}-{mixed}"), mixed));
+        seen[0] += usize::from(now[0] != none);
+        seen[1] += usize::from(now[1] != half);
+    }
+    eprintln!("{seen:?} of 12 labels");
+    assert!(seen[0] >= 9 && (1..9).contains(&seen[1]), "{seen:?}");
+}
+
 /// The logits that the mean colour makes by these weights (10 x 3), as an ONNX file of another program and as a module.
 fn by_colour(folder: &Path, weights: &[f32]) -> [PathBuf; 2] {
     fs::create_dir_all(folder).unwrap();

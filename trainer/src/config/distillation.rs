@@ -31,6 +31,10 @@ pub struct DistillationConfig {
     /// For `classes`: the logits of a network of any other architecture are divided by it; 1 where nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
+    /// The share of a step's images of which a rectangle is another's, as in CutMix: the teachers say what they see in them, and the
+    /// labels' loss is of the others alone. None where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mixed: Option<f64>,
     /// How many epochs are taught, the labels being learnt alone afterwards: all, where nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epochs: Option<usize>,
@@ -85,6 +89,9 @@ impl DistillationConfig {
                 "it is for distillation.kind = \"classes\"; leave it out",
             )?;
             within(key, value, range)?;
+        }
+        if let Some(mixed) = self.mixed {
+            within("distillation.mixed", mixed, 0.0..=0.9)?;
         }
         require(
             self.epochs != Some(0),

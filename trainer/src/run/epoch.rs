@@ -79,9 +79,11 @@ impl Epoch<'_> {
         let mut learning_rate = 0.0;
         let mut last = None;
         let variation = config.augmentation.in_epoch(self.number);
+        let mixed = self.teachers.map_or(0, |teachers| teachers.mixed(batch));
         for step in 0..steps {
             let Dataset { images, labels } = batches.next_batch()?;
             let images = data::vary(&data::to_unit(&images), &variation);
+            let images = data::mix(&images, mixed);
             let shake = config.network.shake;
             let sampling = Sampling::draw(config.training.cell_stride);
             let mode = Mode::Train { shake };
@@ -91,7 +93,10 @@ impl Epoch<'_> {
             } else {
                 self.margins.draw()
             };
-            let mut loss = loss::total(&logits, &labels, &config.loss, &margin);
+            // What is in a mixed image its label does not say.
+            let labelled = |all: &Tensor| all.narrow(0, mixed, batch - mixed);
+            let (whole, labels) = (labelled(&logits), labelled(&labels));
+            let mut loss = loss::total(&whole, &labels, &config.loss, &margin);
             if let Some(teachers) = self.teachers {
                 loss = teachers.mix(&loss, &images, &logits, &sampling, &config.loss)?;
             }

@@ -31,6 +31,8 @@ pub(super) struct Teachers {
     /// What logits of whole images are divided by.
     temperature: f64,
     weight: f64,
+    /// The share of a step's images that are mixed.
+    mixed: f64,
     /// How many epochs they teach.
     epochs: usize,
     /// Rows and columns of the learner's score map.
@@ -77,6 +79,7 @@ impl Teachers {
             softness: config.softness.unwrap_or(1.0),
             temperature: config.temperature.unwrap_or(1.0),
             weight: config.weight,
+            mixed: config.mixed.unwrap_or(0.0),
             epochs: config.epochs.unwrap_or(usize::MAX),
             map: ours.map(i64::from),
         })
@@ -101,6 +104,11 @@ impl Teachers {
     /// Whether they teach in an epoch, from 0.
     pub(super) fn teach_in(&self, epoch: usize) -> bool {
         epoch < self.epochs
+    }
+
+    /// How many of `batch` images are to be [mixed](crate::data::mix): never all.
+    pub(super) fn mixed(&self, batch: i64) -> i64 {
+        (self.mixed * batch as f64) as i64
     }
 
     /// `loss`, which is of `config`, and the teachers' own, by the weight; `images` N x C x H x W are those that gave
@@ -274,6 +282,7 @@ mod tests {
                 softness: 1.0,
                 temperature: 1.0,
                 weight: 1.0,
+                mixed: 0.0,
                 epochs: usize::MAX,
                 map: [16, 16],
             };
