@@ -276,7 +276,7 @@ fn labels_of_mixed_images_are_not_learnt() {
     assert_ne!(none, half);
     // One may be left over after the last whole batch, or its margin be reached with either label.
     let mut seen = [0, 0];
-    for image in 0..12 {
+    for image in 0..8 {
         let mut bytes = whole.clone();
         let label = &mut bytes[image * 3073];
         *label = (*label + 1) % 10;
@@ -285,8 +285,8 @@ fn labels_of_mixed_images_are_not_learnt() {
         seen[0] += usize::from(now[0] != none);
         seen[1] += usize::from(now[1] != half);
     }
-    eprintln!("{seen:?} of 12 labels");
-    assert!(seen[0] >= 9 && (1..9).contains(&seen[1]), "{seen:?}");
+    eprintln!("{seen:?} of 8 labels");
+    assert!(seen[0] >= 6 && (1..6).contains(&seen[1]), "{seen:?}");
 }
 
 /// The logits that the mean colour makes by these weights (10 x 3), as an ONNX file of another program and as a module.
