@@ -4,7 +4,7 @@
 //!
 //! Every patch that the search tries, and not only its best one, is put to the very predictor. The
 //! search aims at the plain vote, which goes with the masked one: it turns frames that are not
-//! certified. Of a model that takes long, every second or third frame is attacked, by fewer searches.
+//! certified. Of a model that takes long, every second frame is attacked, by fewer searches.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -143,7 +143,7 @@ fn no_patch_turns_a_certified_frame() {
             let mut watched = Watched::new(&model, patches, masking);
             let (mut attacked, mut open, mut open_turned, mut seen) = (0, 0, 0, 0);
             let frames = frames.iter().enumerate();
-            for (number, frame) in frames.step_by(thrift(model.macs()).min(3)) {
+            for (number, frame) in frames.step_by(thrift(model.macs()).min(2)) {
                 let verdicts = watched.verdicts(frame);
                 for verdict in verdicts {
                     let turned = watched.attack(frame, &verdict, &others, &mut random);
