@@ -185,7 +185,7 @@ fn each_model_has_a_manifest_with_golden_frames() {
             });
             let condition = frame.condition.parse().unwrap();
             let again = model.record(&mut pipeline, &frame.frame, patches.collect(), condition);
-            let again = again.unwrap();
+            let mut again = again.unwrap();
             let near = |frame: &GoldenFrame| -> BTreeSet<[usize; 3]> {
                 let place = |score: &Undecided| [score.class, score.row, score.column];
                 frame.undecided.iter().map(place).collect()
@@ -193,14 +193,9 @@ fn each_model_has_a_manifest_with_golden_frames() {
             let others = near(frame).symmetric_difference(&near(&again)).count();
             assert!(others <= 2, "{}: {others}", path.display());
             if others == 0 {
-                let answer = |frame: &GoldenFrame| {
-                    (
-                        frame.votes.clone(),
-                        frame.scores.clone(),
-                        frame.verdicts.clone(),
-                    )
-                };
-                assert_eq!(answer(&again), answer(frame), "{}", path.display());
+                // How far from 0 they may be is rounded as well.
+                again.undecided.clone_from(&frame.undecided);
+                assert_eq!(again, *frame, "{}", path.display());
             }
         }
     }

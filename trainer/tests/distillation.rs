@@ -261,7 +261,7 @@ fn labels_of_mixed_images_are_not_learnt() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path();
     write_dataset(data, 40);
-    let weights: Vec<f32> = (0_u8..30).map(|at| f32::from(at * 7 % 11) - 5.0).collect();
+    let weights = weights();
     let [_, module] = by_colour(data, &weights);
     let loss = |name: &str, mixed: &str| {
         let table = taught_by(&[&module], "classes", 0.5) + "\nsoftness = 0.05\nmixed = " + mixed;
@@ -289,6 +289,10 @@ fn labels_of_mixed_images_are_not_learnt() {
     assert!(seen[0] >= 6 && (1..6).contains(&seen[1]), "{seen:?}");
 }
 
+fn weights() -> Vec<f32> {
+    (0_u8..30).map(|at| f32::from(at * 7 % 11) - 5.0).collect()
+}
+
 /// The logits that the mean colour makes by these weights (10 x 3), as an ONNX file of another program and as a module.
 fn by_colour(folder: &Path, weights: &[f32]) -> [PathBuf; 2] {
     fs::create_dir_all(folder).unwrap();
@@ -313,7 +317,7 @@ fn onnx_files_of_any_architecture_teach_classes() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path();
     write_dataset(data, 40);
-    let weights: Vec<f32> = (0_u8..30).map(|at| f32::from(at * 7 % 11) - 5.0).collect();
+    let weights = weights();
     let [file, module] = by_colour(data, &weights);
     let loss = |name: &str, teachers: &[&Path], temperature: &str| {
         let table = taught_by(teachers, "classes", 1.0);

@@ -8,6 +8,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
 
+use super::tables::{table, tables};
 use super::undecided::Undecided;
 use crate::admission::sha256;
 
@@ -66,17 +67,21 @@ pub enum ManifestError {
         found: usize,
     },
     /// More undecided scores of a golden frame than are taken.
-    #[error("{found} of its scores are undecided, at most {MAX_UNDECIDED} are taken")]
+    #[error(
+        "{found} of its scores are undecided, at most {MAX_UNDECIDED} are taken; take another frame"
+    )]
     TooManyUndecided {
         /// How many.
         found: usize,
     },
     /// One undecided score twice, or out of order.
-    #[error("its undecided scores must be sorted by class, row and column, each once")]
+    #[error(
+        "its undecided scores must be sorted by class, row and column, each once; make it anew with `bagcert manifest`"
+    )]
     UndecidedOrder,
     /// Undecided scores in a manifest that earlier programs would read.
     #[error(
-        "its format is {FORMAT_DECIDED}, which has no undecided scores; that of format {FORMAT} has"
+        "its format is {FORMAT_DECIDED}, which has no undecided scores, and it lists some; make it anew with `bagcert manifest`"
     )]
     DecidedFormat,
     /// A text that would be too long to be read again.
@@ -151,9 +156,14 @@ pub struct GoldenFrame {
     pub condition: String,
     /// Scores whose logits are near to 0, by class, row and column: they count as no votes, and all that is asked of them is that
     /// they are near to 0 still.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "tables"
+    )]
     pub undecided: Vec<Undecided>,
     /// Verdicts for some patch sizes.
+    #[serde(deserialize_with = "tables")]
     pub verdicts: Vec<GoldenVerdict>,
 }
 
@@ -239,8 +249,13 @@ impl GoldenFrame {
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     format: u32,
+    #[serde(deserialize_with = "table")]
     model: Fingerprint,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "tables"
+    )]
     golden: Vec<GoldenFrame>,
 }
 

@@ -23,6 +23,7 @@ mod error;
 mod golden;
 mod manifest;
 mod signature;
+mod tables;
 mod undecided;
 
 use std::ffi::OsString;

@@ -238,6 +238,40 @@ fn the_format_is_the_earliest_that_says_it_all() {
     }
 }
 
+/// What is read from an array may be too much for it, and would be cut without a word.
+#[test]
+fn tables_are_no_arrays() {
+    let good = text_with_golden("a.png").replace("format = 1", "format = 2");
+    let model = format!("[model]\nsha256 = \"{HASH}\"\nbytes = 0\n");
+    let verdict = &good[good.find("[[golden.verdicts]]").unwrap()..];
+    let golden = &good[good.find("[[golden]]").unwrap()..];
+    let verdicts = "verdicts = [[[1, 1], false, -1, 1, [0, 0], 9]]\n";
+    let tables = "undecided = [{ class = 0, row = 1, column = 2, within = 0.1 }]\nvotes";
+    let cases = [
+        ("votes", "undecided = [[0, 1, 2, 0.1, 9]]\nvotes".to_owned()),
+        (&model, format!("model = [\"{HASH}\", 0, 9]\n")),
+        (verdict, verdicts.to_owned()),
+        (
+            golden,
+            format!(
+                "golden = [[\"a.png\", \"{HASH}\", 0, [2, 1], \"{HASH}\", \"3.2\", [], [], 9]]\n"
+            ),
+        ),
+    ];
+    assert!(Manifest::parse(good.replacen("votes", tables, 1).as_bytes()).is_ok());
+    for (from, to) in cases {
+        assert!(good.contains(from), "{from}");
+        let mut text = good.replacen(from, &to, 1);
+        if from == golden {
+            // Before the first table, where it is the manifest's own.
+            text = text.replacen(&to, "", 1);
+            text = text.replacen("format = 2\n", &format!("format = 2\n{to}"), 1);
+        }
+        let reason = refusal(text.as_bytes());
+        assert!(reason.contains("expected a table"), "{to}: {reason}");
+    }
+}
+
 #[test]
 fn undecided_scores_are_sorted_and_few() {
     let manifest = Manifest::parse(text_with_golden("a.png").as_bytes()).unwrap();
@@ -295,7 +329,16 @@ fn manifests_that_are_refused() {
         ("predicted = 0\n", "", "predicted"),
         ("predicted = 0", "predicted = 0\nlabel = 1", "label"),
         ("format = 1", "format = 0", "format is 0"),
-        ("votes", "undecided = [[0, 1, 2]]\nvotes", "undecided"),
+        (
+            "votes",
+            "undecided = [[0, 1, 2]]\nvotes",
+            "expected a table",
+        ),
+        (
+            "votes",
+            "undecided = [[0, 1, 2, 0.1, 9]]\nvotes",
+            "undecided",
+        ),
         ("votes", "undecided = [{ class = 0 }]\nvotes", "row"),
         ("votes", &undecided.replace("1,", "-1,"), "row"),
         ("votes", &undecided.replace("0.1", "0.1, by = 1"), "by"),

@@ -2,10 +2,10 @@
 
 mod augment;
 mod batches;
+mod cut_mix;
 mod error;
 mod fingerprint;
 mod folder;
-mod mixing;
 mod open;
 mod records;
 mod strong;
@@ -14,11 +14,11 @@ mod warp;
 pub use augment::Augmentation;
 pub use bagcert_images::{CLASS_NAMES, FileError, FolderError, Part, Sizes};
 pub use batches::{Batches, Source};
+pub use cut_mix::cut_mix;
 pub use error::DataError;
 pub use fingerprint::other_classes;
 pub use fingerprint::{Fingerprint, PartPrint};
 pub use folder::{Folder, Variation};
-pub use mixing::mix;
 pub use open::{Facts, Test, Training, facts, stated, test, training};
 pub use records::read;
 pub use strong::vary;

@@ -83,7 +83,7 @@ impl Epoch<'_> {
         for step in 0..steps {
             let Dataset { images, labels } = batches.next_batch()?;
             let images = data::vary(&data::to_unit(&images), &variation);
-            let images = data::mix(&images, mixed);
+            let images = data::cut_mix(&images, mixed);
             let shake = config.network.shake;
             let sampling = Sampling::draw(config.training.cell_stride);
             let mode = Mode::Train { shake };

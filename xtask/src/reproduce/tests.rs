@@ -2,7 +2,7 @@
 
 use super::plan::{Export, Plan};
 use super::steps::{Asked, Program, steps};
-use super::{ReproduceArgs, epochs_behind, run};
+use super::{ReproduceArgs, check_options, epochs_behind, run};
 use crate::exec;
 use crate::libtorch::Site;
 use clap::Parser as _;
@@ -383,6 +383,19 @@ fn a_wrong_option_of_the_last_step_is_found_before_the_first() {
         let said = format!("{error:#}");
         assert!(said.contains(words) && said.contains("all.toml"), "{said}");
         assert!(!into.exists());
+    }
+}
+
+/// What the shipped plans ask of the programs is what these take.
+#[test]
+fn the_options_of_the_shipped_plans_are_known() {
+    let programs = programs();
+    for (path, plan) in shipped() {
+        for step in steps(&plan, &asked()) {
+            if let Err(error) = check_options(&programs, &step) {
+                panic!("{}: {error:#}", path.display());
+            }
+        }
     }
 }
 

@@ -106,7 +106,7 @@ impl Teachers {
         epoch < self.epochs
     }
 
-    /// How many of `batch` images are to be [mixed](crate::data::mix): never all.
+    /// How many of `batch` images are to be [mixed](crate::data::cut_mix): never all.
     pub(super) fn mixed(&self, batch: i64) -> i64 {
         (self.mixed * batch as f64) as i64
     }
