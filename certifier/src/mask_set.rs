@@ -25,6 +25,7 @@ pub struct MaskSet<'p> {
     geometry: Geometry,
     patches: &'p [PatchSize],
     step: NonZeroU32,
+    lead: u32,
     work: Work,
 }
 
@@ -173,6 +174,7 @@ impl<'p> MaskSet<'p> {
             geometry: *geometry,
             patches,
             step: NonZeroU32::MIN,
+            lead: 0,
             work: Work::Least,
         })
     }
@@ -183,10 +185,27 @@ impl<'p> MaskSet<'p> {
         Self { step, ..self }
     }
 
+    /// The same windows for a double masking that asks for more: a window overrides the vote only where its
+    /// class is ahead by more than `votes` outside every second window, and is certified only so. Part of
+    /// the predictor, as the windows are. It then differs from the plain vote on fewer frames, so that
+    /// more of them may be right, and certifies fewer. The mask aggregator is not changed.
+    #[must_use]
+    pub const fn with_lead(self, votes: u32) -> Self {
+        Self {
+            lead: votes,
+            ..self
+        }
+    }
+
     /// The same windows and answers, with another amount of work.
     #[must_use]
     pub const fn with_work(self, work: Work) -> Self {
         Self { work, ..self }
+    }
+
+    /// Votes that double masking asks for beyond a majority.
+    pub const fn lead(&self) -> u32 {
+        self.lead
     }
 
     /// How much of the work may depend on the scores.

@@ -34,14 +34,17 @@ use worst::Worst;
 ///   than every rival, for every window `W` of that size and every window `V` of any size. The slack
 ///   is the least difference, in votes; certified means that it is above 0.
 ///
+/// A set [with a lead](MaskSet::with_lead) of `k` votes asks both for more: unanimous for a class is a window
+/// only where that class is elected outside `W u V` even with `k` votes less, and the slack is less by `k`.
+///
 /// The prediction does not depend on the order in which windows are looked at. Two unanimous
-/// windows `U` and `W` are for the same class: both times it is `f(U u W)`. In particular none
-/// overrides `d` where one is unanimous for `d`.
+/// windows `U` and `W` are for the same class: both times it is `f(U u W)`, whatever the lead. In particular
+/// none overrides `d` where one is unanimous for `d`.
 ///
 /// *Why a certificate holds.* Let `s` be certified for `y`, let `s'` be any scores that are the same
 /// outside `R(l)`, and let `W` be the window of this size that holds `R(l)`. For every `V` the votes
-/// outside `W u V` are the same in both, and `y` has the most of them in `s`, without a tie. So `W`
-/// is unanimous for `y` in `s'`, as it is in `s`. All unanimous windows of `s'` then are for `y`, so
+/// outside `W u V` are the same in both, and `y` has the most of them in `s`, without a tie and by more than
+/// `k`. So `W` is unanimous for `y` in `s'`, as it is in `s`. All unanimous windows of `s'` then are for `y`, so
 /// that nothing but `y` can override; and if all votes of `s'` elect another class, `W` does
 /// override it. Hence `s'` is predicted as `y`, and by the same words with `s` in its place so is
 /// `s`. It goes both ways: if the frame at hand is certified, the frame without the patch is
@@ -183,10 +186,10 @@ impl<'m> MaskCertifier<'m> {
     pub fn certify(&mut self, patch: PatchSize) -> Result<Verdict, Fault> {
         let geometry = *self.set.geometry();
         let own = geometry.windows(patch)?;
-        let (size, windows, step, worst, second) = match self.masking {
+        let (size, windows, step, lead, worst, second) = match self.masking {
             Masking::Single => {
                 let worst = self.worst_region(&regions(&own)).unwrap_or(Worst::NONE);
-                (patch, own, 1, worst, None)
+                (patch, own, 1, 0, worst, None)
             }
             Masking::Double => {
                 let not_masked = Fault::PatchNotMasked { patch };
@@ -195,13 +198,15 @@ impl<'m> MaskCertifier<'m> {
                 let windows = geometry.windows(size)?;
                 let worst = self.worst_pair(number, &group).unwrap_or(Worst::NONE);
                 let second = self.second(&group, &worst);
-                (size, windows, self.set.step().get(), worst, second)
+                let (step, lead) = (self.set.step().get(), self.set.lead());
+                (size, windows, step, lead, worst, second)
             }
         };
+        let slack = worst.slack.saturating_sub(lead.into());
         Ok(Verdict {
             predicted: self.predicted,
-            certified: worst.slack > 0,
-            slack: worst.slack,
+            certified: slack > 0,
+            slack,
             rival: worst.rival,
             worst: self.pixel(size, &windows, step, worst.window),
             second,

@@ -1,8 +1,9 @@
 //! The prediction of double masking: windows on whose outcome no second window has a say.
 //!
 //! A window `W` is unanimous for a class if `f(W u V)` is that class for every window `V`, where
-//! `f(A)` is the class with the most votes outside `A`. Where all votes elect `d`, three steps find
-//! whether some window is unanimous for another class:
+//! `f(A)` is the class with the most votes outside `A`. A set may ask for a lead: then it is that class with
+//! so many votes less, too. Where all votes elect `d`, three steps find whether some window is
+//! unanimous for another class:
 //!
 //! 1. If every window by itself leaves `d` ahead, none is.
 //! 2. Otherwise pairs are played off. A window that is unanimous has its own class, `f(W u W)`, with
@@ -12,6 +13,8 @@
 //!    pile is gone. Each play rules one window out, so there are fewer plays than windows, and at the
 //!    end only the pile's class can have a unanimous window.
 //! 3. If that is not `d`, one pass over all pairs tells whether a window is unanimous for it.
+//!
+//! The first two steps ask for no lead: who is unanimous by one is so without.
 
 use core::hint::select_unpredictable as select;
 
@@ -59,15 +62,15 @@ const NO_RIVAL: i64 = i64::MAX;
 /// Votes that rival `class` may gain on `target` before it wins: its margin, less one where a tie
 /// would do.
 // By selection, so that it takes the same steps for every target.
-fn room(class: usize, target: usize, most: u32, votes: u32) -> i64 {
-    let margin = i64::from(most).saturating_sub(votes.into());
+fn room(class: usize, target: usize, most: i64, votes: u32) -> i64 {
+    let margin = most.saturating_sub(votes.into());
     let room = select(class < target, margin.saturating_sub(1), margin);
     select(class == target, NO_RIVAL, room)
 }
 
-/// The room of every class of a chunk.
-fn rooms(map: &ScoreMap<'_>, target: usize, chunk: usize) -> [i64; LANES] {
-    let most = map.votes_of(target).unwrap_or(0);
+/// The room of every class of a chunk where `target` has to win with `lead` votes less.
+fn rooms(map: &ScoreMap<'_>, target: usize, lead: u32, chunk: usize) -> [i64; LANES] {
+    let most = i64::from(map.votes_of(target).unwrap_or(0)).saturating_sub(lead.into());
     let mut rooms = [NO_RIVAL; LANES];
     let votes = map.votes().enumerate().skip(chunk.saturating_mul(LANES));
     for (found, (class, votes)) in rooms.iter_mut().zip(votes) {
@@ -91,7 +94,7 @@ fn all_elect(
 ) -> Option<bool> {
     let mut all = true;
     for (chunk, plane) in sweep.planes().enumerate() {
-        let rooms = rooms(map, class, chunk);
+        let rooms = rooms(map, class, 0, chunk);
         for group in set.groups() {
             all &= within(&Sweep::most(&plane, &group)?, &rooms);
         }
@@ -210,7 +213,7 @@ fn has_unanimous_by_chunk(
         let marks = marks.get_mut(..windows)?;
         marks.fill(to_mark(0));
         for chunk in 0..sweep.shape().chunks() {
-            let rooms = rooms(map, class, chunk);
+            let rooms = rooms(map, class, set.lead(), chunk);
             let each = |number: usize, _: &Cells, lost: &[i64; LANES]| {
                 if let Some(mark) = marks.get_mut(number) {
                     *mark = to_mark(from_mark(*mark) | u32::from(!within(lost, &rooms)));
@@ -242,7 +245,7 @@ fn has_unanimous_by_class(
     let held = sweep.most_held(class, set)?;
     for chunk in 0..sweep.shape().chunks() {
         let most = Sweep::most(&sweep.plane(chunk)?, group)?;
-        let lanes = (0..).zip(most).zip(rooms(map, class, chunk));
+        let lanes = (0..).zip(most).zip(rooms(map, class, set.lead(), chunk));
         for ((lane, most), room) in lanes {
             if room == NO_RIVAL {
                 continue;

@@ -107,7 +107,7 @@ pub struct Verdict {
     /// Whether no patch of this size can change the prediction: `slack > 0`.
     pub certified: bool,
     /// Least margin, in votes, over rivals and positions that remains in the worst case; for double
-    /// masking over rivals and pairs of windows, outside both.
+    /// masking over rivals and pairs of windows, outside both, less the lead that the set asks for.
     pub slack: i64,
     /// Class at which it is attained; the lowest one at `worst`.
     pub rival: usize,

@@ -40,6 +40,18 @@ fn every_map(
     patches: &[(i64, i64)],
     step: u32,
 ) -> [[u64; 2]; 2] {
+    every_map_by(classes, y, x, patches, step, 0)
+}
+
+/// The same, with a lead.
+fn every_map_by(
+    classes: usize,
+    y: PlainAxis,
+    x: PlainAxis,
+    patches: &[(i64, i64)],
+    step: u32,
+    lead: u32,
+) -> [[u64; 2]; 2] {
     let (height, width) = (y.outputs as usize, x.outputs as usize);
     let cells = height * width;
     assert!(classes * cells <= 18, "too many maps");
@@ -48,7 +60,7 @@ fn every_map(
         y,
         scores: vec![vec![vec![false; width]; height]; classes],
     };
-    let deployment = Deployment::new(&case, patches, step);
+    let deployment = Deployment::new(&case, patches, step).with_lead(lead);
     let mut masked = Masked::new(case.shape(), patches.len());
     let planes = |map: u32| -> Vec<Bits> {
         let plane = |class: usize| {
@@ -90,7 +102,7 @@ fn every_map(
             }
         }
         println!(
-            "{certified} certified, {attacks} attacks: {patches:?}, step {step}, {y:?}, {x:?}"
+            "{certified} certified, {attacks} attacks: {patches:?}, step {step}, lead {lead}, {y:?}, {x:?}"
         );
         [certified, attacks]
     })
@@ -166,6 +178,27 @@ fn fewer_larger_windows() {
         [1_000, 1_000],
     );
     attacked(every_map(3, plain(1), plain(5), &[(1, 1)], 2), [200, 300]);
+}
+
+/// A lead is asked of windows that override and of certificates alike.
+#[test]
+fn windows_ahead_by_a_lead() {
+    let mut fewer = u64::MAX;
+    for lead in [0, 1, 2, 3] {
+        let found = every_map_by(2, plain(2), plain(4), &[(1, 1)], 1, lead);
+        assert!(found[1][0] < fewer, "lead {lead}: {found:?}");
+        fewer = found[1][0];
+        assert!(fewer >= 200, "lead {lead}: {found:?}");
+    }
+    let found = every_map_by(3, plain(2), plain(3), &[(1, 1)], 1, 1);
+    attacked(found, [16_000, 1_000]);
+    let found = every_map_by(2, plain(3), plain(3), &[(2, 1), (1, 2)], 1, 1);
+    attacked(found, [20_000, 5_000]);
+    let found = every_map_by(2, plain(1), plain(8), &[(1, 1), (2, 1)], 2, 1);
+    attacked(found, [1_000, 100]);
+    // More than there are votes.
+    let found = every_map_by(2, plain(2), plain(3), &[(1, 1)], 1, u32::MAX);
+    assert_eq!(found[1][0], 0);
 }
 
 #[test]

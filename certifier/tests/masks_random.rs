@@ -95,7 +95,10 @@ fn predictions_and_verdicts_match_the_definitions() {
         let scores = random.scores(classes, y.outputs, x.outputs);
         let case = Case { x, y, scores };
         let sizes = patches(&mut random, x, y, 3);
-        let deployment = Deployment::new(&case, &sizes, random.range(1, 3) as u32);
+        let step = random.range(1, 3) as u32;
+        // As often none as one.
+        let lead = random.range(-4, 4).max(0) as u32;
+        let deployment = Deployment::new(&case, &sizes, step).with_lead(lead);
         let mut masked = Masked::new(case.shape(), sizes.len());
         let planes = bits(&case);
         let answers = check(&mut masked, &case, &planes, &deployment);
@@ -133,7 +136,8 @@ fn maps_wider_than_a_vector() {
         let classes = random.range(2, classes) as usize;
         let scores = random.scores(classes, y.outputs, x.outputs);
         let case = Case { x, y, scores };
-        let deployment = Deployment::new(&case, &sizes, step);
+        let lead = [0, turn as u32 % 5][turn / 3 % 2];
+        let deployment = Deployment::new(&case, &sizes, step).with_lead(lead);
         let mut masked = Masked::new(case.shape(), sizes.len());
         let answers = check(&mut masked, &case, &bits(&case), &deployment);
         let plain = Case::argmax(&Case::votes(&case.scores));
@@ -177,7 +181,9 @@ fn no_attack_turns_a_certified_map() {
         let scores = random.scores(classes, y.outputs, x.outputs);
         let case = Case { x, y, scores };
         let sizes = patches(&mut random, x, y, 2);
-        let deployment = Deployment::new(&case, &sizes, random.range(1, 2) as u32);
+        let step = random.range(1, 2) as u32;
+        let lead = random.range(-3, 3).max(0) as u32;
+        let deployment = Deployment::new(&case, &sizes, step).with_lead(lead);
         let mut masked = Masked::new(case.shape(), sizes.len());
         let planes = bits(&case);
         for (at, masking) in [Masking::Single, Masking::Double].into_iter().enumerate() {
@@ -264,12 +270,18 @@ fn what_a_set_is_asked_for_can_be_read_back() {
     let geometry = Geometry { x: axis, y: axis };
     let patches = [PatchSize::new(2, 3).unwrap()];
     let set = MaskSet::new(&geometry, &patches).unwrap();
-    assert_eq!((set.step().get(), set.work()), (1, Work::Least));
+    assert_eq!(
+        (set.step().get(), set.lead(), set.work()),
+        (1, 0, Work::Least)
+    );
     // 11 places across and 10 down.
     assert_eq!(set.windows().count(), 110);
     let step = NonZeroU32::new(4).unwrap();
-    let coarse = set.with_step(step).with_work(Work::Constant);
-    assert_eq!((coarse.step(), coarse.work()), (step, Work::Constant));
+    let coarse = set.with_step(step).with_lead(7).with_work(Work::Constant);
+    assert_eq!(
+        (coarse.step(), coarse.lead(), coarse.work()),
+        (step, 7, Work::Constant)
+    );
     assert_eq!(
         (coarse.geometry(), coarse.patches()),
         (&geometry, &patches[..])

@@ -25,6 +25,7 @@
 //!     patches: vec![PatchSize::new(5, 5)?],
 //!     condition: Condition::SumWindow32,
 //!     mask_step: NonZeroU32::MIN,
+//!     lead: 0,
 //!     largest_square: false,
 //!     keep_scores: false,
 //! };

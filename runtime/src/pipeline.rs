@@ -34,6 +34,8 @@ pub struct Query {
     pub condition: Condition,
     /// Under a masking condition, the step from window to window; see [`MaskSet::with_step`].
     pub mask_step: NonZeroU32,
+    /// Under double masking, the votes that it asks for beyond a majority; see [`MaskSet::with_lead`].
+    pub lead: u32,
     /// Whether to look for the largest certified square as well (Condition 3.2). Under a masking
     /// condition there is none.
     pub largest_square: bool,
@@ -276,7 +278,9 @@ fn by_masks(
     query: &Query,
     masking: Masking,
 ) -> Result<Answer, Fault> {
-    let set = MaskSet::new(geometry, &query.patches)?.with_step(query.mask_step);
+    let set = MaskSet::new(geometry, &query.patches)?
+        .with_step(query.mask_step)
+        .with_lead(query.lead);
     let mut certifier = MaskCertifier::new(map, set, masking, memory)?;
     Ok(Answer {
         predicted: certifier.predicted(),

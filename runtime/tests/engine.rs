@@ -562,6 +562,7 @@ fn a_patch_may_turn_a_certified_frame_into_a_fault() {
         patches: vec![PatchSize::new(1, 1).unwrap()],
         condition: Condition::SumWindow32,
         mask_step: std::num::NonZeroU32::MIN,
+        lead: 0,
         largest_square: false,
         keep_scores: false,
     };

@@ -60,6 +60,7 @@ fn query(patch: PatchSize) -> Query {
         patches: vec![patch],
         condition: Condition::SumWindow32,
         mask_step: NonZeroU32::MIN,
+        lead: 0,
         largest_square: false,
         keep_scores: false,
     }

@@ -59,10 +59,11 @@ pub(crate) struct Found {
     pub(crate) rival: usize,
 }
 
-/// A deployment: geometry, patch sizes, step.
+/// A deployment: geometry, patch sizes, step, lead.
 pub(crate) struct Deployment {
     pub(crate) patches: Vec<PatchSize>,
     pub(crate) step: NonZeroU32,
+    lead: u32,
     geometry: Geometry,
     /// Windows of every patch size; a single empty one where no cell sees it.
     pub(crate) windows: Vec<Vec<Bits>>,
@@ -149,15 +150,21 @@ impl Deployment {
         Self {
             patches: sizes,
             step,
+            lead: 0,
             geometry,
             windows,
             regions,
         }
     }
 
+    /// The same, of a predictor that asks for so many votes more.
+    pub(crate) fn with_lead(self, lead: u32) -> Self {
+        Self { lead, ..self }
+    }
+
     pub(crate) fn set(&self) -> MaskSet<'_> {
         let set = MaskSet::new(&self.geometry, &self.patches).unwrap();
-        set.with_step(self.step)
+        set.with_step(self.step).with_lead(self.lead)
     }
 
     fn all(&self) -> impl Iterator<Item = &Bits> {
@@ -176,13 +183,23 @@ impl Deployment {
         best.1
     }
 
+    /// Whether `class` has the most votes outside both windows even with as many less as the lead, the lowest one
+    /// on a tie.
+    fn leads(&self, scores: &[Bits], class: usize, a: &Bits, b: &Bits) -> bool {
+        let own = scores[class].outside(a, b) - i64::from(self.lead);
+        scores.iter().enumerate().all(|(rival, scores)| {
+            let votes = scores.outside(a, b);
+            rival == class || votes < own || votes == own && class < rival
+        })
+    }
+
     /// The override loop, in order.
     pub(crate) fn double_prediction(&self, scores: &[Bits]) -> usize {
         let nothing = Bits(vec![0; scores[0].0.len()]);
         let plain = Self::elected(scores, &nothing, &nothing);
         for first in self.all() {
             let class = Self::elected(scores, first, first);
-            let agreed = |second| Self::elected(scores, first, second) == class;
+            let agreed = |second| self.leads(scores, class, first, second);
             if class != plain && self.all().all(agreed) {
                 return class;
             }
@@ -202,7 +219,7 @@ impl Deployment {
             for second in self.all() {
                 let own = scores[class].outside(first, second);
                 for (rival, other) in scores.iter().enumerate() {
-                    let slack = own - other.outside(first, second);
+                    let slack = own - other.outside(first, second) - i64::from(self.lead);
                     let found = Found {
                         slack,
                         window,
@@ -344,7 +361,10 @@ pub(crate) fn check_one(
         deployment.set(),
         masking,
         |certifier| {
-            let context = || format!("{masking:?}, step {}, {case:?}", deployment.step);
+            let context = || {
+                let (step, lead) = (deployment.step, deployment.lead);
+                format!("{masking:?}, step {step}, lead {lead}, {case:?}")
+            };
             assert_eq!(certifier.predicted(), expected, "{}", context());
             let mut certified = Vec::new();
             for (number, patch) in deployment.patches.iter().enumerate() {

@@ -51,6 +51,7 @@ impl Judge {
             patches: vec![patch],
             condition,
             mask_step: std::num::NonZeroU32::MIN,
+            lead: 0,
             largest_square: false,
             keep_scores: false,
         };

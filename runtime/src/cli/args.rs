@@ -171,6 +171,10 @@ pub(crate) struct PatchArgs {
     /// and weaker.
     #[arg(long, value_name = "N", default_value = "1")]
     pub(crate) mask_step: NonZeroU32,
+    /// For double-mask: a class must be ahead by more than N votes outside every two windows, to override the
+    /// vote and to be certified. More frames keep the answer of the plain vote, and fewer are certified.
+    #[arg(long, value_name = "N", default_value = "0")]
+    pub(crate) lead: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -229,6 +233,7 @@ impl PatchArgs {
             }
         }
         check_masks(model, &unique, self.condition, self.mask_step)?;
+        check_lead(model, self.condition, self.lead)?;
         Ok(unique)
     }
 }
@@ -270,6 +275,22 @@ pub(crate) fn check_masks(
         }
     }
     Ok(())
+}
+
+/// A lead is for double masking only, and no class can have one of as many votes as there are cells.
+fn check_lead(model: &AdmittedModel, condition: Condition, lead: u32) -> Result<(), Stop> {
+    if lead > 0 && condition != Condition::DoubleMask {
+        return Err(Stop::Usage(format!(
+            "--lead {lead}: condition {condition} asks for none; leave it out, or use --condition double-mask"
+        )));
+    }
+    let cells = model.shape().cells();
+    if usize::try_from(lead).is_ok_and(|lead| lead < cells) {
+        return Ok(());
+    }
+    Err(Stop::Usage(format!(
+        "--lead {lead}: no class of a score map of {cells} cells can be ahead by more votes than that; use a smaller one"
+    )))
 }
 
 /// A patch must lie inside the image.

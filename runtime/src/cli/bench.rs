@@ -47,6 +47,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<usize, Stop> {
         patches: args.patch.clone(),
         condition: args.condition,
         mask_step: args.mask_step,
+        lead: 0,
         largest_square: false,
         keep_scores: false,
     };
@@ -165,7 +166,7 @@ fn table(args: &BenchArgs, source: &Source<'_>, threads: usize, mut times: Times
         "{} frames of {pixels}, patch {}, {}, {threads} thread{}, after {WARM_UP} warm-up frames each\n\n",
         both.len(),
         patches.join(", "),
-        named(args.condition),
+        named(args.condition, 0),
         if threads == 1 { "" } else { "s" },
     );
     let number = |head: &str| (head.to_owned(), 12, Align::Right);

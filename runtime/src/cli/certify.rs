@@ -37,7 +37,7 @@ pub(crate) fn run(args: &CertifyArgs) -> Result<usize, Stop> {
 
     let table = FrameTable::new(&frames, model.class_names(), &patches);
     match args.format {
-        RowFormat::Table => output.begin_with(&table.head(condition)),
+        RowFormat::Table => output.begin_with(&table.head(condition, args.patches.lead)),
         RowFormat::Csv => output.begin_with(CSV_HEADER),
         RowFormat::Jsonl => {}
     }
@@ -45,6 +45,7 @@ pub(crate) fn run(args: &CertifyArgs) -> Result<usize, Stop> {
         patches: patches.clone(),
         condition,
         mask_step: args.patches.mask_step,
+        lead: args.patches.lead,
         largest_square: true,
         keep_scores: args.targets.report.is_some(),
     };
@@ -94,7 +95,10 @@ pub(crate) fn run(args: &CertifyArgs) -> Result<usize, Stop> {
     let seconds = start.elapsed().as_secs_f64();
 
     if args.format == RowFormat::Table {
-        output.write(&format!("\n{}", summary(&tally, condition)))?;
+        output.write(&format!(
+            "\n{}",
+            summary(&tally, condition, args.patches.lead)
+        ))?;
     }
     output.finish()?;
     if let (Some(folder), Some(gallery)) = (&args.targets.report, &gallery) {
@@ -103,6 +107,7 @@ pub(crate) fn run(args: &CertifyArgs) -> Result<usize, Stop> {
             path: &args.model,
             model,
             condition,
+            lead: args.patches.lead,
             tally: &tally,
             gallery,
             failures,

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use bagcert::pipeline::Query;
 use bagcert::report::Gallery;
 use bagcert::tally::{PatchTally, Tally};
-use bagcert_certifier::Condition;
 use serde::Serialize;
 
 use super::args::{EvalArgs, EvalFormat};
@@ -47,6 +46,7 @@ pub(crate) fn run(args: &EvalArgs) -> Result<usize, Stop> {
         patches: patches.clone(),
         condition,
         mask_step: args.patches.mask_step,
+        lead: args.patches.lead,
         largest_square: args.targets.report.is_some(),
         keep_scores: args.targets.report.is_some(),
     };
@@ -106,13 +106,13 @@ pub(crate) fn run(args: &EvalArgs) -> Result<usize, Stop> {
 
     let text = format!(
         "data {data}\n{}\n{}",
-        summary(&tally, condition),
+        summary(&tally, condition, args.patches.lead),
         times.line(tally.frames - tally.without_verdict, threads)
     );
     match args.format {
         EvalFormat::Table => output.write(&text)?,
         EvalFormat::Json => {
-            let object = Summary::new(&data, &tally, condition, failures, &times);
+            let object = Summary::new(&data, &tally, &query, failures, &times);
             output.write(&(json(&object)? + "\n"))?;
         }
         EvalFormat::Jsonl | EvalFormat::Csv => say(text.trim_end()),
@@ -124,6 +124,7 @@ pub(crate) fn run(args: &EvalArgs) -> Result<usize, Stop> {
             path: &args.model,
             model,
             condition,
+            lead: args.patches.lead,
             tally: &tally,
             gallery,
             failures,
@@ -168,6 +169,9 @@ struct Summary<'a> {
     right: usize,
     clean_accuracy: Option<f64>,
     condition: String,
+    /// Votes asked for beyond a majority.
+    #[serde(skip_serializing_if = "is_none_asked")]
+    lead: u32,
     patches: Vec<PatchSummary>,
     seconds: f64,
 }
@@ -184,11 +188,17 @@ struct PatchSummary {
     median_slack: Option<f64>,
 }
 
+// Serde hands a reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+const fn is_none_asked(lead: &u32) -> bool {
+    *lead == 0
+}
+
 impl<'a> Summary<'a> {
     fn new(
         data: &'a str,
         tally: &Tally,
-        condition: Condition,
+        query: &Query,
         failures: usize,
         times: &Times,
     ) -> Summary<'a> {
@@ -199,7 +209,8 @@ impl<'a> Summary<'a> {
             without_verdict: tally.without_verdict,
             right: tally.right,
             clean_accuracy: tally.clean_accuracy(),
-            condition: condition.to_string(),
+            condition: query.condition.to_string(),
+            lead: query.lead,
             patches: tally.patches.iter().map(PatchSummary::new).collect(),
             seconds: times.whole.as_secs_f64(),
         }

@@ -326,6 +326,7 @@ fn frame(args: &FigureArgs, models: &[(&Path, LoadedModel)]) -> Result<usize, St
             patches: vec![args.patch()],
             condition,
             mask_step: std::num::NonZeroU32::MIN,
+            lead: 0,
             largest_square: false,
             keep_scores: true,
         }

@@ -116,13 +116,13 @@ impl FrameTable {
     }
 
     /// The heads; where several patches share the table, how their cells read.
-    pub(crate) fn head(&self, condition: Condition) -> String {
+    pub(crate) fn head(&self, condition: Condition, lead: u32) -> String {
         let note = if self.single {
             String::new()
         } else {
             format!(
                 "Below each patch size (width x height): certified by {}? and the slack in votes.\n\n",
-                named(condition)
+                named(condition, lead)
             )
         };
         note + &self.columns.head()
@@ -166,18 +166,21 @@ pub(crate) fn percent(share: Option<f64>) -> String {
     share.map_or_else(|| "-".to_owned(), |share| format!("{:.2} %", share * 100.0))
 }
 
-/// A condition in words.
-pub(crate) fn named(condition: Condition) -> String {
+/// A condition in words, and the lead that it asks for.
+pub(crate) fn named(condition: Condition, lead: u32) -> String {
     match condition {
         Condition::WorstCase31 | Condition::SumWindow32 | Condition::SumGlobal33 => {
             format!("Condition {condition}")
+        }
+        Condition::DoubleMask if lead > 0 => {
+            format!("condition {condition} with a lead of {lead}")
         }
         Condition::Mask | Condition::DoubleMask => format!("condition {condition}"),
     }
 }
 
 /// The counts in words and numbers.
-pub(crate) fn summary(tally: &Tally, condition: Condition) -> String {
+pub(crate) fn summary(tally: &Tally, condition: Condition, lead: u32) -> String {
     if tally.frames == 0 {
         return "no frame was judged\n".to_owned();
     }
@@ -205,7 +208,7 @@ pub(crate) fn summary(tally: &Tally, condition: Condition) -> String {
     }
     text += &format!(
         "{}, patch sizes width x height, slack in votes\n",
-        named(condition)
+        named(condition, lead)
     );
     if condition.masking().is_some() && tally.patches.len() > 1 {
         text += "one predictor for all of these sizes, which its windows cover together\n";

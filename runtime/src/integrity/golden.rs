@@ -114,6 +114,7 @@ impl Answer {
             patches,
             condition,
             mask_step: NonZeroU32::MIN,
+            lead: 0,
             largest_square: false,
             keep_scores: false,
         };

@@ -79,6 +79,8 @@ pub struct Report<'a> {
     pub model: ModelFacts<'a>,
     /// The condition of every certificate.
     pub condition: Condition,
+    /// The votes that double masking asks for beyond a majority.
+    pub lead: u32,
     /// Counts over all frames.
     pub tally: &'a Tally,
     /// The frames that are drawn.

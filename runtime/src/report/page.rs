@@ -236,7 +236,7 @@ fn card(report: &Report<'_>, shown: &Shown) -> Result<Markup, ImageError> {
                 @if outcome.largest_square.is_none() && plain_winner(outcome) != Some(outcome.predicted) { " The plain vote would have named another class." }
             }
             (pictures)
-            p.reckoning { (reckoning(model, report.condition, outcome, verdict)) }
+            p.reckoning { (reckoning(report, outcome, verdict)) }
             @if outcome.verdicts.len() > 1 { (all_sizes(report, shown)) }
         }
     })
@@ -299,6 +299,7 @@ fn facts(report: &Report<'_>) -> Markup {
             dt { "Parameters" } dd { (model.parameters) }
             dt { "Multiply-adds" } dd { (model.macs) " for a frame" }
             dt { "Condition" } dd { (condition_name(report.condition)) }
+            @if report.lead > 0 { dt { "Lead" } dd { "more than " (votes_text(report.lead.into())) " are asked for" } }
             @if let Some(data) = report.data { dt { "Data" } dd { (data) } }
             dt { "Frames" } dd { (report.tally.frames) ", " (report.tally.labelled) " of them labelled" }
             dt { "Inputs not used" } dd { (report.failures) }

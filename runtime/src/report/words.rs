@@ -2,7 +2,7 @@
 
 use bagcert_certifier::{CellRect, Condition, Verdict};
 
-use super::ModelFacts;
+use super::{ModelFacts, Report};
 use crate::pipeline::Outcome;
 
 /// The name of a class, or its number where it has none.
@@ -49,22 +49,19 @@ pub(super) fn claim(verdict: &Verdict, predicted: &str) -> String {
 }
 
 /// The sum behind a verdict: lead, what an attacker can gain, what is left.
-pub(super) fn reckoning(
-    model: &ModelFacts<'_>,
-    condition: Condition,
-    outcome: &Outcome,
-    verdict: &Verdict,
-) -> String {
+pub(super) fn reckoning(report: &Report<'_>, outcome: &Outcome, verdict: &Verdict) -> String {
+    let model = &report.model;
     let votes = |class: usize| i64::from(outcome.votes.get(class).copied().unwrap_or_default());
     let lead = votes(verdict.predicted) - votes(verdict.rival);
-    let (lead, gain) = (number(lead), number(lead - verdict.slack));
+    let asked = i64::from(report.lead);
+    let (lead, gain) = (number(lead), number(lead - verdict.slack - asked));
     let (predicted, rival) = (
         class_name(model, verdict.predicted),
         class_name(model, verdict.rival),
     );
     let region = affected_cells(model, verdict);
     let worst = format!("at x {}, y {}", verdict.worst.x, verdict.worst.y);
-    let bound = match condition {
+    let bound = match report.condition {
         Condition::SumGlobal33 => format!(
             "Condition 3.3 grants an attacker two votes in each cell of the largest affected region \
              ({region} cells), {gain} in all."
@@ -82,14 +79,21 @@ pub(super) fn reckoning(
              lead are gone, and whatever an attacker writes there is out of sight."
         ),
     };
+    let (asks, less) = match asked {
+        0 => (String::new(), String::new()),
+        _ => (
+            format!(" A lead of more than {} is asked for.", votes_text(asked)),
+            format!(" \u{2212} {asked}"),
+        ),
+    };
     let end = if verdict.certified {
         "more than 0: certified."
     } else {
         "not more than 0: not certified."
     };
     format!(
-        "{predicted} has {} and its strongest rival {rival} {}: a lead of {lead}. {bound} \
-         Slack: {lead} \u{2212} {gain} = {}, {end}",
+        "{predicted} has {} and its strongest rival {rival} {}: a lead of {lead}. {bound}{asks} \
+         Slack: {lead} \u{2212} {gain}{less} = {}, {end}",
         votes_text(votes(verdict.predicted)),
         votes(verdict.rival),
         votes_text(verdict.slack),

@@ -93,6 +93,7 @@ impl Kind {
             patches,
             condition,
             mask_step: NonZeroU32::MIN,
+            lead: 0,
             largest_square: false,
             keep_scores: false,
         };

@@ -261,6 +261,64 @@ fn a_step_of_nothing_is_refused() {
     run(arguments).ended(2).says(&["--mask-step"]);
 }
 
+/// A lead asks more of what overrides and of what is certified: nothing is certified with it that is not without, and
+/// the slack is less by as much.
+#[test]
+fn a_lead_is_asked_for_by_double_masking_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = text(&colour_model(folder.path(), SIDE, 3));
+    let frame = text(&plain(folder.path(), "a.png", RED));
+    let certify = |condition: &str, more: &[&str]| {
+        let args = [
+            "certify",
+            "--model",
+            &model,
+            "--patch",
+            "5x5",
+            "--format",
+            "jsonl",
+            "--condition",
+        ];
+        run(args
+            .iter()
+            .chain([&condition])
+            .chain(more)
+            .chain([&frame.as_str()]))
+    };
+    let verdict = |lead: &str| {
+        let ran = certify("double-mask", &["--lead", lead]).ended(0);
+        let line: Value = serde_json::from_str(ran.stdout.trim()).unwrap();
+        (
+            line["slack"].as_i64().unwrap(),
+            line["certified"].as_bool().unwrap(),
+        )
+    };
+    let (slack, certified) = verdict("0");
+    assert!(certified && slack > 1, "{slack}");
+    assert_eq!(verdict("1"), (slack - 1, true));
+    assert_eq!(verdict(&(slack - 1).to_string()), (1, true));
+    assert_eq!(verdict(&slack.to_string()), (0, false));
+    // The report's sum is that of the verdict.
+    let report = text(&folder.path().join("report"));
+    let more = ["--lead", "7", "--report", &report];
+    certify("double-mask", &more).ended(0);
+    let page = fs::read_to_string(folder.path().join("report/index.html")).unwrap();
+    let left = format!("\u{2212} 7 = {} votes, more than 0: certified.", slack - 7);
+    for words in ["A lead of more than 7 votes is asked for.", &left] {
+        assert!(page.contains(words), "{words}");
+    }
+    for condition in ["3.2", "mask"] {
+        certify(condition, &["--lead", "1"])
+            .ended(2)
+            .says(&["--lead 1", condition, "double-mask"]);
+        certify(condition, &["--lead", "0"]).ended(0);
+    }
+    let cells = SIDE * SIDE;
+    certify("double-mask", &["--lead", &cells.to_string()])
+        .ended(2)
+        .says(&[&format!("--lead {cells}"), "ahead"]);
+}
+
 #[test]
 fn a_step_without_masks_and_masks_that_leave_nothing_are_refused() {
     let folder = tempfile::tempdir().unwrap();
