@@ -543,7 +543,6 @@ fn a_network_that_says_no_numbers_leaves_the_checkpoint_before_it() {
     assert_eq!(fs::read_to_string(log).unwrap().lines().count(), 1);
 }
 
-/// Measured on no image, everything would hold.
 /// What the error says is there to be done.
 #[test]
 fn a_diverged_run_names_a_way_out_that_works() {
