@@ -185,10 +185,11 @@ impl<'p> MaskSet<'p> {
         Self { step, ..self }
     }
 
-    /// The same windows for a double masking that asks for more: a window overrides the vote only where its
-    /// class is ahead by more than `votes` outside every second window, and is certified only so. Part of
-    /// the predictor, as the windows are. It then differs from the plain vote on fewer frames, so that
-    /// more of them may be right, and certifies fewer. The mask aggregator is not changed.
+    /// The same windows for a double masking that asks for more. A window overrides the vote only where its
+    /// class, with `votes` fewer, is still elected outside every second window (the lowest class on a tie),
+    /// and a frame is certified only where the lead is more than `votes`. Part of the predictor, as the
+    /// windows are. It then differs from the plain vote on fewer frames, so that more of them may be
+    /// right, and certifies fewer. The mask aggregator is not changed.
     #[must_use]
     pub const fn with_lead(self, votes: u32) -> Self {
         Self {

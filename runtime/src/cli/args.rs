@@ -171,8 +171,8 @@ pub(crate) struct PatchArgs {
     /// and weaker.
     #[arg(long, value_name = "N", default_value = "1")]
     pub(crate) mask_step: NonZeroU32,
-    /// For double-mask: a class must be ahead by more than N votes outside every two windows, to override the
-    /// vote and to be certified. More frames keep the answer of the plain vote, and fewer are certified.
+    /// For double-mask: outside every two windows a class must win with N votes fewer to override the vote, and
+    /// lead by more than N to be certified. More frames keep the answer of the plain vote, and fewer are certified.
     #[arg(long, value_name = "N", default_value = "0")]
     pub(crate) lead: u32,
 }

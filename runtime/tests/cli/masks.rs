@@ -261,8 +261,7 @@ fn a_step_of_nothing_is_refused() {
     run(arguments).ended(2).says(&["--mask-step"]);
 }
 
-/// A lead asks more of what overrides and of what is certified: nothing is certified with it that is not without, and
-/// the slack is less by as much.
+/// The slack is less by the lead, in the verdict as in the report; other predictors have none.
 #[test]
 fn a_lead_is_asked_for_by_double_masking_alone() {
     let folder = tempfile::tempdir().unwrap();
