@@ -98,7 +98,8 @@ int main(int argc, char **argv) {
   BagcertPatch patch;
   int failed = 0;
   if (argc < 6) {
-    fprintf(stderr, "usage: frames MODEL.onnx KEY.pem|- CONDITION WIDTH HEIGHT FRAME.ppm...\n");
+    fprintf(stderr,
+            "usage: frames MODEL.onnx KEY.pem|- CONDITION[+LEAD] WIDTH HEIGHT FRAME.ppm...\n");
     return 2;
   }
   if (bagcert_abi() != BAGCERT_ABI || bagcert_certifier_abi() != BAGCERT_CERTIFIER_ABI) {
@@ -114,7 +115,10 @@ int main(int argc, char **argv) {
   }
   patch.width = (uint32_t)strtoul(argv[4], NULL, 10);
   patch.height = (uint32_t)strtoul(argv[5], NULL, 10);
-  const BagcertQuery query = {&patch, 1, (uint32_t)strtoul(argv[3], NULL, 10), 1};
+  char *rest;
+  const uint32_t condition = (uint32_t)strtoul(argv[3], &rest, 10);
+  const uint32_t lead = *rest == '+' ? (uint32_t)strtoul(rest + 1, NULL, 10) : 0;
+  const BagcertQuery query = {&patch, 1, condition, 1, lead};
   for (int i = 6; i < argc; i++) {
     failed |= certify(model, &info, &query, argv[i]);
   }

@@ -20,7 +20,7 @@
 
 // Number of this interface; it grows with every change that a program compiled before would not
 // survive. Compare it with what bagcert_abi returns.
-#define BAGCERT_ABI 1
+#define BAGCERT_ABI 2
 
 // How a call ended. Everything but BAGCERT_MODEL_STATUS_OK means: no verdict. bagcert_last_error has
 // the reason.

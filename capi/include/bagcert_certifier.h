@@ -58,7 +58,7 @@
 
 // Number of this interface; it grows with every change that a program compiled before would not
 // survive. Compare it with what `bagcert_certifier_abi` returns.
-#define BAGCERT_CERTIFIER_ABI 1
+#define BAGCERT_CERTIFIER_ABI 2
 
 // Patch sizes that one query may name.
 #define BAGCERT_MAX_PATCHES 32
@@ -113,6 +113,8 @@ enum BagcertStatus
   BAGCERT_STATUS_UNKNOWN_CONDITION = 35,
   // A mask step of 0 under a masking condition.
   BAGCERT_STATUS_ZERO_MASK_STEP = 36,
+  // A lead under another condition than double masking.
+  BAGCERT_STATUS_UNUSED_LEAD = 37,
   // The number of logits is not that of the shape.
   BAGCERT_STATUS_LOGITS_LENGTH = 40,
   // A logit is NaN or infinite.
@@ -195,6 +197,9 @@ typedef struct BagcertQuery {
   // window along each axis, mask_step - 1 cells longer. Part of the predictor. Not looked at
   // under another condition.
   uint32_t mask_step;
+  // Under double masking, the votes by which a class must be ahead beyond a majority: to override the
+  // vote outside a window, and to be certified. Part of the predictor. 0 under another condition.
+  uint32_t lead;
 } BagcertQuery;
 
 // Lengths of the memory that a query takes, in words.

@@ -80,6 +80,8 @@ pub struct Network {
     pub patch: [u32; 2],
     /// The condition, a number of [`Network::CONDITIONS`].
     pub condition: u8,
+    /// The lead that double masking asks for, in votes; 0 elsewhere.
+    pub lead: u32,
 }
 
 impl Network {
@@ -92,7 +94,7 @@ impl Network {
         Condition::DoubleMask,
     ];
 
-    /// Of a model's SHA-256 and frame size (width, height), with what is certified.
+    /// Of a model's SHA-256 and frame size (width, height), with what is certified; no lead is asked for.
     pub fn new(model: [u8; 32], size: [u32; 2], patch: PatchSize, condition: Condition) -> Self {
         let mut conditions = (0..).zip(Self::CONDITIONS);
         let found = conditions.find(|(_, other)| *other == condition);
@@ -101,7 +103,14 @@ impl Network {
             size,
             patch: [patch.width(), patch.height()],
             condition: found.map_or(u8::MAX, |(number, _)| number),
+            lead: 0,
         }
+    }
+
+    /// The same, with a lead asked for.
+    #[must_use]
+    pub const fn with_lead(self, lead: u32) -> Self {
+        Self { lead, ..self }
     }
 
     /// Bytes of one frame.
@@ -118,7 +127,8 @@ impl Network {
         if (asked.model, asked.size) != (self.model, self.size) {
             return Err(Refusal::Model);
         }
-        if (asked.patch, asked.condition) != (self.patch, self.condition) {
+        let question = |network: &Self| (network.patch, network.condition, network.lead);
+        if question(asked) != question(self) {
             return Err(Refusal::Question);
         }
         Ok(())

@@ -279,7 +279,7 @@ fn frames_come_through_in_order_and_no_other_way() {
 #[test]
 fn a_session_is_for_the_very_network_that_runs() {
     let ours = network(32);
-    let mut others = [ours; 7];
+    let mut others = [ours; 8];
     others[0].model[31] ^= 1;
     others[1].model[0] ^= 0x80;
     others[2].size = [32, 31];
@@ -287,7 +287,8 @@ fn a_session_is_for_the_very_network_that_runs() {
     others[4].patch = [4, 5];
     others[5].condition = 1;
     others[6].condition = u8::MAX;
-    let reasons = [[Refusal::Model; 4].as_slice(), &[Refusal::Question; 3]].concat();
+    others[7].lead = 1;
+    let reasons = [[Refusal::Model; 4].as_slice(), &[Refusal::Question; 4]].concat();
     for (other, reason) in others.into_iter().zip(reasons) {
         let mut session = judging(32);
         let mut say = |bytes: &[u8]| answers_of(&mut session, bytes, Some(&ours));

@@ -18,7 +18,12 @@ use common::{
     trained::{self, checkpoint, options, overflowing, square, test_images, trained},
 };
 
-const MASKING: [Condition; 2] = [Condition::Mask, Condition::DoubleMask];
+/// The predictors under attack, and the lead that each asks for.
+const MASKING: [(Condition, u32); 3] = [
+    (Condition::Mask, 0),
+    (Condition::DoubleMask, 0),
+    (Condition::DoubleMask, 5),
+];
 
 fn attack(attack: Attack, images: i64) -> Vec<Attacked> {
     let (_, network, geometry) = trained();
@@ -32,14 +37,16 @@ fn attack(attack: Attack, images: i64) -> Vec<Attacked> {
 }
 
 /// What the certifier's own predictor makes of logits.
-fn predicted(logits: &[f32], geometry: &Geometry, condition: Condition, side: u32) -> usize {
+fn predicted(logits: &[f32], geometry: &Geometry, attack: &Attack) -> usize {
     let shape = Shape::new(10, 16, 16).unwrap();
     let mut scores = vec![0; shape.score_len()];
     let mut memory = vec![0; shape.masks_len(1)];
     let map = ScoreMap::from_logits(shape, logits, &mut scores).unwrap();
-    let patches = [square(side)];
-    let set = MaskSet::new(geometry, &patches).unwrap();
-    let masking = condition.masking().unwrap();
+    let patches = [attack.certified];
+    let set = MaskSet::new(geometry, &patches)
+        .unwrap()
+        .with_lead(attack.lead);
+    let masking = attack.condition.masking().unwrap();
     MaskCertifier::new(&map, set, masking, &mut memory)
         .unwrap()
         .predicted()
@@ -48,18 +55,17 @@ fn predicted(logits: &[f32], geometry: &Geometry, condition: Condition, side: u3
 #[test]
 fn certified_images_hold_and_others_are_turned() {
     let (_, _, geometry) = trained();
-    for condition in MASKING {
+    for (condition, lead) in MASKING {
         let mut turned = 0;
         for side in [3, 24] {
-            let attacked = attack(
-                Attack {
-                    condition,
-                    ..options(side, side)
-                },
-                60,
-            );
+            let options = Attack {
+                condition,
+                lead,
+                ..options(side, side)
+            };
+            let attacked = attack(options, 60);
             let summary: Summary = attacked.iter().map(|one| &one.record).collect();
-            println!("{condition} {side}: {summary:?}");
+            println!("{condition} {lead} {side}: {summary:?}");
             assert_eq!(summary.broken, Vec::<i64>::new(), "{condition}");
             if side == 3 {
                 assert!(summary.certified_attacked > 12, "too few: {summary:?}");
@@ -71,7 +77,7 @@ fn certified_images_hold_and_others_are_turned() {
                 };
                 // The flip is the predictor's, on the very picture that is shown.
                 let pictures = one.pictures.as_ref().unwrap();
-                let answer = |logits: &[f32]| predicted(logits, &geometry, condition, side);
+                let answer = |logits: &[f32]| predicted(logits, &geometry, &options);
                 assert_eq!(answer(&pictures.clean_logits), one.record.predicted);
                 let expected = attempt
                     .flipped
@@ -93,10 +99,11 @@ fn certified_images_hold_and_others_are_turned() {
 /// Broken on purpose: the windows are those of a smaller patch than the one that comes.
 #[test]
 fn certificates_for_a_smaller_patch_break() {
-    for condition in MASKING {
+    for (condition, lead) in MASKING {
         let attacked = attack(
             Attack {
                 condition,
+                lead,
                 ..options(20, 1)
             },
             60,
@@ -115,11 +122,12 @@ fn certificates_for_a_smaller_patch_break() {
 /// that it starts from.
 #[test]
 fn steps_take_the_lead_of_the_predictor() {
-    for condition in MASKING {
+    for (condition, lead) in MASKING {
         let [noise, ascent] = [0, 20].map(|steps| {
             let attacked = attack(
                 Attack {
                     condition,
+                    lead,
                     steps,
                     ..options(9, 9)
                 },
@@ -138,9 +146,10 @@ fn steps_take_the_lead_of_the_predictor() {
 #[test]
 fn a_certified_patch_that_does_not_fit_is_an_error() {
     let (_, network, geometry) = trained();
-    for condition in MASKING {
+    for (condition, lead) in MASKING {
         let attack = Attack {
             condition,
+            lead,
             ..options(3, 33)
         };
         let error = Attacker::new(&network, &geometry, attack).err().unwrap();
@@ -153,9 +162,10 @@ fn a_certified_patch_that_does_not_fit_is_an_error() {
 #[test]
 fn a_patch_that_makes_logits_nan_is_a_fault() {
     let (network, geometry, images) = overflowing();
-    for condition in MASKING {
+    for (condition, lead) in MASKING {
         let attack = Attack {
             condition,
+            lead,
             ..options(5, 5)
         };
         let mut attacker = Attacker::new(&network, &geometry, attack).unwrap();
@@ -206,6 +216,21 @@ fn the_command_attacks_an_exported_model_and_goes_on_where_it_was() {
     assert_eq!(status, Some(1));
     let named = "another attack: its --condition is double-mask, not mask";
     assert!(errors.contains(named), "{errors}");
+    let other = [&resumed[..], &["--lead", "7"]].concat();
+    let (status, _, errors) = attack(&other);
+    assert_eq!(status, Some(1));
+    assert!(errors.contains("its --lead is 0, not 7"), "{errors}");
+    let (status, _, errors) = attack(&["--condition", "mask", "--lead", "7"]);
+    assert_eq!(status, Some(1));
+    assert!(
+        errors.contains("--lead 7: condition mask asks for none"),
+        "{errors}"
+    );
+    let led = ["--condition", "double-mask", "--lead", "7", "--limit", "5"];
+    let (status, output, errors) = attack(&led);
+    assert_eq!(status, Some(0), "{errors}");
+    let named = "double masking with a lead of 7 at 3x3";
+    assert!(output.contains(named), "{output}");
     let (status, _, errors) = attack(&["--condition", "4.1"]);
     assert_eq!(status, Some(2));
     assert!(errors.contains("unknown condition"), "{errors}");

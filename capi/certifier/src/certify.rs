@@ -20,6 +20,8 @@ pub struct Question {
     pub condition: Condition,
     /// The step between masks; 1 where there are none.
     pub mask_step: NonZeroU32,
+    /// The lead that double masking asks for, in votes; 0 elsewhere.
+    pub lead: u32,
 }
 
 /// Fills the places of patch sizes that are not there.
@@ -32,8 +34,14 @@ impl Question {
     /// Checks what a query says.
     ///
     /// # Errors
-    /// No patch size, too many, an empty one; an unknown condition; a mask step of 0 where it counts.
-    pub fn new(patches: &[BagcertPatch], condition: u32, mask_step: u32) -> Result<Self, Failure> {
+    /// No patch size, too many, an empty one; an unknown condition; a mask step of 0 where it counts; a
+    /// lead where none is asked for.
+    pub fn new(
+        patches: &[BagcertPatch],
+        condition: u32,
+        mask_step: u32,
+        lead: u32,
+    ) -> Result<Self, Failure> {
         if patches.is_empty() {
             return Err(Failure::new(BagcertStatus::NoPatch, c"query.patches_len"));
         }
@@ -51,6 +59,9 @@ impl Question {
                 ));
             }
         };
+        if lead > 0 && condition != Condition::DoubleMask {
+            return Err(Failure::new(BagcertStatus::UnusedLead, c"query.lead"));
+        }
         let too_many = Failure::new(BagcertStatus::TooManyPatches, c"query.patches_len")
             .lengths(BAGCERT_MAX_PATCHES, patches.len());
         let mut question = Self {
@@ -58,6 +69,7 @@ impl Question {
             count: patches.len(),
             condition,
             mask_step,
+            lead,
         };
         let places = question.patches.get_mut(..patches.len()).ok_or(too_many)?;
         for (place, patch) in places.iter_mut().zip(patches) {
@@ -187,7 +199,7 @@ fn by_masks(
 ) -> Result<(), Failure> {
     let fault = |fault| Failure::of(fault, c"memory.table");
     let set = MaskSet::new(geometry, question.patches()).map_err(fault)?;
-    let set = set.with_step(question.mask_step);
+    let set = set.with_step(question.mask_step).with_lead(question.lead);
     let mut certifier = MaskCertifier::new(map, set, masking, table).map_err(fault)?;
     for (place, verdict) in answers.verdicts.iter_mut().zip(certifier.verdicts()) {
         *place = verdict.map_err(fault)?.into();

@@ -54,6 +54,8 @@ pub enum BagcertStatus {
     UnknownCondition = 35,
     /// A mask step of 0 under a masking condition.
     ZeroMaskStep = 36,
+    /// A lead under another condition than double masking.
+    UnusedLead = 37,
     /// The number of logits is not that of the shape.
     LogitsLength = 40,
     /// A logit is NaN or infinite.
@@ -82,7 +84,7 @@ impl BagcertStatus {
 }
 
 /// Every status with its text.
-const TEXTS: [(BagcertStatus, &CStr); 30] = [
+const TEXTS: [(BagcertStatus, &CStr); 31] = [
     (BagcertStatus::Ok, c"done"),
     (
         BagcertStatus::NullPointer,
@@ -167,6 +169,10 @@ const TEXTS: [(BagcertStatus, &CStr); 30] = [
     (
         BagcertStatus::ZeroMaskStep,
         c"a masking condition needs a mask step of at least 1",
+    ),
+    (
+        BagcertStatus::UnusedLead,
+        c"only double masking asks for a lead; under another condition it must be 0",
     ),
     (
         BagcertStatus::LogitsLength,

@@ -9,7 +9,7 @@ use bagcert_certifier::{
 
 /// Number of this interface; it grows with every change that a program compiled before would not
 /// survive. Compare it with what `bagcert_certifier_abi` returns.
-pub const BAGCERT_CERTIFIER_ABI: u32 = 1;
+pub const BAGCERT_CERTIFIER_ABI: u32 = 2;
 
 /// Patch sizes that one query may name.
 pub const BAGCERT_MAX_PATCHES: usize = 32;
@@ -119,6 +119,9 @@ pub struct BagcertQuery {
     /// window along each axis, mask_step - 1 cells longer. Part of the predictor. Not looked at
     /// under another condition.
     pub mask_step: u32,
+    /// Under double masking, the votes by which a class must be ahead beyond a majority: to override the
+    /// vote outside a window, and to be certified. Part of the predictor. 0 under another condition.
+    pub lead: u32,
 }
 
 /// Lengths of the memory that a query takes, in words.

@@ -23,6 +23,7 @@ use bagcert_certifier::{
 const FRAMES: u32 = 12;
 const CLASSES: u32 = 10;
 const CELLS: u32 = 32 * 32;
+const LEAD: u32 = 150;
 
 /// The rule by which the example makes its frames.
 fn logits(frame: u32) -> Vec<f32> {
@@ -43,14 +44,14 @@ fn logits(frame: u32) -> Vec<f32> {
     logits
 }
 
-fn line(frame: u32, condition: usize, verdict: &Verdict, square: u32) -> String {
+fn line(frame: u32, condition: usize, lead: u32, verdict: &Verdict, square: u32) -> String {
     let certified = if verdict.certified {
         "certified"
     } else {
         "not-certified"
     };
     let mut line = format!(
-        "{frame} patch {} condition {condition} {certified} {} slack {} rival {} worst {},{}",
+        "{frame} patch {} condition {condition} lead {lead} {certified} {} slack {} rival {} worst {},{}",
         verdict.patch,
         verdict.predicted,
         verdict.slack,
@@ -78,16 +79,17 @@ fn expected() -> String {
     let geometry = Geometry { x: axis, y: axis };
     let patches = [PatchSize::new(5, 5).unwrap(), PatchSize::new(3, 8).unwrap()];
     let conditions = [
-        Condition::WorstCase31,
-        Condition::SumWindow32,
-        Condition::SumGlobal33,
-        Condition::Mask,
-        Condition::DoubleMask,
+        (1, Condition::WorstCase31, 0),
+        (2, Condition::SumWindow32, 0),
+        (3, Condition::SumGlobal33, 0),
+        (4, Condition::Mask, 0),
+        (5, Condition::DoubleMask, 0),
+        (5, Condition::DoubleMask, LEAD),
     ];
     let mut scores = vec![0; shape.score_len()];
     let mut table = vec![0; shape.masks_len(patches.len())];
     let mut text = String::new();
-    for (number, condition) in (1..).zip(conditions) {
+    for (number, condition, lead) in conditions {
         for frame in 0..FRAMES {
             let map = ScoreMap::from_logits(shape, &logits(frame), &mut scores).unwrap();
             let (verdicts, square): (Vec<Verdict>, u32) = match condition.masking() {
@@ -99,13 +101,14 @@ fn expected() -> String {
                 Some(masking) => {
                     let set = MaskSet::new(&geometry, &patches)
                         .unwrap()
-                        .with_step(NonZeroU32::MIN);
+                        .with_step(NonZeroU32::MIN)
+                        .with_lead(lead);
                     let mut certifier = MaskCertifier::new(&map, set, masking, &mut table).unwrap();
                     (certifier.verdicts().map(Result::unwrap).collect(), 0)
                 }
             };
             for verdict in &verdicts {
-                text += &line(frame, number, verdict, square);
+                text += &line(frame, number, lead, verdict, square);
             }
         }
         writeln!(
@@ -121,13 +124,20 @@ fn expected() -> String {
 #[test]
 fn the_examples_frames_are_of_both_kinds() {
     let text = expected();
-    for condition in 1..=5 {
+    let count = |condition, lead, kind| {
+        let words = format!("condition {condition} lead {lead} {kind} ");
+        text.matches(&words).count()
+    };
+    for (condition, lead) in (1..=5).map(|condition| (condition, 0)).chain([(5, LEAD)]) {
         for (kind, least) in [("certified", 6), ("not-certified", 2)] {
-            let words = format!("condition {condition} {kind} ");
-            let count = text.matches(&words).count();
-            assert!(count >= least, "{count} of {words}");
+            let count = count(condition, lead, kind);
+            assert!(
+                count >= least,
+                "{count} {kind} under {condition}, lead {lead}"
+            );
         }
     }
+    assert!(count(5, LEAD, "certified") < count(5, 0, "certified"));
 }
 
 /// Compiles the example for this host.

@@ -307,6 +307,7 @@ mod tests {
             patches_len: 1,
             condition: 2,
             mask_step: 1,
+            lead: 0,
         };
         let mut verdict = BagcertVerdict {
             predicted: 3,

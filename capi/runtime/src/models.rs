@@ -169,7 +169,7 @@ pub(crate) fn certify(
             patches: question.patches().to_vec(),
             condition: question.condition,
             mask_step: question.mask_step,
-            lead: 0,
+            lead: question.lead,
             largest_square: answers.largest_square.is_some(),
             keep_scores: false,
         };

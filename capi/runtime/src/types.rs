@@ -6,7 +6,7 @@ use bagcert_certifier_c::{BagcertGeometry, BagcertShape};
 
 /// Number of this interface; it grows with every change that a program compiled before would not
 /// survive. Compare it with what bagcert_abi returns.
-pub const BAGCERT_ABI: u32 = 1;
+pub const BAGCERT_ABI: u32 = 2;
 
 /// An open model. 0 is none, and no number is given twice while the program runs.
 pub type BagcertModel = u64;

@@ -66,10 +66,10 @@ fn compile(folder: &Path, extra: &[&str], library: &str) -> PathBuf {
 }
 
 /// A run of the example on the shipped model, without a key, for patches of 5x5.
-fn run(program: &Path, condition: u32, frames: &[PathBuf]) -> Command {
+fn run(program: &Path, condition: &str, frames: &[PathBuf]) -> Command {
     let mut run = Command::new(program);
     run.arg(root().join("models/cifar10-rf8.onnx"))
-        .args(["-", &condition.to_string(), "5", "5"])
+        .args(["-", condition, "5", "5"])
         .args(frames);
     run
 }
@@ -134,7 +134,7 @@ fn the_example_answers_as_the_command_does() {
     assert!(frames.len() >= 20);
     for library in ["libbagcert_c.so", "libbagcert_c.a"] {
         let program = compile(folder.path(), &[], library);
-        let output = c::successful(&mut run(&program, 2, &frames));
+        let output = c::successful(&mut run(&program, "2", &frames));
         let text = String::from_utf8(output.stdout).unwrap();
         let (lines, squares) = without_squares(&text);
         assert_eq!(lines, recorded(&frames), "{library}");
@@ -144,6 +144,41 @@ fn the_example_answers_as_the_command_does() {
         }
         assert!(text.contains(" certified ") && text.contains(" not-certified "));
     }
+}
+
+/// What a lead takes from every slack, and from the certificates that have no more than that.
+#[test]
+fn the_example_asks_for_a_lead() {
+    if !c::have("cc", "the example in C") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let frames = frames(folder.path());
+    let program = compile(folder.path(), &[], "libbagcert_c.so");
+    let answers = |condition: &str| -> Vec<(String, bool, i64)> {
+        let output = c::successful(&mut run(&program, condition, &frames));
+        let text = String::from_utf8(output.stdout).unwrap();
+        let answer = |line: &str| {
+            let (before, after) = line.split_once(" slack ").unwrap();
+            let predicted = before.split(' ').nth(1).unwrap();
+            let (slack, _) = after.split_once(' ').unwrap();
+            let certified = before.ends_with(" certified");
+            (predicted.to_owned(), certified, slack.parse().unwrap())
+        };
+        text.lines().map(answer).collect()
+    };
+    let (without, with) = (answers("5"), answers("5+10"));
+    let mut lost = 0;
+    for (before, after) in without.iter().zip(&with) {
+        assert_eq!(after.1, after.2 > 0);
+        if before.0 == after.0 {
+            assert_eq!(after.2, before.2 - 10);
+        }
+        // What is certified with a lead is certified, and the same, without.
+        assert!(!after.1 || (before.1 && before.0 == after.0));
+        lost += usize::from(before.1 && !after.1);
+    }
+    assert!(lost > 0 && with.iter().any(|answer| answer.1));
 }
 
 /// Memory errors, leaks and undefined behaviour on either side of the boundary.
@@ -158,7 +193,7 @@ fn the_example_runs_clean_with_sanitizers() {
     };
     let frames = &frames(folder.path())[..2];
     let program = compile(folder.path(), &flags, "libbagcert_c.a");
-    let output = c::successful(&mut run(&program, 5, frames));
+    let output = c::successful(&mut run(&program, "5+10", frames));
     assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 2);
 }
 
@@ -178,11 +213,12 @@ fn what_the_example_cannot_use() {
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(text.contains(words), "{text}");
     };
-    fails(&mut run(&program, 9, frames), 4, "query.condition");
+    fails(&mut run(&program, "9", frames), 4, "query.condition");
+    fails(&mut run(&program, "2+10", frames), 4, "query.lead");
     // A PPM file of another size, and none at all.
     let small = folder.path().join("small.ppm");
     fs::write(&small, b"P6\n1 1\n255\nabc").unwrap();
-    fails(&mut run(&program, 2, &[small]), 4, "no PPM file");
+    fails(&mut run(&program, "2", &[small]), 4, "no PPM file");
     let mut other = Command::new(&program);
     other.args(["no-such.onnx", "-", "2", "5", "5"]);
     fails(&mut other, 3, "no-such.onnx");

@@ -114,6 +114,7 @@ impl Call {
             patches_len: self.patches.len(),
             condition: self.condition,
             mask_step: 1,
+            lead: 0,
         };
         let mut output = BagcertOutput {
             verdicts: self.verdicts.as_mut_ptr(),

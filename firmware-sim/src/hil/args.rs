@@ -89,6 +89,9 @@ pub(crate) struct Run {
     /// The condition that frames are certified under: 3.1, 3.2, 3.3, mask or double-mask.
     #[arg(long, default_value = "3.2", requires = "frames")]
     pub(crate) condition: Condition,
+    /// For double-mask: the votes by which a class must be ahead beyond a majority.
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "frames")]
+    pub(crate) lead: u32,
     /// Messages to send; maps or frames are taken round and round [default: each once].
     #[arg(long, value_name = "N")]
     pub(crate) count: Option<usize>,
@@ -135,6 +138,9 @@ pub(crate) struct Target {
     /// The condition to certify under: 3.1, 3.2, 3.3, mask or double-mask.
     #[arg(long, default_value = "3.2")]
     pub(crate) condition: Condition,
+    /// For double-mask: the votes by which a class must be ahead beyond a majority.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) lead: u32,
     /// Longest silence of a TCP connection before it is closed, in seconds.
     #[arg(long, value_name = "S", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) silence_s: u64,

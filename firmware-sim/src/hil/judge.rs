@@ -21,14 +21,31 @@ pub(crate) struct Judge {
     network: Network,
 }
 
+/// What is certified of every frame.
+#[derive(Clone, Copy)]
+pub(crate) struct Question {
+    pub(crate) patch: PatchSize,
+    pub(crate) condition: Condition,
+    /// Asked for by double masking.
+    pub(crate) lead: u32,
+}
+
 impl Judge {
     /// Loads a model, which has answered its golden frames then.
     pub(crate) fn load(
         path: &Path,
         trust: &Trust,
-        patch: PatchSize,
-        condition: Condition,
+        Question {
+            patch,
+            condition,
+            lead,
+        }: Question,
     ) -> Result<Judge, Stop> {
+        if lead > 0 && condition != Condition::DoubleMask {
+            return Err(Stop::Usage(format!(
+                "--lead {lead}: condition {condition} asks for none; leave it out, or use --condition double-mask"
+            )));
+        }
         let refused = |error: &dyn std::error::Error| Stop::Refused(with_causes(error));
         let loaded = trust.load(path)?;
         let model = loaded.admitted();
@@ -51,13 +68,13 @@ impl Judge {
             patches: vec![patch],
             condition,
             mask_step: std::num::NonZeroU32::MIN,
-            lead: 0,
+            lead,
             largest_square: false,
             keep_scores: false,
         };
         Ok(Judge {
             pipeline: loaded.pipeline().map_err(|error| refused(&error))?,
-            network: Network::new(hash, [width, height], patch, condition),
+            network: Network::new(hash, [width, height], patch, condition).with_lead(lead),
             query,
             loaded,
         })
@@ -67,8 +84,12 @@ impl Judge {
         self.network
     }
 
-    pub(crate) fn condition(&self) -> Condition {
-        self.query.condition
+    /// The condition, and the lead where one is asked for.
+    pub(crate) fn certificate(&self) -> String {
+        match self.query.lead {
+            0 => self.query.condition.to_string(),
+            lead => format!("{}, lead {lead}", self.query.condition),
+        }
     }
 
     pub(crate) fn size(&self) -> Size {
@@ -101,7 +122,7 @@ impl Judge {
             size[1],
             patch[0],
             patch[1],
-            self.query.condition
+            self.certificate()
         )
     }
 }

@@ -85,8 +85,8 @@ fn no_session(reason: Refusal) -> Option<&'static str> {
         Refusal::NoNetwork => Some("it runs no network, and takes score maps only (--maps)"),
         Refusal::Model => Some("it runs another model than --model"),
         Refusal::Question => Some(
-            "it certifies against another patch or under another condition than --patch and \
-             --condition say",
+            "it certifies against another patch or under another condition or lead than --patch, \
+             --condition and --lead say",
         ),
         _ => None,
     }

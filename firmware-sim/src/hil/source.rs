@@ -9,7 +9,7 @@ use bagcert_firmware_sim::packed::{Job, Layout, checked};
 use bagcert_firmware_sim::wire::{Answer, Request, frame_checksum};
 
 use crate::args::Run;
-use crate::judge::Judge;
+use crate::judge::{Judge, Question};
 use crate::port::message;
 use crate::stop::Stop;
 
@@ -40,7 +40,12 @@ impl Source {
         let (Some(model), Some(patch)) = (&args.model, args.patch) else {
             return Err(Stop::Usage("--frames needs --model and --patch".to_owned()));
         };
-        let judge = Box::new(Judge::load(model, &args.trust, patch, args.condition)?);
+        let question = Question {
+            patch,
+            condition: args.condition,
+            lead: args.lead,
+        };
+        let judge = Box::new(Judge::load(model, &args.trust, question)?);
         let (frames, errors) = Frames::open(&args.frames, judge.size());
         if let Some(error) = errors.into_iter().next() {
             return Err(Stop::NoInput(error.to_string()));
@@ -63,7 +68,7 @@ impl Source {
     pub(crate) fn what(&self) -> String {
         match self {
             Source::Maps { job, .. } => job.name().to_owned(),
-            Source::Frames { judge, .. } => format!("frames, {}", judge.condition()),
+            Source::Frames { judge, .. } => format!("frames, {}", judge.certificate()),
         }
     }
 

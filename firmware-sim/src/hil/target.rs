@@ -12,7 +12,7 @@ use bagcert_firmware_sim::session::{Judged, Session, Target};
 use bagcert_firmware_sim::wire::{self, Inbox, Network, REPLY_LEN, Refusal, message_len};
 
 use crate::args;
-use crate::judge::Judge;
+use crate::judge::{Judge, Question};
 use crate::port::{self, Line};
 use crate::say;
 use crate::stop::Stop;
@@ -98,7 +98,12 @@ impl Target for Computer {
 
 /// Loads the model and serves until it is ended.
 pub(crate) fn run(args: &args::Target) -> Result<(), Stop> {
-    let judge = Judge::load(&args.model, &args.trust, args.patch, args.condition)?;
+    let question = Question {
+        patch: args.patch,
+        condition: args.condition,
+        lead: args.lead,
+    };
+    let judge = Judge::load(&args.model, &args.trust, question)?;
     let what = judge.describe();
     let mut computer = Computer::new(judge);
     match args.port.strip_prefix("tcp:") {

@@ -72,6 +72,7 @@ fn another_model_patch_or_condition_is_refused() {
     assert_eq!(ask(|n| n.patch = [5, 6]), refused(2, Refusal::Question));
     assert_eq!(ask(|n| n.condition = 4), refused(2, Refusal::Question));
     assert_eq!(ask(|n| n.condition = 77), refused(2, Refusal::Question));
+    assert_eq!(ask(|n| n.lead = 1), refused(2, Refusal::Question));
 }
 
 #[test]
@@ -85,7 +86,11 @@ fn the_harness_says_why_there_is_no_session() {
     };
     fails(
         target.frames(&["--condition", "mask"]),
-        "another patch or under another condition",
+        "another patch or under another condition or lead",
+    );
+    fails(
+        target.frames(&["--condition", "double-mask", "--lead", "2"]),
+        "another patch or under another condition or lead",
     );
     // Another model, for frames of another size.
     let bench = Bench::new();
@@ -114,6 +119,9 @@ fn a_model_without_its_manifest_is_no_target() {
     let (status, errors) = start(&["--no-card", "--patch", "17x3"]);
     assert_eq!(status, Some(2), "{errors}");
     assert!(errors.contains("does not fit"), "{errors}");
+    let (status, errors) = start(&["--no-card", "--patch", "3x3", "--lead", "2"]);
+    assert_eq!(status, Some(2), "{errors}");
+    assert!(errors.contains("condition 3.2 asks for none"), "{errors}");
 }
 
 #[test]

@@ -29,8 +29,9 @@ fn maps_get_the_verdicts_of_this_machine() {
 
 #[test]
 fn frames_get_the_verdicts_of_this_machine() {
-    for condition in ["3.1", "3.2", "3.3", "mask", "double-mask"] {
-        let condition = ["--condition", condition];
+    let predictors = ["3.1", "3.2", "3.3", "mask", "double-mask"].map(|condition| (condition, "0"));
+    for (condition, lead) in predictors.into_iter().chain([("double-mask", "4")]) {
+        let condition = ["--condition", condition, "--lead", lead];
         let target = Target::shipped(&condition);
         let folder = tempfile::tempdir().unwrap();
         let picture = folder.path().join("times.svg");
@@ -56,7 +57,7 @@ fn frames_get_the_verdicts_of_this_machine() {
         let svg = std::fs::read_to_string(picture).unwrap();
         assert!(svg.contains(&format!("frames, {}", condition[1])), "{svg}");
         println!(
-            "measured: {}: condition {}: 20 verdicts on sample frames as here, {certified} certified",
+            "measured: {}: condition {}, lead {lead}: 20 verdicts on sample frames as here, {certified} certified",
             target.processor(),
             condition[1]
         );

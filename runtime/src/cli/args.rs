@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use bagcert::admission::AdmittedModel;
 use bagcert::frames::{Input, Size};
+use bagcert::pipeline::Query;
 
 use super::figure::FigureArgs;
 use super::manifest::ManifestArgs;
@@ -135,12 +136,8 @@ pub(crate) struct BenchArgs {
     /// A patch size of the certificate, width first; may be repeated.
     #[arg(long, value_name = "WxH", default_value = "5x5")]
     pub(crate) patch: Vec<PatchSize>,
-    /// The condition to check: 3.1, 3.2, 3.3, mask or double-mask.
-    #[arg(long, default_value = "3.2")]
-    pub(crate) condition: Condition,
-    /// For mask and double-mask: take every N-th window along each axis, N - 1 cells longer.
-    #[arg(long, value_name = "N", default_value = "1")]
-    pub(crate) mask_step: NonZeroU32,
+    #[command(flatten)]
+    pub(crate) predictor: PredictorArgs,
     /// Frames to time, taken round and round, as `bagcert certify` takes them [default: random pixels].
     ///
     /// How long a certificate takes depends on the scores a little, and under double-mask more: random
@@ -158,6 +155,13 @@ pub(crate) struct PatchArgs {
     /// Every patch of N pixels that fits the image, from 1xN to Nx1.
     #[arg(long, value_name = "N")]
     area: Option<u32>,
+    #[command(flatten)]
+    pub(crate) predictor: PredictorArgs,
+}
+
+/// What answers for a frame, and what its certificates rest on.
+#[derive(Debug, Args)]
+pub(crate) struct PredictorArgs {
     /// The sufficient condition: 3.2 and 3.1 are exact for summed votes, 3.3 is cheaper and weaker;
     /// mask and double-mask certify predictors of their own.
     ///
@@ -232,9 +236,28 @@ impl PatchArgs {
                 unique.push(patch);
             }
         }
-        check_masks(model, &unique, self.condition, self.mask_step)?;
-        check_lead(model, self.condition, self.lead)?;
+        self.predictor.check(model, &unique)?;
         Ok(unique)
+    }
+}
+
+impl PredictorArgs {
+    /// Refuses what this model cannot answer under, for these patch sizes.
+    pub(crate) fn check(&self, model: &AdmittedModel, patches: &[PatchSize]) -> Result<(), Stop> {
+        check_masks(model, patches, self.condition, self.mask_step)?;
+        check_lead(model, self.condition, self.lead)
+    }
+
+    /// The verdicts for these patch sizes, and nothing besides.
+    pub(crate) fn query(&self, patches: Vec<PatchSize>) -> Query {
+        Query {
+            patches,
+            condition: self.condition,
+            mask_step: self.mask_step,
+            lead: self.lead,
+            largest_square: false,
+            keep_scores: false,
+        }
     }
 }
 

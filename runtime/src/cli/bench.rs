@@ -9,7 +9,7 @@ use bagcert::integrity::LoadedModel;
 use bagcert::pipeline::Query;
 use indicatif::ProgressBar;
 
-use super::args::{BenchArgs, check_fits, check_masks};
+use super::args::{BenchArgs, check_fits};
 use super::output::Output;
 use super::stop::{Stop, with_causes};
 use super::table::{Align, Columns, named};
@@ -32,25 +32,13 @@ pub(crate) fn run(args: &BenchArgs) -> Result<usize, Stop> {
     for patch in &args.patch {
         check_fits(*patch, size)?;
     }
-    check_masks(
-        model.admitted(),
-        &args.patch,
-        args.condition,
-        args.mask_step,
-    )?;
+    args.predictor.check(model.admitted(), &args.patch)?;
     let (frames, errors) = Frames::open(&args.inputs, size);
     if let Some(error) = errors.first() {
         return Err(Stop::Input(with_causes(error)));
     }
     let mut output = Output::stdout();
-    let query = Query {
-        patches: args.patch.clone(),
-        condition: args.condition,
-        mask_step: args.mask_step,
-        lead: 0,
-        largest_square: false,
-        keep_scores: false,
-    };
+    let query = args.predictor.query(args.patch.clone());
     let source = Source {
         size,
         frames: &frames,
@@ -80,7 +68,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<usize, Stop> {
         Ok::<Times, Stop>(all)
     })?;
     bar.finish_and_clear();
-    output.write(&table(args, &source, threads, times))?;
+    output.write(&table(&query, &source, threads, times))?;
     output.finish()?;
     Ok(0)
 }
@@ -148,7 +136,7 @@ impl Noise {
     }
 }
 
-fn table(args: &BenchArgs, source: &Source<'_>, threads: usize, mut times: Times) -> String {
+fn table(query: &Query, source: &Source<'_>, threads: usize, mut times: Times) -> String {
     let mut both: Vec<Duration> = times
         .forward
         .iter()
@@ -161,12 +149,12 @@ fn table(args: &BenchArgs, source: &Source<'_>, threads: usize, mut times: Times
         1 => format!("{} pixels, always the same one", source.size),
         found => format!("{} pixels, {found} in turn", source.size),
     };
-    let patches: Vec<String> = args.patch.iter().map(ToString::to_string).collect();
+    let patches: Vec<String> = query.patches.iter().map(ToString::to_string).collect();
     let mut text = format!(
         "{} frames of {pixels}, patch {}, {}, {threads} thread{}, after {WARM_UP} warm-up frames each\n\n",
         both.len(),
         patches.join(", "),
-        named(args.condition, 0),
+        named(query),
         if threads == 1 { "" } else { "s" },
     );
     let number = |head: &str| (head.to_owned(), 12, Align::Right);

@@ -22,7 +22,6 @@ pub(crate) fn run(args: &CertifyArgs) -> Result<usize, Stop> {
     let loaded = args.trust.load(&args.model)?;
     let (model, size) = (loaded.admitted(), loaded.admitted().image_size());
     let patches = args.patches.sizes(model)?;
-    let condition = args.patches.condition;
     for input in &args.inputs {
         labelled::check_labels(&args.model, model, input)?;
     }
@@ -36,19 +35,16 @@ pub(crate) fn run(args: &CertifyArgs) -> Result<usize, Stop> {
     let mut failures = errors.len();
 
     let table = FrameTable::new(&frames, model.class_names(), &patches);
+    let query = Query {
+        largest_square: true,
+        keep_scores: args.targets.report.is_some(),
+        ..args.patches.predictor.query(patches.clone())
+    };
     match args.format {
-        RowFormat::Table => output.begin_with(&table.head(condition, args.patches.lead)),
+        RowFormat::Table => output.begin_with(&table.head(&query)),
         RowFormat::Csv => output.begin_with(CSV_HEADER),
         RowFormat::Jsonl => {}
     }
-    let query = Query {
-        patches: patches.clone(),
-        condition,
-        mask_step: args.patches.mask_step,
-        lead: args.patches.lead,
-        largest_square: true,
-        keep_scores: args.targets.report.is_some(),
-    };
     let job = Job {
         model: &loaded,
         size,
@@ -78,6 +74,7 @@ pub(crate) fn run(args: &CertifyArgs) -> Result<usize, Stop> {
             id: &answer.frame.id,
             label: answer.frame.label,
             outcome: &answer.outcome,
+            query: &query,
             class_names: model.class_names(),
         };
         let lines = match args.format {
@@ -95,10 +92,7 @@ pub(crate) fn run(args: &CertifyArgs) -> Result<usize, Stop> {
     let seconds = start.elapsed().as_secs_f64();
 
     if args.format == RowFormat::Table {
-        output.write(&format!(
-            "\n{}",
-            summary(&tally, condition, args.patches.lead)
-        ))?;
+        output.write(&format!("\n{}", summary(&tally, &query)))?;
     }
     output.finish()?;
     if let (Some(folder), Some(gallery)) = (&args.targets.report, &gallery) {
@@ -106,8 +100,7 @@ pub(crate) fn run(args: &CertifyArgs) -> Result<usize, Stop> {
             title: "Certified frames",
             path: &args.model,
             model,
-            condition,
-            lead: args.patches.lead,
+            query: &query,
             tally: &tally,
             gallery,
             failures,

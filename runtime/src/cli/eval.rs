@@ -23,7 +23,6 @@ pub(crate) fn run(args: &EvalArgs) -> Result<usize, Stop> {
     let loaded = args.trust.load(&args.model)?;
     let (model, size) = (loaded.admitted(), loaded.admitted().image_size());
     let patches = args.patches.sizes(model)?;
-    let condition = args.patches.condition;
     let data = labelled::open(&args.model, model, &args.data)?;
     let input = std::slice::from_ref(&args.data);
     let mut output = args
@@ -43,12 +42,9 @@ pub(crate) fn run(args: &EvalArgs) -> Result<usize, Stop> {
     }
 
     let query = Query {
-        patches: patches.clone(),
-        condition,
-        mask_step: args.patches.mask_step,
-        lead: args.patches.lead,
         largest_square: args.targets.report.is_some(),
         keep_scores: args.targets.report.is_some(),
+        ..args.patches.predictor.query(patches.clone())
     };
     let job = Job {
         model: &loaded,
@@ -89,6 +85,7 @@ pub(crate) fn run(args: &EvalArgs) -> Result<usize, Stop> {
             id: &answer.frame.id,
             label: answer.frame.label,
             outcome: &answer.outcome,
+            query: &query,
             class_names: model.class_names(),
         };
         match args.format {
@@ -106,7 +103,7 @@ pub(crate) fn run(args: &EvalArgs) -> Result<usize, Stop> {
 
     let text = format!(
         "data {data}\n{}\n{}",
-        summary(&tally, condition, args.patches.lead),
+        summary(&tally, &query),
         times.line(tally.frames - tally.without_verdict, threads)
     );
     match args.format {
@@ -123,8 +120,7 @@ pub(crate) fn run(args: &EvalArgs) -> Result<usize, Stop> {
             title: "Certified accuracy",
             path: &args.model,
             model,
-            condition,
-            lead: args.patches.lead,
+            query: &query,
             tally: &tally,
             gallery,
             failures,
@@ -169,8 +165,8 @@ struct Summary<'a> {
     right: usize,
     clean_accuracy: Option<f64>,
     condition: String,
+    mask_step: u32,
     /// Votes asked for beyond a majority.
-    #[serde(skip_serializing_if = "is_none_asked")]
     lead: u32,
     patches: Vec<PatchSummary>,
     seconds: f64,
@@ -186,12 +182,6 @@ struct PatchSummary {
     right_not_certified: usize,
     wrong_not_certified: usize,
     median_slack: Option<f64>,
-}
-
-// Serde hands a reference.
-#[allow(clippy::trivially_copy_pass_by_ref)]
-const fn is_none_asked(lead: &u32) -> bool {
-    *lead == 0
 }
 
 impl<'a> Summary<'a> {
@@ -210,6 +200,7 @@ impl<'a> Summary<'a> {
             right: tally.right,
             clean_accuracy: tally.clean_accuracy(),
             condition: query.condition.to_string(),
+            mask_step: query.mask_step.get(),
             lead: query.lead,
             patches: tally.patches.iter().map(PatchSummary::new).collect(),
             seconds: times.whole.as_secs_f64(),

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use bagcert::admission::AdmittedModel;
+use bagcert::pipeline::Query;
 use bagcert::report::{self, Gallery, ModelFacts, Report, ReportError};
 use bagcert::tally::Tally;
-use bagcert_certifier::Condition;
 
 use super::say;
 use super::stop::Stop;
@@ -16,8 +16,7 @@ pub(crate) struct Page<'a> {
     pub(crate) title: &'a str,
     pub(crate) path: &'a Path,
     pub(crate) model: &'a AdmittedModel,
-    pub(crate) condition: Condition,
-    pub(crate) lead: u32,
+    pub(crate) query: &'a Query,
     pub(crate) tally: &'a Tally,
     pub(crate) gallery: &'a Gallery,
     pub(crate) failures: usize,
@@ -41,8 +40,7 @@ impl Page<'_> {
                 geometry: self.model.geometry(),
                 class_names: self.model.class_names(),
             },
-            condition: self.condition,
-            lead: self.lead,
+            query: self.query,
             tally: self.tally,
             gallery: self.gallery,
             failures: self.failures,

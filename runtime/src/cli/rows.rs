@@ -1,6 +1,6 @@
 //! One result per frame and patch: JSON lines and CSV.
 
-use bagcert::pipeline::Outcome;
+use bagcert::pipeline::{Outcome, Query};
 use bagcert_certifier::Verdict;
 use serde::Serialize;
 
@@ -11,6 +11,7 @@ pub(crate) struct Row<'a> {
     pub(crate) id: &'a str,
     pub(crate) label: Option<usize>,
     pub(crate) outcome: &'a Outcome,
+    pub(crate) query: &'a Query,
     pub(crate) class_names: &'a [String],
 }
 
@@ -28,6 +29,8 @@ struct Line<'a> {
     slack: i64,
     rival: usize,
     worst: Worst,
+    mask_step: u32,
+    lead: u32,
 }
 
 #[derive(Serialize)]
@@ -62,6 +65,8 @@ pub(crate) fn json_lines(row: &Row<'_>) -> Result<String, Stop> {
                 x: verdict.worst.x,
                 y: verdict.worst.y,
             },
+            mask_step: row.query.mask_step.get(),
+            lead: row.query.lead,
         };
         text.push_str(&json(&line)?);
         text.push('\n');
@@ -76,7 +81,7 @@ pub(crate) fn json(value: &impl Serialize) -> Result<String, Stop> {
 
 /// The CSV header, ended.
 pub(crate) const CSV_HEADER: &str = "id,label,predicted,predicted_name,votes,patch_width,\
-patch_height,condition,certified,slack,rival,worst_x,worst_y\n";
+patch_height,condition,certified,slack,rival,worst_x,worst_y,mask_step,lead\n";
 
 /// All CSV lines of one frame. Votes stand in one field, separated by spaces.
 pub(crate) fn csv_lines(row: &Row<'_>) -> String {
@@ -90,7 +95,7 @@ pub(crate) fn csv_lines(row: &Row<'_>) -> String {
 fn csv_line(row: &Row<'_>, verdict: &Verdict) -> String {
     let votes: Vec<String> = row.outcome.votes.iter().map(u32::to_string).collect();
     format!(
-        "{},{},{},{},{},{},{},{},{},{},{},{},{}\n",
+        "{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}\n",
         csv_field(row.id),
         row.label.map(|label| label.to_string()).unwrap_or_default(),
         verdict.predicted,
@@ -104,6 +109,8 @@ fn csv_line(row: &Row<'_>, verdict: &Verdict) -> String {
         verdict.rival,
         verdict.worst.x,
         verdict.worst.y,
+        row.query.mask_step,
+        row.query.lead,
     )
 }
 

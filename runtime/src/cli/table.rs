@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use bagcert::frames::Frames;
+use bagcert::pipeline::Query;
 use bagcert::tally::Tally;
-use bagcert_certifier::{Condition, PatchSize};
+use bagcert_certifier::PatchSize;
 
 use super::printable;
 use super::rows::{Row, class_name};
@@ -116,13 +117,13 @@ impl FrameTable {
     }
 
     /// The heads; where several patches share the table, how their cells read.
-    pub(crate) fn head(&self, condition: Condition, lead: u32) -> String {
+    pub(crate) fn head(&self, query: &Query) -> String {
         let note = if self.single {
             String::new()
         } else {
             format!(
                 "Below each patch size (width x height): certified by {}? and the slack in votes.\n\n",
-                named(condition, lead)
+                named(query)
             )
         };
         note + &self.columns.head()
@@ -166,21 +167,28 @@ pub(crate) fn percent(share: Option<f64>) -> String {
     share.map_or_else(|| "-".to_owned(), |share| format!("{:.2} %", share * 100.0))
 }
 
-/// A condition in words, and the lead that it asks for.
-pub(crate) fn named(condition: Condition, lead: u32) -> String {
-    match condition {
-        Condition::WorstCase31 | Condition::SumWindow32 | Condition::SumGlobal33 => {
-            format!("Condition {condition}")
-        }
-        Condition::DoubleMask if lead > 0 => {
-            format!("condition {condition} with a lead of {lead}")
-        }
-        Condition::Mask | Condition::DoubleMask => format!("condition {condition}"),
+/// A condition in words, with what else its predictor is made of.
+pub(crate) fn named(query: &Query) -> String {
+    let condition = query.condition;
+    if condition.masking().is_none() {
+        return format!("Condition {condition}");
     }
+    let mut text = format!("condition {condition}");
+    let mut word = " with";
+    for (name, value, usual) in [
+        ("mask step", query.mask_step.get(), 1),
+        ("lead", query.lead, 0),
+    ] {
+        if value != usual {
+            text += &format!("{word} a {name} of {value}");
+            word = " and";
+        }
+    }
+    text
 }
 
 /// The counts in words and numbers.
-pub(crate) fn summary(tally: &Tally, condition: Condition, lead: u32) -> String {
+pub(crate) fn summary(tally: &Tally, query: &Query) -> String {
     if tally.frames == 0 {
         return "no frame was judged\n".to_owned();
     }
@@ -208,9 +216,9 @@ pub(crate) fn summary(tally: &Tally, condition: Condition, lead: u32) -> String 
     }
     text += &format!(
         "{}, patch sizes width x height, slack in votes\n",
-        named(condition, lead)
+        named(query)
     );
-    if condition.masking().is_some() && tally.patches.len() > 1 {
+    if query.condition.masking().is_some() && tally.patches.len() > 1 {
         text += "one predictor for all of these sizes, which its windows cover together\n";
     }
     text.push('\n');

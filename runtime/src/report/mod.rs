@@ -9,10 +9,10 @@ mod words;
 
 use std::path::{Path, PathBuf};
 
-use bagcert_certifier::{Condition, Geometry, Shape};
+use bagcert_certifier::{Geometry, Shape};
 
 use crate::frames::Frame;
-use crate::pipeline::Outcome;
+use crate::pipeline::{Outcome, Query};
 use crate::tally::{Kind, Tally};
 
 pub use folder::check_target;
@@ -77,10 +77,8 @@ pub struct Report<'a> {
     pub title: &'a str,
     /// The model.
     pub model: ModelFacts<'a>,
-    /// The condition of every certificate.
-    pub condition: Condition,
-    /// The votes that double masking asks for beyond a majority.
-    pub lead: u32,
+    /// What was asked of every frame.
+    pub query: &'a Query,
     /// Counts over all frames.
     pub tally: &'a Tally,
     /// The frames that are drawn.

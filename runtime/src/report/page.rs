@@ -129,7 +129,7 @@ fn summary(report: &Report<'_>) -> Markup {
 
 fn guide(report: &Report<'_>) -> Markup {
     let geometry = report.model.geometry;
-    let condition = report.condition;
+    let condition = report.query.condition;
     html! {
         div.guide {
             div {
@@ -232,7 +232,7 @@ fn card(report: &Report<'_>, shown: &Shown) -> Result<Markup, ImageError> {
                     Some(side) => { " The largest certified square is " b { (side) "x" (side) } "." }
                     None => {}
                 }
-                @if outcome.largest_square.is_some() && report.condition != Condition::SumWindow32 { " (Squares by Condition 3.2.)" }
+                @if outcome.largest_square.is_some() && report.query.condition != Condition::SumWindow32 { " (Squares by Condition 3.2.)" }
                 @if outcome.largest_square.is_none() && plain_winner(outcome) != Some(outcome.predicted) { " The plain vote would have named another class." }
             }
             (pictures)
@@ -298,8 +298,9 @@ fn facts(report: &Report<'_>) -> Markup {
             dt { "Receptive field" } dd { (x.receptive_field()) " x " (y.receptive_field()) " pixels, stride " (x.stride()) " x " (y.stride()) }
             dt { "Parameters" } dd { (model.parameters) }
             dt { "Multiply-adds" } dd { (model.macs) " for a frame" }
-            dt { "Condition" } dd { (condition_name(report.condition)) }
-            @if report.lead > 0 { dt { "Lead" } dd { "more than " (votes_text(report.lead.into())) " are asked for" } }
+            dt { "Condition" } dd { (condition_name(report.query.condition)) }
+            @if report.query.mask_step.get() > 1 { dt { "Mask step" } dd { (report.query.mask_step) } }
+            @if report.query.lead > 0 { dt { "Lead" } dd { "more than " (votes_text(report.query.lead.into())) " are asked for" } }
             @if let Some(data) = report.data { dt { "Data" } dd { (data) } }
             dt { "Frames" } dd { (report.tally.frames) ", " (report.tally.labelled) " of them labelled" }
             dt { "Inputs not used" } dd { (report.failures) }

@@ -53,7 +53,7 @@ pub(super) fn reckoning(report: &Report<'_>, outcome: &Outcome, verdict: &Verdic
     let model = &report.model;
     let votes = |class: usize| i64::from(outcome.votes.get(class).copied().unwrap_or_default());
     let lead = votes(verdict.predicted) - votes(verdict.rival);
-    let asked = i64::from(report.lead);
+    let asked = i64::from(report.query.lead);
     let (lead, gain) = (number(lead), number(lead - verdict.slack - asked));
     let (predicted, rival) = (
         class_name(model, verdict.predicted),
@@ -61,7 +61,7 @@ pub(super) fn reckoning(report: &Report<'_>, outcome: &Outcome, verdict: &Verdic
     );
     let region = affected_cells(model, verdict);
     let worst = format!("at x {}, y {}", verdict.worst.x, verdict.worst.y);
-    let bound = match report.condition {
+    let bound = match report.query.condition {
         Condition::SumGlobal33 => format!(
             "Condition 3.3 grants an attacker two votes in each cell of the largest affected region \
              ({region} cells), {gain} in all."

@@ -43,15 +43,23 @@ fn conditions_and_frames() {
     let model = text(&colour_model(folder.path(), 32, 10));
     let base = ["bench", &model, "--frames", "12", "--patch", "5x5"];
     let with = |more: &[&str]| run([&base[..], more].concat());
-    for (condition, words) in [
-        ("3.3", "Condition 3.3"),
-        ("mask", "condition mask"),
-        ("double-mask", "condition double-mask"),
+    let all = ["--mask-step", "2", "--lead", "3"];
+    for (condition, more, words) in [
+        ("3.3", &[][..], "Condition 3.3, "),
+        ("mask", &all[..2], "condition mask with a mask step of 2, "),
+        (
+            "double-mask",
+            &all[..],
+            "condition double-mask with a mask step of 2 and a lead of 3, ",
+        ),
+        (
+            "double-mask",
+            &all[2..],
+            "condition double-mask with a lead of 3, ",
+        ),
     ] {
-        let step = ["--mask-step", "2"];
-        let step = if condition == "3.3" { &[] } else { &step[..] };
         let options = ["--patch", "2x2", "--condition", condition];
-        let ran = with(&[&options, step].concat()).ended(0);
+        let ran = with(&[&options, more].concat()).ended(0);
         assert!(ran.stdout.contains(words), "{}", ran.stdout);
         assert!(ran.stdout.contains("patch 5x5, 2x2"), "{}", ran.stdout);
         assert!(ran.stdout.contains("random pixels"), "{}", ran.stdout);

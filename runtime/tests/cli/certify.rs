@@ -19,8 +19,8 @@ fn json_lines_as_documented() {
     .ended(0);
     // All 1024 cells vote red. A patch takes 2 votes in each of its 25 (529) cells.
     let expected = format!(
-        r#"{{"id":"{frame}","label":0,"predicted":0,"predicted_name":"red","votes":[1024,0,0,0],"patch":[5,5],"condition":"3.2","certified":true,"slack":974,"rival":1,"worst":{{"x":0,"y":0}}}}
-{{"id":"{frame}","label":0,"predicted":0,"predicted_name":"red","votes":[1024,0,0,0],"patch":[23,23],"condition":"3.2","certified":false,"slack":-34,"rival":1,"worst":{{"x":0,"y":0}}}}
+        r#"{{"id":"{frame}","label":0,"predicted":0,"predicted_name":"red","votes":[1024,0,0,0],"patch":[5,5],"condition":"3.2","certified":true,"slack":974,"rival":1,"worst":{{"x":0,"y":0}},"mask_step":1,"lead":0}}
+{{"id":"{frame}","label":0,"predicted":0,"predicted_name":"red","votes":[1024,0,0,0],"patch":[23,23],"condition":"3.2","certified":false,"slack":-34,"rival":1,"worst":{{"x":0,"y":0}},"mask_step":1,"lead":0}}
 "#
     );
     assert_eq!(ran.stdout, expected);
@@ -230,8 +230,8 @@ fn csv() {
     ])
     .ended(0);
     let expected = format!(
-        "id,label,predicted,predicted_name,votes,patch_width,patch_height,condition,certified,slack,rival,worst_x,worst_y\n\
-         \"{frames}/one, \"\"two\"\"-red.png\",0,0,red,1024 0 0,3,2,3.2,true,1012,1,0,0\n"
+        "id,label,predicted,predicted_name,votes,patch_width,patch_height,condition,certified,slack,rival,worst_x,worst_y,mask_step,lead\n\
+         \"{frames}/one, \"\"two\"\"-red.png\",0,0,red,1024 0 0,3,2,3.2,true,1012,1,0,0,1,0\n"
     );
     assert_eq!(ran.stdout, expected);
 }

@@ -32,11 +32,33 @@ fn count(lines: &[serde_json::Value], patch: &serde_json::Value) -> ([u64; 4], V
 
 #[test]
 fn the_summary_counts_what_the_lines_say() {
+    summary_of("3.2", "1", "0");
+    let words = summary_of("double-mask", "2", "30");
+    let words_wanted = "condition double-mask with a mask step of 2 and a lead of 30, ";
+    assert!(words.contains(words_wanted), "{words}");
+}
+
+/// The summary as a table, once it was held against the lines.
+fn summary_of(condition: &str, mask_step: &str, lead: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let model = text(&colour_model(folder.path(), 32, 10));
     let data = sample_data();
     let common = [
-        "eval", "--model", &model, "--data", &data, "--patch", "5x5", "--patch", "9x3",
+        "eval",
+        "--model",
+        &model,
+        "--data",
+        &data,
+        "--patch",
+        "5x5",
+        "--patch",
+        "9x3",
+        "--condition",
+        condition,
+        "--mask-step",
+        mask_step,
+        "--lead",
+        lead,
     ];
     let lines = run(common.iter().chain(&["--format", "jsonl"])).ended(0);
     let summary = run(common.iter().chain(&["--format", "json"])).ended(0);
@@ -44,7 +66,11 @@ fn the_summary_counts_what_the_lines_say() {
     let summary = &summary.json()[0];
     assert_eq!(summary["frames"], 100);
     assert_eq!(summary["failures"], 0);
-    assert_eq!(summary["condition"], "3.2");
+    for said in lines.json().iter().chain([summary]) {
+        assert_eq!(said["condition"], condition);
+        assert_eq!(said["mask_step"].to_string(), mask_step);
+        assert_eq!(said["lead"].to_string(), lead);
+    }
     let patches = summary["patches"].as_array().unwrap();
     assert_eq!(patches.len(), 2);
     let mut seen = [0; 4];
@@ -93,6 +119,7 @@ fn the_summary_counts_what_the_lines_say() {
     }
     // The summary of the lines goes to the standard error.
     lines.says(&["clean accuracy", "certified and wrong"]);
+    table.stdout
 }
 
 #[test]

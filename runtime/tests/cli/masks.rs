@@ -287,6 +287,7 @@ fn a_lead_is_asked_for_by_double_masking_alone() {
     let verdict = |lead: &str| {
         let ran = certify("double-mask", &["--lead", lead]).ended(0);
         let line: Value = serde_json::from_str(ran.stdout.trim()).unwrap();
+        assert_eq!(line["lead"].to_string(), lead);
         (
             line["slack"].as_i64().unwrap(),
             line["certified"].as_bool().unwrap(),

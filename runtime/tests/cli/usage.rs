@@ -90,7 +90,7 @@ fn other_arguments() {
         ran.says(&["--condition"]);
         assert_eq!(ran.stdout, "");
     }
-    let cases: [&[&str]; 14] = [
+    let cases: [&[&str]; 16] = [
         &[],
         &["certify"],
         &["certify", "--model", &model, "--patch", "5x5"],
@@ -127,6 +127,8 @@ fn other_arguments() {
         &["bench", &model, "--threads", "0"],
         &["bench", &model, "--frames", "18446744073709551615"],
         &["bench", &model, "--mask-step", "2"],
+        &["bench", &model, "--lead", "1"],
+        &["bench", &model, "--condition", "mask", "--lead", "1"],
     ];
     for case in cases {
         let ran = run(case).ended(2);

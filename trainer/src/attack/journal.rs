@@ -34,6 +34,9 @@ pub struct Settings {
     /// What certifies. Journals from before there was a choice are of Condition 3.2.
     #[serde(default = "condition_32")]
     pub condition: String,
+    /// The lead that double masking asks for, in votes.
+    #[serde(default)]
+    pub lead: u32,
     /// Steps of gradient ascent.
     pub steps: usize,
     /// Size of a step in pixel values.
@@ -60,6 +63,7 @@ impl Settings {
             ("--patch", both(&|it| size(it.patch))),
             ("--certify-patch", both(&|it| size(it.certified))),
             ("--condition", both(&|it| it.condition.clone())),
+            ("--lead", both(&|it| it.lead.to_string())),
             ("--steps", both(&|it| it.steps.to_string())),
             ("--step-size", both(&|it| it.step_size.to_string())),
             ("data.resize", both(&|it| length(it.resize))),
@@ -298,6 +302,7 @@ mod tests {
             patch: [5, 5],
             certified: [5, 5],
             condition: "3.2".into(),
+            lead: 0,
             steps: 100,
             step_size: 0.025,
             seed: 1,
@@ -404,6 +409,7 @@ mod tests {
                 with(|it| it.condition = "mask".into()),
                 "its --condition is 3.2, not mask",
             ),
+            (with(|it| it.lead = 10), "its --lead is 0, not 10"),
             (with(|it| it.steps = 10), "its --steps is 100, not 10"),
             (
                 with(|it| it.step_size = 0.5),

@@ -41,6 +41,8 @@ pub struct Attack {
     /// What certifies, and by that which predictor answers: one of the plain vote or of a masking predictor,
     /// whose windows are those of `certified`.
     pub condition: Condition,
+    /// The votes that double masking asks for beyond a majority; under another condition there is no such lead.
+    pub lead: u32,
     /// Steps of projected gradient ascent; 100 in the paper.
     pub steps: usize,
     /// Size of a step in pixel values; 0.025 in the paper.
@@ -175,8 +177,9 @@ impl<'n> Attacker<'n> {
             geometry.max_affected_cells(patch)?;
         }
         let masking = attack.condition.masking();
+        let (shape, lead) = (judge.shape(), attack.lead);
         let masks =
-            masking.map(|masking| Masks::new(judge.shape(), geometry, masking, attack.certified));
+            masking.map(|masking| Masks::new(shape, geometry, masking, attack.certified, lead));
         Ok(Self {
             network,
             geometry,

@@ -13,6 +13,7 @@ pub(super) struct Masks<'g> {
     shape: Shape,
     masking: Masking,
     patches: [PatchSize; 1],
+    lead: u32,
     windows: Vec<CellRect>,
     scores: Vec<ScoreWord>,
     memory: Vec<TableWord>,
@@ -28,7 +29,8 @@ pub(super) struct Place {
 }
 
 impl<'g> Masks<'g> {
-    /// The predictor whose windows are made for `patch`, on the score maps of `shape`.
+    /// The predictor whose windows are made for `patch`, on the score maps of `shape`, and which asks for `lead`
+    /// votes where it is double masking.
     ///
     /// # Errors
     /// Where the patch does not fit the images.
@@ -37,6 +39,7 @@ impl<'g> Masks<'g> {
         geometry: &'g Geometry,
         masking: Masking,
         patch: PatchSize,
+        lead: u32,
     ) -> Result<Self, Fault> {
         let windows = MaskSet::new(geometry, &[patch])?.windows().collect();
         Ok(Self {
@@ -44,6 +47,7 @@ impl<'g> Masks<'g> {
             shape,
             masking,
             patches: [patch],
+            lead,
             windows,
             scores: vec![0; shape.score_len()],
             memory: vec![0; shape.masks_len(1)],
@@ -78,7 +82,7 @@ impl<'g> Masks<'g> {
     ///
     /// For the mask aggregator it is the lead over the strongest rival, each class counting what any one
     /// window leaves it. For double masking it is the largest, over windows, of the least lead outside that
-    /// window and any second: above 0 a window is unanimous for `own`, which nothing can override. No patch
+    /// window and any second, less the lead asked for: above 0 a window is unanimous for `own`, which nothing can override. No patch
     /// brings it below the slack of the certificate, on images certified or not.
     ///
     /// # Errors
@@ -87,7 +91,7 @@ impl<'g> Masks<'g> {
         let predicted = self.with(logits, |certifier| certifier.predicted())?;
         let lead = match self.masking {
             Masking::Single => self.lead_after_one(logits, own),
-            Masking::Double => self.lead_after_two(logits, own),
+            Masking::Double => self.lead_after_two(logits, own) - i64::from(self.lead),
         };
         Ok((predicted, lead))
     }
@@ -98,7 +102,7 @@ impl<'g> Masks<'g> {
         ask: impl FnOnce(&mut MaskCertifier<'_>) -> T,
     ) -> Result<T, Fault> {
         let map = ScoreMap::from_logits(self.shape, logits, &mut self.scores)?;
-        let set = MaskSet::new(self.geometry, &self.patches)?;
+        let set = MaskSet::new(self.geometry, &self.patches)?.with_lead(self.lead);
         let mut certifier = MaskCertifier::new(&map, set, self.masking, &mut self.memory)?;
         Ok(ask(&mut certifier))
     }
@@ -286,11 +290,16 @@ mod tests {
         let (geometry, shape) = (geometry(), Shape::new(3, 9, 6).unwrap());
         let patch = PatchSize::new(2, 2).unwrap();
         let mut random = Random::new(1, 1);
-        let mut certified = [0, 0];
+        let mut certified = [0, 0, 0];
         for _ in 0..60 {
             let logits = logits(&mut random, 3);
-            for (at, masking) in [Masking::Single, Masking::Double].into_iter().enumerate() {
-                let mut masks = Masks::new(shape, &geometry, masking, patch).unwrap();
+            let predictors = [
+                (Masking::Single, 0),
+                (Masking::Double, 0),
+                (Masking::Double, 2),
+            ];
+            for (at, (masking, asked)) in predictors.into_iter().enumerate() {
+                let mut masks = Masks::new(shape, &geometry, masking, patch, asked).unwrap();
                 let verdict = masks.verdict(&logits).unwrap();
                 let own = verdict.predicted;
                 let (predicted, lead) = masks.answer(&logits, own).unwrap();
@@ -316,7 +325,7 @@ mod tests {
                         .max()
                         .unwrap(),
                 };
-                assert_eq!(lead, expected, "{masking:?}");
+                assert_eq!(lead, expected - i64::from(asked), "{masking:?}, {asked}");
             }
         }
         assert!(
@@ -330,7 +339,7 @@ mod tests {
     fn the_objective_of_the_aggregator_is_its_lead() {
         let (geometry, shape) = (geometry(), Shape::new(2, 9, 6).unwrap());
         let patch = PatchSize::new(3, 1).unwrap();
-        let mut masks = Masks::new(shape, &geometry, Masking::Single, patch).unwrap();
+        let mut masks = Masks::new(shape, &geometry, Masking::Single, patch, 0).unwrap();
         let mut random = Random::new(2, 2);
         for _ in 0..20 {
             let logits = logits(&mut random, 2);
@@ -348,7 +357,7 @@ mod tests {
     fn places_are_the_two_windows_of_the_pair() {
         let (geometry, shape) = (geometry(), Shape::new(3, 9, 6).unwrap());
         let patch = PatchSize::new(2, 2).unwrap();
-        let mut masks = Masks::new(shape, &geometry, Masking::Double, patch).unwrap();
+        let mut masks = Masks::new(shape, &geometry, Masking::Double, patch, 0).unwrap();
         let mut random = Random::new(3, 3);
         let mut both = 0;
         for _ in 0..40 {

@@ -44,6 +44,9 @@ pub(super) struct AttackArgs {
     /// what must be turned.
     #[arg(long, default_value = "3.2")]
     condition: Condition,
+    /// For double-mask: the votes by which a class must be ahead beyond a majority, as `bagcert eval --lead`.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    lead: u32,
     /// Steps of projected gradient ascent.
     #[arg(long, default_value_t = 100)]
     steps: usize,
@@ -107,6 +110,13 @@ pub(super) fn attack(args: &AttackArgs) -> Result<Certificates> {
             args.step_size
         );
     }
+    if args.lead > 0 && args.condition != Condition::DoubleMask {
+        bail!(
+            "--lead {}: condition {} asks for none; leave it out, or use --condition double-mask",
+            args.lead,
+            args.condition
+        );
+    }
     pictures::check_paths(args)?;
     let device = args.device.open()?;
     let (header, network, geometry) = args.network.load(device)?;
@@ -123,6 +133,7 @@ pub(super) fn attack(args: &AttackArgs) -> Result<Certificates> {
         patch,
         certified,
         condition: args.condition,
+        lead: args.lead,
         steps: args.steps,
         step_size: args.step_size,
         seed: header.seed,
@@ -265,6 +276,7 @@ fn open_journal(
         patch: [attack.patch.width(), attack.patch.height()],
         certified: [attack.certified.width(), attack.certified.height()],
         condition: attack.condition.to_string(),
+        lead: attack.lead,
         steps: attack.steps,
         step_size: attack.step_size,
         seed: attack.seed,
@@ -290,10 +302,13 @@ fn choose(args: &AttackArgs, count: i64) -> Result<Vec<i64>> {
     Ok(images.filter(|image| seen.insert(*image)).collect())
 }
 
-fn named(condition: Condition) -> String {
-    match condition.masking() {
-        None => format!("Condition {condition}"),
+fn named(attack: &Attack) -> String {
+    match attack.condition.masking() {
+        None => format!("Condition {}", attack.condition),
         Some(Masking::Single) => "the mask aggregator".into(),
+        Some(Masking::Double) if attack.lead > 0 => {
+            format!("double masking with a lead of {}", attack.lead)
+        }
         Some(Masking::Double) => "double masking".into(),
     }
 }
@@ -304,7 +319,7 @@ fn told(summary: &Summary, header: &Header, args: &AttackArgs, attack: &Attack) 
         "{} test images of {}, patch {}, {} steps of {}",
         summary.images, header.dataset, attack.patch, args.steps, args.step_size
     )];
-    let condition = format!(", {} at {}", named(attack.condition), attack.certified);
+    let condition = format!(", {} at {}", named(attack), attack.certified);
     for (name, count, more) in [
         ("clean accuracy    ", summary.right, ""),
         ("attacked accuracy ", summary.held, ""),

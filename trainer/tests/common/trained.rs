@@ -63,6 +63,7 @@ pub(crate) fn options(patch: u32, certified: u32) -> Attack {
         patch: square(patch),
         certified: square(certified),
         condition: Condition::SumWindow32,
+        lead: 0,
         steps: 10,
         step_size: 0.1,
         seed: 1,

@@ -318,6 +318,6 @@ pub unsafe fn read_query(query: *const BagcertQuery) -> Result<(Question, Region
     let patches = Array::new(query.patches, query.patches_len, c"query.patches")?;
     // SAFETY: says the caller; borrowed only until they are copied.
     let sizes = unsafe { patches.as_slice() };
-    let question = Question::new(sizes, query.condition, query.mask_step)?;
+    let question = Question::new(sizes, query.condition, query.mask_step, query.lead)?;
     Ok((question, patches.region()))
 }

@@ -50,6 +50,7 @@ pub(crate) struct Call {
     pub(crate) sizes: Vec<BagcertPatch>,
     pub(crate) condition: u32,
     pub(crate) mask_step: u32,
+    pub(crate) lead: u32,
     pub(crate) logits: Vec<f32>,
     pub(crate) bytes: Vec<u8>,
     pub(crate) packed: Vec<u8>,
@@ -114,6 +115,7 @@ impl Call {
             ],
             condition: BagcertCondition::SumWindow32 as u32,
             mask_step: 1,
+            lead: 0,
             logits: (0..10)
                 .flat_map(|class| votes(class).map(|vote| if vote { 1.0 } else { -1.0 }))
                 .collect(),
@@ -147,6 +149,7 @@ impl Call {
                 patches_len: self.sizes.len(),
                 condition: self.condition,
                 mask_step: self.mask_step,
+                lead: self.lead,
             },
             no_query: false,
             logits: (self.logits.as_ptr(), self.logits.len()),

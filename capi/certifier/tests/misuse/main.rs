@@ -60,6 +60,7 @@ fn questions_before_the_first_frame() {
         patches_len: 1,
         condition: 2,
         mask_step: 0,
+        lead: 0,
     };
     let geometry = BagcertGeometry {
         x: axis(9),
@@ -119,6 +120,6 @@ fn every_number_has_a_text() {
             count += 1;
         }
     }
-    assert_eq!(count, 30);
+    assert_eq!(count, 31);
     assert_eq!(bagcert_certifier_abi(), BAGCERT_CERTIFIER_ABI);
 }

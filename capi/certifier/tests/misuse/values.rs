@@ -96,6 +96,14 @@ fn queries() {
             call.mask_step = 0;
         });
     }
+    for condition in 1..=4 {
+        for lead in [1, u32::MAX] {
+            refused(&KINDS, Status::UnusedLead, "query.lead", |call| {
+                call.condition = condition;
+                call.lead = lead;
+            });
+        }
+    }
     // As many as there may be.
     let mut call = Call::new();
     call.sizes = vec![patch(1, 1); BAGCERT_MAX_PATCHES];
