@@ -15,7 +15,7 @@ use bagcert_certifier::{Condition, Geometry, MaskCertifier, MaskSet, ScoreMap, S
 use bagcert_trainer::attack::{Attack, AttackError, Attacked, Attacker, Summary};
 use common::{
     run, text,
-    trained::{self, checkpoint, options, overflowing, square, test_images, trained},
+    trained::{self, checkpoint, options, overflowing, test_images, trained},
 };
 
 /// The predictors under attack, and the lead that each asks for.

@@ -308,6 +308,13 @@ mod tests {
                 certified[at] += usize::from(verdict.certified);
                 let windows = masks.windows().to_vec();
                 let all = 0..windows.len();
+                if masking == Masking::Double {
+                    let pairs = all
+                        .clone()
+                        .flat_map(|first| all.clone().map(move |second| [first, second]));
+                    let left = pairs.map(|pair| margin(&slowly(&logits, &windows, pair), own));
+                    assert_eq!(verdict.slack, left.min().unwrap() - i64::from(asked));
+                }
                 let expected = match masking {
                     Masking::Single => {
                         let left = all.map(|at| slowly(&logits, &windows, [at, at]));
