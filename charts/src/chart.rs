@@ -163,6 +163,11 @@ where
             area.draw(&(EmptyElement::at(at) + Rectangle::new(corners, fill)))?;
         }
         Marker::Triangle => area.draw(&TriangleMarker::new(at, MARKER + 1, fill))?,
+        Marker::Diamond => {
+            let reach = MARKER + 1;
+            let corners = vec![(0, -reach), (reach, 0), (0, reach), (-reach, 0)];
+            area.draw(&(EmptyElement::at(at) + Polygon::new(corners, fill)))?;
+        }
         Marker::Cross => area.draw(&Cross::new(at, MARKER, edge))?,
     }
     Ok(())

@@ -92,6 +92,8 @@ pub enum Marker {
     Square,
     /// A filled triangle.
     Triangle,
+    /// A filled square on its corner.
+    Diamond,
     /// Two strokes.
     Cross,
     /// Nothing: the line alone.

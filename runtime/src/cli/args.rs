@@ -301,7 +301,11 @@ pub(crate) fn check_masks(
 }
 
 /// A lead is for double masking only, and no class can have one of as many votes as there are cells.
-fn check_lead(model: &AdmittedModel, condition: Condition, lead: u32) -> Result<(), Stop> {
+pub(crate) fn check_lead(
+    model: &AdmittedModel,
+    condition: Condition,
+    lead: u32,
+) -> Result<(), Stop> {
     if lead > 0 && condition != Condition::DoubleMask {
         return Err(Stop::Usage(format!(
             "--lead {lead}: condition {condition} asks for none; leave it out, or use --condition double-mask"

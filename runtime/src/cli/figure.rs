@@ -12,7 +12,7 @@ use bagcert::results::{Drawing, Example, Kind, Measured, Paper, Score, Subject};
 use bagcert_certifier::{Condition, PatchSize};
 use clap::{Args, ValueEnum};
 
-use super::args::{MAX_THREADS, check_fits, data_parser, up_to};
+use super::args::{MAX_THREADS, check_fits, check_lead, data_parser, up_to};
 use super::labelled;
 use super::output::Output;
 use super::say;
@@ -57,6 +57,9 @@ pub(crate) struct FigureArgs {
     /// Under mask and double-mask each patch has a predictor to itself.
     #[arg(long)]
     condition: Vec<Condition>,
+    /// In `conditions`, double masking once more with a lead of N votes; may be repeated.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    lead: Vec<u32>,
     /// The largest side in `squares` [default: 12].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     largest: Option<u32>,
@@ -115,6 +118,7 @@ impl FigureArgs {
                 !self.condition.is_empty(),
                 &[Squares, Shapes],
             ),
+            ("--lead", !self.lead.is_empty(), &[Conditions]),
             ("--largest", self.largest.is_some(), &[Squares]),
             ("--area", self.area.is_some(), &[Shapes]),
         ] {
@@ -156,6 +160,9 @@ pub(crate) fn run(args: &FigureArgs) -> Result<usize, Stop> {
     if !matches!(args.kind, FigureKind::Squares | FigureKind::Shapes) {
         for (_, model) in &models {
             check_fits(args.patch(), model.admitted().image_size())?;
+            for lead in &args.lead {
+                check_lead(model.admitted(), Condition::DoubleMask, *lead)?;
+            }
         }
     }
     let kind = match args.kind {
@@ -172,6 +179,7 @@ pub(crate) fn run(args: &FigureArgs) -> Result<usize, Stop> {
             [] => vec![Condition::SumWindow32],
             given => given.to_vec(),
         },
+        leads: args.lead.clone(),
         largest: args.largest.unwrap_or(12),
         area: args.area.unwrap_or(24),
         paper: args.paper.then(|| stated(data, &models)).transpose()?,

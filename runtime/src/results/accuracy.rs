@@ -6,6 +6,7 @@ use bagcert_charts::{
 };
 
 use super::{Measured, Paper, Score, Subject, named, number};
+use crate::pipeline::Query;
 
 /// The conditions of Figure 2, from the weakest to the strongest.
 pub(super) const CONDITIONS: [Condition; 4] = [
@@ -15,7 +16,8 @@ pub(super) const CONDITIONS: [Condition; 4] = [
     Condition::DoubleMask,
 ];
 
-/// A model has one colour, a condition one marker; they are joined in the order of the conditions.
+/// A model has one colour, a condition one marker; they are joined in the order of the conditions, and leads by a
+/// dashed line.
 pub(super) fn conditions(subject: &Subject, models: &[Measured]) -> Result<Drawing, ChartError> {
     let mut table = Table::new(&[
         "model",
@@ -24,6 +26,7 @@ pub(super) fn conditions(subject: &Subject, models: &[Measured]) -> Result<Drawi
         "frames",
         "clean",
         "certified",
+        "lead",
     ]);
     let mut series = Vec::new();
     for (at, model) in models.iter().enumerate() {
@@ -37,6 +40,7 @@ pub(super) fn conditions(subject: &Subject, models: &[Measured]) -> Result<Drawi
                     score.tally.labelled.to_string(),
                     number(score.clean()),
                     number(certified),
+                    score.query.lead.to_string(),
                 ]);
                 joined.push((score, Point::new(score.clean(), certified)));
             }
@@ -48,19 +52,44 @@ pub(super) fn conditions(subject: &Subject, models: &[Measured]) -> Result<Drawi
             line,
             points,
         };
-        let line = joined.iter().map(|(_, point)| point.clone()).collect();
-        series.push(of(model.name.clone(), Marker::None, Line::Solid, line));
+        // Leads go on from double masking without one, the last of the conditions.
+        let asked = joined
+            .iter()
+            .filter(|(score, _)| score.query.lead > 0)
+            .count();
+        let points: Vec<Point> = joined.iter().map(|(_, point)| point.clone()).collect();
+        let (plain, leads) = points.split_at(points.len() - asked);
+        let leads: Vec<Point> = plain.last().into_iter().chain(leads).cloned().collect();
+        series.push(of(
+            model.name.clone(),
+            Marker::None,
+            Line::Solid,
+            plain.to_vec(),
+        ));
+        if asked > 0 {
+            series.push(of(String::new(), Marker::None, Line::Dashed, leads));
+        }
         for (score, mut point) in joined {
             // With several models the legend says it.
+            let Query {
+                condition, lead, ..
+            } = score.query;
             if models.len() == 1 {
-                point.label = named(score.query.condition);
+                point.label = with_leads(named(condition), &[lead]);
             }
-            let marker = marker(score.query.condition);
+            let marker = match lead {
+                0 => marker(condition),
+                _ => Marker::Diamond,
+            };
             series.push(of(String::new(), marker, Line::None, vec![point]));
         }
     }
     if models.len() > 1 {
         series.extend(CONDITIONS.map(condition_key));
+        if !subject.leads.is_empty() {
+            let name = with_leads(named(Condition::DoubleMask), &subject.leads);
+            series.push(key(name, GREY, Marker::Diamond, Line::None));
+        }
     }
     series.extend(subject.paper.map(Paper::conditions));
     let all: Vec<Point> = series.iter().flat_map(|one| one.points.clone()).collect();
@@ -80,6 +109,18 @@ pub(super) fn conditions(subject: &Subject, models: &[Measured]) -> Result<Drawi
         series,
     };
     Drawing::new(&table, &chart)
+}
+
+/// What a predictor is called that asks for one of these leads; as it was for none.
+fn with_leads(name: String, leads: &[u32]) -> String {
+    match leads {
+        [] | [0] => name,
+        [lead] => format!("{name}, a lead of {lead}"),
+        many => {
+            let many: Vec<String> = many.iter().map(u32::to_string).collect();
+            format!("{name}, leads of {}", many.join(", "))
+        }
+    }
 }
 
 fn marker(condition: Condition) -> Marker {

@@ -43,6 +43,8 @@ pub struct Subject {
     pub patch: PatchSize,
     /// The conditions of [`Kind::Squares`] and [`Kind::Shapes`].
     pub conditions: Vec<Condition>,
+    /// Leads of double masking in [`Kind::Conditions`], in votes, beside the four conditions without one.
+    pub leads: Vec<u32>,
     /// The largest side in [`Kind::Squares`].
     pub largest: u32,
     /// Pixels of the patches in [`Kind::Shapes`].
@@ -108,9 +110,19 @@ impl Kind {
         let conditions = subject.conditions.iter().copied();
         match self {
             Kind::Speed => vec![query(vec![subject.patch], Condition::SumWindow32)],
-            Kind::Conditions => accuracy::CONDITIONS
-                .map(|condition| query(vec![subject.patch], condition))
-                .into(),
+            Kind::Conditions => {
+                let plain = accuracy::CONDITIONS.map(|condition| (condition, 0));
+                let leads = subject
+                    .leads
+                    .iter()
+                    .map(|lead| (Condition::DoubleMask, *lead));
+                let all = plain.into_iter().chain(leads);
+                all.map(|(condition, lead)| Query {
+                    lead,
+                    ..query(vec![subject.patch], condition)
+                })
+                .collect()
+            }
             Kind::Squares => {
                 let last = subject.largest.min(size.width).min(size.height);
                 let squares: Vec<PatchSize> = (1..=last)

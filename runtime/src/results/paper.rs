@@ -132,6 +132,7 @@ mod tests {
             let subject = Subject {
                 patch: PatchSize::new(side, side).unwrap(),
                 conditions: vec![],
+                leads: vec![],
                 largest,
                 area: SHAPES_AREA,
                 paper: Some(paper),

@@ -27,12 +27,12 @@ fn rows(path: &Path) -> Vec<Vec<String>> {
 }
 
 /// Clean and certified accuracy in per cent by `eval`, for one patch and condition.
-fn eval(model: &str, patch: &str, condition: &str) -> (String, String) {
+fn eval(model: &str, patch: &str, condition: &str, lead: &str) -> (String, String) {
     let data = data();
     let mut arguments = vec![
         "eval", "--model", model, "--data", &data, "--format", "json",
     ];
-    arguments.extend(["--patch", patch, "--condition", condition]);
+    arguments.extend(["--patch", patch, "--condition", condition, "--lead", lead]);
     let summary = &run(arguments).ended(0).json()[0];
     let percent = |share: &serde_json::Value| format!("{:.2}", 100.0 * share.as_f64().unwrap());
     let certified = &summary["patches"][0]["certified_accuracy"];
@@ -61,8 +61,8 @@ fn conditions_are_those_of_eval() {
     let mut values = std::collections::BTreeSet::new();
     for (row, condition) in found.iter().zip(["3.3", "3.2", "mask", "double-mask"]) {
         assert_eq!(row[1..4], ["3x3", condition, "100"]);
-        let (clean, certified) = eval(&model, "3x3", condition);
-        assert_eq!(row[4..], [clean, certified.clone()]);
+        let (clean, certified) = eval(&model, "3x3", condition, "0");
+        assert_eq!(row[4..], [clean, certified.clone(), "0".to_owned()]);
         values.insert(certified);
     }
     assert!(values.len() > 1, "all conditions alike: {values:?}");
@@ -71,6 +71,20 @@ fn conditions_are_those_of_eval() {
         assert!(svg.contains(word), "{word}");
     }
     assert!(!svg.contains("stated in the paper"));
+    assert!(!svg.contains("a lead of"));
+
+    let leads = ["--patch", "3x3", "--lead", "40", "--lead", "90"];
+    figure(&model, &output, "conditions", &leads).ended(0);
+    let with = rows(&output.join("conditions.csv"));
+    assert_eq!(with[..4], found);
+    assert_eq!(with.len(), 6);
+    for (row, lead) in with[4..].iter().zip(["40", "90"]) {
+        let (clean, certified) = eval(&model, "3x3", "double-mask", lead);
+        assert_ne!(certified, found[3][5], "a lead of {lead} changes nothing");
+        assert_eq!(row[2..], ["double-mask", "100", &clean, &certified, lead]);
+    }
+    let svg = drawn(&output.join("conditions.svg"), 2);
+    assert!(svg.contains("double masking, a lead of 90"));
 }
 
 /// The paper's figures stand where they belong, and nowhere else.
@@ -134,7 +148,7 @@ fn squares_and_shapes_are_those_of_eval() {
     assert_eq!(found.len(), 8);
     for row in &found {
         let patch = format!("{}x{}", row[2], row[2]);
-        let (clean, certified) = eval(&model, &patch, &row[1]);
+        let (clean, certified) = eval(&model, &patch, &row[1], "0");
         assert_eq!(row[3..], [clean, certified]);
     }
     // The clean accuracy and four sides of the vote; double masking has squares.
@@ -154,7 +168,7 @@ fn squares_and_shapes_are_those_of_eval() {
         .chain(&own)
         .filter(|row| row[2] != "all at once")
     {
-        let (clean, certified) = eval(&model, &row[2], &row[1]);
+        let (clean, certified) = eval(&model, &row[2], &row[1], "0");
         assert_eq!(row[4..], [clean, certified], "{row:?}");
     }
     // No more than against the worst of them.
@@ -307,6 +321,7 @@ fn what_cannot_be_drawn_is_told() {
         ("conditions", &["--area", "9"][..]),
         ("conditions", &["--condition", "3.2"]),
         ("conditions", &["--frame", "a.png"]),
+        ("squares", &["--lead", "3"]),
         ("squares", &["--patch", "5x5"]),
         ("shapes", &["--largest", "5"]),
         ("frame", &["--frame", "a.png"]),
