@@ -97,6 +97,7 @@ fn certify() -> Result<i64, Fault> {
         Some(step) => set.with_step(step),
         None => set,
     };
+    let set = set.with_lead(any(0));
     let masking = any(Masking::Single);
     let mut masks = MaskCertifier::new(&map, set, masking, slice(&mut table))?;
     sum ^= masks.certify(any(patch))?.slack;
