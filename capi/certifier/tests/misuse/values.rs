@@ -104,6 +104,16 @@ fn queries() {
             });
         }
     }
+    // More than any class can have: an answer, and no certificate.
+    for (lead, certified) in [(0, true), (u32::MAX, false)] {
+        let mut call = Call::new();
+        (call.condition, call.lead) = (5, lead);
+        assert_eq!(call.run(Kind::Logits), Status::Ok);
+        for verdict in &call.verdicts {
+            assert_eq!((verdict.predicted, verdict.certified), (7, certified));
+            assert_eq!(verdict.slack > 0, certified);
+        }
+    }
     // As many as there may be.
     let mut call = Call::new();
     call.sizes = vec![patch(1, 1); BAGCERT_MAX_PATCHES];
