@@ -21,6 +21,15 @@ use crate::{
 
 pub(crate) use judge::Judge;
 
+/// What is certified.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'p> {
+    /// The patch sizes, each on its own.
+    pub patches: &'p [PatchSize],
+    /// The votes that double masking asks for beyond a majority.
+    pub lead: u32,
+}
+
 /// Shares of images, in [0, 1].
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Accuracy {
@@ -107,7 +116,8 @@ pub fn evaluate(
     progress: &mut dyn FnMut(i64),
 ) -> Result<Accuracy, EvaluationError> {
     let votes = Scores::Heaviside;
-    evaluate_timed(network, votes, data, geometry, patches, batch, progress)
+    let asked = Asked { patches, lead: 0 };
+    evaluate_timed(network, votes, data, geometry, asked, batch, progress)
         .map(|(accuracy, _)| accuracy)
 }
 
@@ -122,12 +132,12 @@ pub fn evaluate_timed(
     scores: Scores,
     data: &dyn Images,
     geometry: &Geometry,
-    patches: &[PatchSize],
+    asked: Asked<'_>,
     batch: i64,
     progress: &mut dyn FnMut(i64),
 ) -> Result<(Accuracy, Times), EvaluationError> {
     let shape = Judge::new(network, geometry)?.shape();
-    let mut tally = Tally::new(patches.len());
+    let mut tally = Tally::new(asked.patches.len());
     let mut times = Times::default();
     let device = network.parameters.flat.device();
     let mut ready: Option<Scored> = None;
@@ -149,7 +159,7 @@ pub fn evaluate_timed(
         });
         if let Some(scored) = ready.take() {
             timed(&mut times.certifier, || {
-                tally.add(&scored, scores, shape, geometry, patches)
+                tally.add(&scored, scores, shape, geometry, asked)
             })?;
             progress(scored.start + scored.labels.len() as i64);
         }
@@ -163,7 +173,7 @@ pub fn evaluate_timed(
         start += len;
         part = following;
     }
-    Ok((tally.shares(start, patches), times))
+    Ok((tally.shares(start, asked.patches), times))
 }
 
 /// The images from `start` on, at most `batch`; nothing where there are no more.
@@ -227,7 +237,7 @@ impl Tally {
         scores: Scores,
         shape: Shape,
         geometry: &Geometry,
-        patches: &[PatchSize],
+        asked: Asked<'_>,
     ) -> Result<(), EvaluationError> {
         let outcomes: Vec<Result<Outcome, EvaluationError>> = scored
             .values
@@ -238,8 +248,8 @@ impl Tally {
                 |judge, (index, values)| {
                     let image = scored.start + index as i64;
                     let outcome = match scores {
-                        Scores::Heaviside => judge.outcome(values, patches),
-                        _ => relaxed::outcome(values, shape, geometry, patches),
+                        Scores::Heaviside => judge.outcome(values, asked),
+                        _ => relaxed::outcome(values, shape, geometry, asked.patches),
                     };
                     outcome.map_err(|fault| EvaluationError::Fault { image, fault })
                 },

@@ -75,6 +75,38 @@ fn an_exported_model_has_the_figures_of_its_checkpoint() {
     assert!(!nearly(&found, &other), "{found}\n{other}");
 }
 
+/// What it says of double masking with a lead is what an attack of no step says of its images.
+#[test]
+fn a_lead_is_asked_for_as_the_attack_does() {
+    let checkpoint = checkpoint();
+    let common = ["--checkpoint", text(&checkpoint), "--patch", "5x5"];
+    let said = |command: &str, more: &[&str]| {
+        let data = ["--data", text(TRAINED.path())];
+        let (output, errors) = run(&[&[command], &data[..], &common, more].concat());
+        assert!(output.status.success(), "{errors}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let mut different = Vec::new();
+    for lead in ["0", "12"] {
+        let measured = said("eval", &["--lead", lead]);
+        let masked = ["--condition", "double-mask", "--steps", "0"];
+        let attacked = said("attack", &[&masked[..], &["--lead", lead]].concat());
+        let of = |name: &str| {
+            let (_, rest) = attacked.split_once(name).unwrap();
+            rest.trim_start().split_once(" %").unwrap().0.to_owned()
+        };
+        let name = match lead {
+            "0" => "double masking".to_owned(),
+            lead => format!("double masking with a lead of {lead}"),
+        };
+        let (clean, certified) = (of("clean accuracy"), of("certified accuracy"));
+        let words = format!("5x5, {name}: clean {clean} %, certified and right {certified} %,");
+        assert!(measured.contains(&words), "{words}\n{measured}");
+        different.push(certified);
+    }
+    assert_ne!(different[0], different[1]);
+}
+
 /// The images that were kept aside are the last ones of the training files.
 #[test]
 fn what_was_kept_aside_is_measured_in_place_of_the_test_images() {

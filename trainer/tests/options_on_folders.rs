@@ -13,7 +13,7 @@ use bagcert_trainer::{
     checkpoint::Header,
     config::{Config, Scores},
     data::{DataError, Folder, FolderError, Images, Sizes},
-    evaluate::{EvaluationError, evaluate, evaluate_timed},
+    evaluate::{Asked, EvaluationError, evaluate, evaluate_timed},
     export::onnx_bytes,
     import::import,
     run::{self, CHECKPOINT, EpochLog, LOG, Observer, Start},
@@ -187,7 +187,10 @@ fn images_read_as_they_are_needed_are_evaluated_as_those_in_memory() {
             Scores::Heaviside,
             &images,
             &geometry,
-            &patches,
+            Asked {
+                patches: &patches,
+                lead: 0,
+            },
             batch,
             &mut |images| done.push(images),
         )

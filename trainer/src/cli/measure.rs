@@ -2,12 +2,13 @@
 
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use bagcert_certifier::PatchSize;
 use bagcert_trainer::{
     checkpoint::Header,
+    config::Scores,
     data::{DataError, Dataset, Images},
-    evaluate::{Accuracy, evaluate_timed},
+    evaluate::{Accuracy, Asked, evaluate_timed},
     network::Compute,
     run,
 };
@@ -25,6 +26,9 @@ pub(super) struct EvalArgs {
     /// Patch sizes to certify against.
     #[arg(long = "patch", value_name = "WxH", default_values = ["2x2", "5x5", "10x10"])]
     patches: Vec<PatchSize>,
+    /// The votes by which double masking asks a class to be ahead beyond a majority, as `bagcert eval --lead`.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    lead: u32,
     /// The last N training images in place of the test images, for a choice between networks that kept them aside: the test
     /// images are for the end.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -56,6 +60,12 @@ enum PrecisionName {
 pub(super) fn eval(args: &EvalArgs) -> Result<()> {
     let device = args.device.open()?;
     let (header, mut network, geometry) = args.network.load(device)?;
+    if args.lead > 0 && header.scores != Scores::Heaviside {
+        bail!(
+            "--lead {}: the scores of this network are no votes, and double masking reads nothing else; leave it out",
+            args.lead
+        );
+    }
     network.compute = Compute {
         kind: match args.precision {
             PrecisionName::F32 => Kind::Float,
@@ -84,12 +94,15 @@ pub(super) fn eval(args: &EvalArgs) -> Result<()> {
         header.scores,
         &images,
         &geometry,
-        &args.patches,
+        Asked {
+            patches: &args.patches,
+            lead: args.lead,
+        },
         args.batch,
         &mut |done| bar.set_position(done as u64),
     )?;
     bar.finish_and_clear();
-    let mut lines = told(&header, part, &accuracy);
+    let mut lines = told(&header, part, &accuracy, args.lead);
     lines.push(format!(
         "{:.2} s: {:.2} s for the images, {:.2} s waiting for the network, {:.2} s certifying\n",
         begun.elapsed().as_secs_f64(),
@@ -121,7 +134,7 @@ impl Images for First {
 }
 
 /// The figures in lines.
-fn told(header: &Header, part: &str, accuracy: &Accuracy) -> Vec<String> {
+fn told(header: &Header, part: &str, accuracy: &Accuracy, lead: u32) -> Vec<String> {
     // How long it was trained an exported model does not say.
     let epochs = match header.epoch {
         0 => String::new(),
@@ -137,6 +150,10 @@ fn told(header: &Header, part: &str, accuracy: &Accuracy) -> Vec<String> {
         ));
     }
     lines.push(format!("clean accuracy {:.2} %", 100.0 * accuracy.clean));
+    let with = match lead {
+        0 => String::new(),
+        lead => format!(" with a lead of {lead}"),
+    };
     for patch in &accuracy.patches {
         let [width, height] = patch.patch;
         lines.push(format!(
@@ -149,7 +166,7 @@ fn told(header: &Header, part: &str, accuracy: &Accuracy) -> Vec<String> {
             continue;
         };
         lines.push(format!(
-            "{width}x{height}, double masking: clean {:.2} %, certified and right {:.2} %, certified and wrong {:.2} %",
+            "{width}x{height}, double masking{with}: clean {:.2} %, certified and right {:.2} %, certified and wrong {:.2} %",
             100.0 * masked.clean,
             100.0 * masked.certified,
             100.0 * masked.certified_wrong

@@ -5,6 +5,7 @@ use bagcert_certifier::{
     ScoreWord, Shape, ShapeError, TableWord, Verdict,
 };
 
+use super::Asked;
 use crate::network::Network;
 
 /// The certifier with its memory.
@@ -79,16 +80,13 @@ impl<'g> Judge<'g> {
     }
 
     /// The plain vote with Conditions 3.2 and 3.3, and double masking, for each patch size on its own.
-    pub(super) fn outcome(
-        &mut self,
-        logits: &[f32],
-        patches: &[PatchSize],
-    ) -> Result<Outcome, Fault> {
+    pub(super) fn outcome(&mut self, logits: &[f32], asked: Asked<'_>) -> Result<Outcome, Fault> {
         let map = ScoreMap::from_logits(self.shape, logits, &mut self.scores)?;
         let certifier = Certifier::new(&map, self.geometry, &mut self.table)?;
-        let mut found = Vec::with_capacity(patches.len());
-        for patch in patches {
-            let set = MaskSet::new(self.geometry, std::slice::from_ref(patch))?;
+        let mut found = Vec::with_capacity(asked.patches.len());
+        for patch in asked.patches {
+            let set =
+                MaskSet::new(self.geometry, std::slice::from_ref(patch))?.with_lead(asked.lead);
             let mut masks = MaskCertifier::new(&map, set, Masking::Double, &mut self.masks)?;
             found.push(PatchOutcome {
                 window: certifier.certify(*patch, Condition::SumWindow32)?.certified,

@@ -87,7 +87,7 @@ pub(super) fn outcome(
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
-    use crate::evaluate::Judge;
+    use crate::evaluate::{Asked, Judge};
     use bagcert_certifier::Axis;
     use tch::{Device, Kind, Tensor};
 
@@ -118,7 +118,13 @@ mod tests {
             let logits: Vec<f32> = votes.iter().map(|vote| vote - 0.5).collect();
             let ours = outcome(&votes, shape, &geometry, &patches).unwrap();
             let theirs = Judge::of(shape, &geometry)
-                .outcome(&logits, &patches)
+                .outcome(
+                    &logits,
+                    Asked {
+                        patches: &patches,
+                        lead: 0,
+                    },
+                )
                 .unwrap();
             assert_eq!(ours.predicted, theirs.predicted);
             for (ours, theirs) in ours.patches.iter().zip(&theirs.patches) {

@@ -6,7 +6,7 @@ use super::{EVALUATION_BATCH, TrainError};
 use crate::{
     config::{Config, Scores, TrainingConfig},
     data::Images,
-    evaluate::{Accuracy, evaluate_timed},
+    evaluate::{Accuracy, Asked, evaluate_timed},
     network::Network,
 };
 
@@ -60,7 +60,10 @@ impl Validation {
             self.scores,
             &*self.images,
             &self.geometry,
-            &self.patches,
+            Asked {
+                patches: &self.patches,
+                lead: 0,
+            },
             self.batch,
             &mut |_| {},
         )?;
