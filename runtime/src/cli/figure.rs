@@ -12,9 +12,10 @@ use bagcert::results::{Drawing, Example, Kind, Measured, Paper, Score, Subject};
 use bagcert_certifier::{Condition, PatchSize};
 use clap::{Args, ValueEnum};
 
-use super::args::{MAX_THREADS, check_fits, check_lead, data_parser, up_to};
+use super::args::{MAX_THREADS, check_fits, data_parser, up_to};
 use super::labelled;
 use super::output::Output;
+use super::predictor::check_lead;
 use super::say;
 use super::stop::Stop;
 use super::trust::TrustArgs;

@@ -8,8 +8,9 @@ use bagcert::integrity::{self, GoldenFrame, LoadedModel, Manifest, ManifestError
 use bagcert_certifier::{Condition, PatchSize};
 use clap::Args;
 
-use super::args::{check_fits, check_masks};
+use super::args::check_fits;
 use super::output::Output;
+use super::predictor::check_masks;
 use super::say;
 use super::stop::Stop;
 

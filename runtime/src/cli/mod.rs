@@ -10,6 +10,7 @@ mod labelled;
 mod manifest;
 mod output;
 mod page;
+mod predictor;
 mod rows;
 mod sign;
 mod stop;
