@@ -21,7 +21,7 @@ use bagcert_trainer::{
     network::{Mode, Network},
 };
 use common::{
-    limited, text,
+    limited, run, text,
     trained::{self, TRAINED, checkpoint, options, overflowing, square, test_images, trained},
 };
 use safetensors::SafeTensors;
@@ -195,6 +195,12 @@ fn what_has_no_votes_is_not_attacked() {
         assert!(errors.contains(said), "{errors}");
         assert_eq!(errors.contains("trained on"), !said.is_empty(), "{errors}");
         assert_eq!(errors.contains("scored.safetensors"), !attacked, "{errors}");
+        // Double masking reads votes alone, so there is no lead to ask for either.
+        let data = ["--data", text(TRAINED.path()), "--limit", "2"];
+        let (output, errors) = run(&[&["eval", "--lead", "1"], &network[..], &data].concat());
+        let votes = scores == Scores::Heaviside;
+        assert_eq!(output.status.success(), votes, "{errors}");
+        assert_eq!(errors.contains("--lead 1: the scores"), !votes, "{errors}");
     }
 }
 

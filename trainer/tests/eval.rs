@@ -89,8 +89,10 @@ fn a_lead_is_asked_for_as_the_attack_does() {
     let mut different = Vec::new();
     for lead in ["0", "12"] {
         let measured = said("eval", &["--lead", lead]);
+        let broken = TRAINED.path().join("broken");
         let masked = ["--condition", "double-mask", "--steps", "0"];
-        let attacked = said("attack", &[&masked[..], &["--lead", lead]].concat());
+        let more = ["--lead", lead, "--broken", text(&broken)];
+        let attacked = said("attack", &[&masked[..], &more].concat());
         let of = |name: &str| {
             let (_, rest) = attacked.split_once(name).unwrap();
             rest.trim_start().split_once(" %").unwrap().0.to_owned()

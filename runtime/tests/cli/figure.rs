@@ -316,6 +316,9 @@ fn what_cannot_be_drawn_is_told() {
     figure(&three, &output, "conditions", &[])
         .ended(2)
         .says(&["10 classes"]);
+    figure(&model, &output, "conditions", &["--lead", "1024"])
+        .ended(2)
+        .says(&["--lead 1024", "1024 cells"]);
     // An option that would do nothing, and what a kind needs.
     for (kind, options) in [
         ("conditions", &["--area", "9"][..]),

@@ -307,6 +307,12 @@ fn a_lead_is_asked_for_by_double_masking_alone() {
     for words in ["A lead of more than 7 votes is asked for.", &left] {
         assert!(page.contains(words), "{words}");
     }
+    let step = "<dt>Mask step</dt><dd>2</dd>";
+    assert!(!page.contains(step));
+    let more = ["--mask-step", "2", "--report", &report];
+    certify("double-mask", &more).ended(0);
+    let page = fs::read_to_string(folder.path().join("report/index.html")).unwrap();
+    assert!(page.contains(step));
     for condition in ["3.2", "mask"] {
         certify(condition, &["--lead", "1"])
             .ended(2)

@@ -433,6 +433,12 @@ mod tests {
             .to_string();
         assert!(error.contains("line 2"), "{error}");
 
+        // One from before there was a lead is gone on with where none is asked for.
+        let mut old = serde_json::to_value(settings()).unwrap();
+        assert!(old.as_object_mut().unwrap().remove("lead").is_some());
+        fs::write(&path, old.to_string() + "\n").unwrap();
+        drop(Journal::open(&path, &settings(), &classes(), true).unwrap());
+
         // One from before images were kept.
         let old = Settings {
             images: None,
